@@ -1,0 +1,310 @@
+"""The configuration of one experiment: every key, its default and what is allowed.
+
+The JSON schema (`config/schema.json`) and the reference of all keys (`config/README.md`) are generated from
+these models. Unknown keys are refused, so a mistyped key never passes silently.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sluguq.config.sources import Source
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+SkinType = Annotated[int, Field(ge=1, le=6)]
+Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+RESERVED_DATASET_NAMES = frozenset(
+    {"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts"}
+)
+REGISTERED_SIZES = (32, 256)
+
+
+class Section(BaseModel):
+    """A section of the configuration: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Images(Section):
+    """How photographs become network inputs."""
+
+    size: int = Field(128, description="Height and width in pixels of the images the networks see.")
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        "crop", description="How a photograph becomes a square: centre crop, padding, or stretching."
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _size(cls, size: int) -> int:
+        low, high = REGISTERED_SIZES
+        if not low <= size <= high:
+            raise ValueError(f"image size {size} is outside {low} to {high} pixels")
+        return size
+
+
+class Split(Section):
+    """Who is tested and who is trained on, per seed."""
+
+    train_images: Positive = Field(1668, description="Training images of every configuration.")
+    test_images: Positive = Field(512, description="Test images of every group.")
+    replacement: bool = Field(
+        False, description="Sample training images with replacement (fairness paper) or without (SLUG paper)."
+    )
+    deduplicate: bool = Field(
+        True,
+        description="Keep exact and near duplicates on one side of the split. false is the papers' protocol.",
+    )
+
+
+class Model(Section):
+    """The residual VAE."""
+
+    base_width: Positive = Field(
+        64, description="Channels after the first convolution; doubled at every down block."
+    )
+    depth: int = Field(
+        4, ge=1, le=6, description="Number of down blocks; the image size is halved this often."
+    )
+    latent_channels: Positive = Field(64, description="Channels of the latent variable.")
+    normalisation: Literal["batch", "group", "none"] = Field(
+        "batch", description="Normalisation of the blocks."
+    )
+    padding: Literal["zero", "reflect"] = Field(
+        "zero",
+        description="Padding of the 3x3 and 5x5 convolutions. Zero padding makes SLUG maps glow along the border.",
+    )
+
+
+class Perceptual(Section):
+    """The network whose feature maps the perceptual loss compares."""
+
+    network: Literal["vgg19", "squeezenet1_1"] = Field("vgg19", description="Architecture.")
+    weights: Literal["imagenet", "random"] = Field(
+        "imagenet",
+        description="torchvision's ImageNet weights (downloaded once, verified), or seeded random ones.",
+    )
+    file: str | None = Field(
+        None,
+        description="A local file with the ImageNet weights (.pth or .npz), used in place of the download.",
+    )
+    width: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Share of the channels kept; below 1 only with random weights, for small trials."
+    )
+    seed: int = Field(0, ge=0, description="Seed of random weights.")
+
+    @model_validator(mode="after")
+    def _width_needs_random(self) -> Perceptual:
+        if self.width < 1 and self.weights == "imagenet":
+            raise ValueError("width below 1 needs weights: random, as ImageNet weights have one size")
+        return self
+
+
+class Training(Section):
+    """How the VAE is trained."""
+
+    epochs: Positive = Field(1000, description="Passes over the training images.")
+    batch_size: Positive = Field(64, description="Images a step.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        1e-4, description="Adam's learning rate, at the start."
+    )
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="Learning-rate schedule.")
+    mse_weight: Weight = Field(1.0, description="Weight of the mean squared error.")
+    kl_weight: Weight = Field(1.0, description="Weight of the Kullback-Leibler term.")
+    perceptual_weight: Weight = Field(1.0, description="Weight of the perceptual loss; 0 leaves it out.")
+    perceptual: Perceptual = Field(default_factory=Perceptual, description="Network of the perceptual loss.")
+    flip: bool = Field(False, description="Random horizontal flips.")
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32", description="Arithmetic of the convolutions; weights and statistics stay float32."
+    )
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="Minutes between two checkpoints of the whole training state."
+    )
+
+
+class Eigenbasis(Section):
+    """The leading eigenvectors of the generalised Gauss-Newton matrix."""
+
+    rank: int = Field(50, ge=0, description="Number of eigenvectors k.")
+    method: Literal["projected", "sketched"] = Field(
+        "projected", description="Stored eigenvectors, or the SLUG paper's sketch of them."
+    )
+    sketch_size: Positive = Field(100_000, description="Rows of the sketch; only with method: sketched.")
+    batch_size: Positive = Field(32, description="Images a batch of the matrix product.")
+    max_images: Positive | None = Field(
+        None, description="Use only this many training images (first of the split)."
+    )
+    dtype: Literal["bfloat16", "float32"] = Field("float32", description="Precision of the stored vectors.")
+    keep: Literal["all", "first_seed", "until_scored"] = Field(
+        "all",
+        description="Which stored eigenbases outlive the scoring: all, those of the first seed (so that new images "
+        "can still be scored), or none.",
+    )
+
+
+class Score(Section):
+    """SLUG of every test image."""
+
+    probes: Positive | None = Field(
+        None,
+        description="Number of random probes. Give either probes or tolerance; with neither, tolerance 0.01.",
+    )
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="Add probes until every image's relative standard error is below this."
+    )
+    batch_size: Positive | None = Field(
+        None, description="Images a batch; chosen by the device when left out."
+    )
+    parameters: Literal["all", "decoder"] = Field(
+        "all", description="Weights whose uncertainty is asked for: all of the VAE, or the decoder's alone."
+    )
+    prior_precision: Weight = Field(
+        0.0, description="Prior precision of the low-rank Laplace covariance; 0 is the SLUG paper's score."
+    )
+    maps: bool = Field(True, description="Store error map, SLUG map and reconstruction of every test image.")
+
+    @model_validator(mode="after")
+    def _one_stop_rule(self) -> Score:
+        if self.probes is not None and self.tolerance is not None:
+            raise ValueError("give either probes or tolerance, not both")
+        return self
+
+
+class Artefacts(Section):
+    """Foreign objects drawn on test images of the training data set, to measure whether maps find them."""
+
+    images: int = Field(
+        32, ge=0, description="Test images of each group to draw on, per seed; 0 leaves this out."
+    )
+    kinds: tuple[Literal["ruler", "ink", "patch", "bubble"], ...] = Field(
+        ("ruler", "ink", "patch", "bubble"), description="Objects to draw, each on every chosen image."
+    )
+
+
+class Resources(Section):
+    """What jobs may take; a cluster profile turns these into requests."""
+
+    mem_mb: Positive = Field(8000, description="Memory in MB of jobs that run the networks.")
+    runtime: Positive = Field(1440, description="Minutes that a training job may take.")
+
+
+class Experiment(Section):
+    """One experiment: its outputs lie under results/<experiment>/."""
+
+    experiment: Name = Field(description="Name of the experiment and of its folder under results/.")
+    datasets: dict[Name, Source] = Field(
+        min_length=1, description="Data sets by name, each with its source and the source's own keys."
+    )
+    training_dataset: Name = Field(description="The data set that is trained and tested on.")
+    external_datasets: tuple[Name, ...] = Field(
+        (), description="Data sets that every model is scored on besides."
+    )
+    groups: dict[Name, tuple[SkinType, ...]] = Field(
+        {"light": (1, 2), "dark": (5, 6)},
+        min_length=1,
+        description="Groups: names of sets of skin types (FST).",
+    )
+    configurations: dict[Name, dict[Name, Annotated[float, Field(gt=0, le=1)]]] = Field(
+        {"A": {"light": 1.0}, "B": {"light": 0.5, "dark": 0.5}, "C": {"dark": 1.0}},
+        min_length=1,
+        description="Configurations: the share of each group in the training images.",
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        tuple(range(10)),
+        min_length=1,
+        description="Independent repetitions: a number n for seeds 0 to n-1, or a list.",
+    )
+    images: Images = Field(default_factory=Images)
+    split: Split = Field(default_factory=Split)
+    model: Model = Field(default_factory=Model)
+    training: Training = Field(default_factory=Training)
+    eigenbasis: Eigenbasis = Field(default_factory=Eigenbasis)
+    score: Score = Field(default_factory=Score)
+    artefacts: Artefacts = Field(default_factory=Artefacts)
+    resources: Resources = Field(default_factory=Resources)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _number_of_seeds(cls, seeds: object) -> object:
+        if isinstance(seeds, bool) or not isinstance(seeds, int):
+            return seeds
+        if seeds < 1:
+            raise ValueError("at least one seed is needed")
+        return tuple(range(seeds))
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds {list(seeds)} are not distinct")
+        return seeds
+
+    @field_validator("groups")
+    @classmethod
+    def _disjoint_groups(cls, groups: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        owner: dict[int, str] = {}
+        for group, types in groups.items():
+            if not types:
+                raise ValueError(f"group {group!r} names no skin type")
+            for fst in types:
+                if fst in owner:
+                    raise ValueError(f"skin type {fst} is in {owner[fst]!r} and in {group!r}")
+                owner[fst] = group
+        return groups
+
+    @field_validator("datasets")
+    @classmethod
+    def _free_names(cls, datasets: dict[str, Source]) -> dict[str, Source]:
+        for name in datasets:
+            if name in RESERVED_DATASET_NAMES:
+                raise ValueError(
+                    f"a data set cannot be called {name!r}: results/<experiment>/ uses that name"
+                )
+        return datasets
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Experiment:
+        for name in (self.training_dataset, *self.external_datasets):
+            if name not in self.datasets:
+                raise ValueError(
+                    f"data set {name!r} is not under datasets, which has {sorted(self.datasets)}"
+                )
+        if len(set(self.scored_datasets)) != len(self.scored_datasets):
+            raise ValueError("a data set is named twice among training_dataset and external_datasets")
+        for name, mix in self.configurations.items():
+            unknown = sorted(set(mix) - set(self.groups))
+            if unknown:
+                raise ValueError(
+                    f"configurations.{name} names {unknown}, but the groups are {sorted(self.groups)}"
+                )
+            if abs(sum(mix.values()) - 1) > 1e-6:
+                raise ValueError(
+                    f"the shares of configurations.{name} sum to {sum(mix.values()):g}, not to 1"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits(self) -> Experiment:
+        smallest = 2**self.model.depth
+        if self.images.size % smallest or self.images.size // smallest < 2:
+            raise ValueError(
+                f"images.size {self.images.size} cannot be halved model.depth = {self.model.depth} times to at "
+                f"least 2 pixels; take a multiple of {smallest} of at least {2 * smallest}, or a smaller depth"
+            )
+        if self.training.batch_size > self.split.train_images:
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} exceeds split.train_images {self.split.train_images}"
+            )
+        return self
+
+    @property
+    def scored_datasets(self) -> tuple[str, ...]:
+        """Training data set first, then the external ones."""
+        return (self.training_dataset, *self.external_datasets)
+
+    def group_of(self, fst: int) -> str:
+        """The group that a skin type belongs to, or an empty string."""
+        return next((group for group, types in self.groups.items() if fst in types), "")

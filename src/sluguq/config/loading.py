@@ -1,0 +1,115 @@
+"""From YAML to a checked `Experiment`, with errors that name the key and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from sluguq.config.experiment import Experiment
+
+
+class ConfigurationError(ValueError):
+    """The configuration cannot be used; the message has one line a mistake."""
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigurationError: The file is missing, is no YAML mapping or holds a mistake.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no configuration file {path}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold keys and values, not {type(content).__name__}")
+    return resolve(content, origin=str(path))
+
+
+def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") -> Experiment:
+    """Check a configuration and fill in its defaults.
+
+    Raises:
+        ConfigurationError: With one line for every mistake: the key's path, what is wrong, what is allowed.
+    """
+    try:
+        return Experiment.model_validate(_hashable_keys(content))
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors(include_url=False)]
+        raise ConfigurationError(
+            f"{origin} cannot be used:\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def resolved_yaml(experiment: Experiment) -> str:
+    """The whole configuration with every default, as YAML."""
+    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _hashable_keys(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain dicts with string keys at the top, whatever mapping type the workflow engine hands over."""
+    return {str(key): value for key, value in content.items()}
+
+
+def _explain(item: Any) -> str:
+    location = [str(part) for part in item["loc"]]
+    path = ".".join(location) or "(top level)"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{path}: unknown key; {hint}known here: {', '.join(known)}"
+    if item["type"] == "missing":
+        return f"{path}: this key is required"
+    return f"{path}: {message} (got {item['input']!r:.120})" if item["loc"] else f"{path}: {message}"
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """Keys allowed at a path of the configuration, found by walking the models."""
+    models: list[type[BaseModel]] = [Experiment]
+    for part in location:
+        found: list[type[BaseModel]] = []
+        for model in models:
+            field = model.model_fields.get(part)
+            if field is not None:
+                found += _models_in(field)
+        # A dictionary's key or a union's tag names no field: stay with the models it holds.
+        models = found or models
+    tagged = [m for m in models if location and _source_tag(m) == location[-1]]
+    return sorted({key for model in (tagged or models) for key in model.model_fields})
+
+
+def _source_tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("source")
+    return None if field is None else getattr(field.annotation, "__args__", (None,))[0]
+
+
+def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
+    found: list[type[BaseModel]] = []
+    pending: list[Any] = [field.annotation]
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found.append(annotation)
+        else:
+            pending += list(getattr(annotation, "__args__", ()))
+            value = getattr(annotation, "__value__", None)
+            if value is not None:
+                pending.append(value)
+    return found
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a configuration file, for editors and validators."""
+    return TypeAdapter(Experiment).json_schema()

@@ -1,0 +1,296 @@
+"""The one place that reads and writes zarr stores: names, attributes, provenance, whole-or-not-at-all.
+
+A store is zarr v3, consolidated, chunked one image to a chunk and sharded, so that it is tens of files and one
+image is one read. It is written under a hidden name beside its final one and renamed when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import math
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import ZstdCodec
+
+SHARD_BYTES = 128 * 2**20
+"""A shard is at most about this large before compression: it must fit into memory while it is written."""
+
+VERSIONED_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr", "pillow", "scipy")
+
+
+class StoreError(RuntimeError):
+    """A store cannot be read or written as asked; the message names its path."""
+
+
+def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open a store lazily.
+
+    Raises:
+        StoreError: There is no complete store at `path`.
+    """
+    path = Path(path)
+    if not (path / "zarr.json").is_file():
+        raise StoreError(f"there is no store at {path}; run the rule that writes it, or check the path")
+    try:
+        return xr.open_zarr(path, consolidated=True, chunks=None)
+    except Exception as error:
+        raise StoreError(
+            f"{path} is not a readable store ({error}); delete it and run its rule again"
+        ) from error
+
+
+def write_store(
+    dataset: xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    source: str,
+    configuration: str = "",
+    device: str = "",
+) -> None:
+    """Write a dataset that fits into memory as one store, whole or not at all.
+
+    Args:
+        dataset: Every variable must carry the attributes `long_name`, `units` and `source`.
+        path: Folder to write, replaced if it exists.
+        title: What the store is, for a person.
+        source: Where its numbers come from.
+        configuration: The resolved configuration as YAML.
+        device: Device that computed it, in words.
+
+    Raises:
+        StoreError: A variable lacks an attribute.
+    """
+    attributes = {**dataset.attrs, **provenance(title, source, configuration, device)}
+    with StoreWriter(path, attributes=attributes) as writer:
+        for name, variable in dataset.variables.items():
+            writer.create(
+                str(name),
+                tuple(str(dimension) for dimension in variable.dims),
+                variable.shape,
+                _storable(variable.values).dtype,
+                attributes=dict(variable.attrs),
+                coordinate=name in dataset.coords,
+            )
+            writer.write(str(name), ..., _storable(variable.values))
+
+
+class StoreWriter:
+    """Writes one store block by block; the store appears under its name only on a clean exit.
+
+    Use it as a context manager. `create` declares a variable, `write` fills a region, and `append` adds blocks
+    along the first dimension, buffered so that each shard is compressed once.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, attributes: Mapping[str, Any]):
+        self.path = Path(path)
+        self._partial = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}")
+        self._attributes = dict(attributes)
+        self._coordinates: list[str] = []
+        self._pending: dict[str, list[np.ndarray]] = {}
+        self._appended: dict[str, int] = {}
+
+    def __enter__(self) -> StoreWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._group = zarr.open_group(self._partial, mode="w", zarr_format=3)
+        return self
+
+    def create(
+        self,
+        name: str,
+        dimensions: Sequence[str],
+        shape: Sequence[int],
+        dtype: Any,
+        *,
+        attributes: Mapping[str, Any],
+        coordinate: bool = False,
+    ) -> None:
+        """Declare a variable.
+
+        Raises:
+            StoreError: `long_name`, `units` or `source` is missing from the attributes.
+        """
+        missing = {"long_name", "units", "source"} - set(attributes)
+        if missing:
+            raise StoreError(f"variable {name!r} of {self.path} lacks the attributes {sorted(missing)}")
+        dtype = np.dtype(dtype)
+        chunks, shards = _chunks_and_shards(dimensions, shape, 16 if dtype.kind in "OTU" else dtype.itemsize)
+        self._group.create_array(
+            name,
+            shape=tuple(shape),
+            dtype="string" if dtype.kind in "OTU" else dtype,
+            chunks=chunks,
+            shards=shards,
+            compressors=[ZstdCodec(level=3)],
+            fill_value=np.nan if dtype.kind == "f" else None,
+            dimension_names=list(dimensions),
+            attributes=_plain(attributes),
+        )
+        if coordinate:
+            self._coordinates.append(name)
+
+    def write(self, name: str, region: Any, values: np.ndarray) -> None:
+        """Write an array into a region of a variable; `...` is all of it."""
+        self._array(name)[region] = values
+
+    def append(self, name: str, block: np.ndarray) -> None:
+        """Add a block along the first dimension, after the blocks appended before."""
+        array = self._array(name)
+        pending = self._pending.setdefault(name, [])
+        pending.append(np.asarray(block))
+        length = (array.shards or array.chunks)[0]
+        while sum(map(len, pending)) >= length:
+            joined = np.concatenate(pending)
+            self._flush(name, joined[:length])
+            pending[:] = [joined[length:]]
+
+    def _flush(self, name: str, block: np.ndarray) -> None:
+        start = self._appended.get(name, 0)
+        self.write(name, slice(start, start + len(block)), block)
+        self._appended[name] = start + len(block)
+
+    def _array(self, name: str) -> zarr.Array:
+        array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            return
+        for name, pending in self._pending.items():
+            if sum(map(len, pending)):
+                self._flush(name, np.concatenate(pending))
+            expected = self._array(name).shape[0]
+            if self._appended.get(name, 0) != expected:
+                shutil.rmtree(self._partial, ignore_errors=True)
+                raise StoreError(
+                    f"{self.path}: {self._appended.get(name, 0)} of {expected} rows of {name!r} came"
+                )
+        if self._coordinates:
+            self._attributes["coordinates"] = " ".join(sorted(self._coordinates))
+        self._group.attrs.update(_plain(self._attributes))
+        with warnings.catch_warnings():
+            # Consolidated metadata are not in the v3 specification yet; readers without them warn instead.
+            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+            zarr.consolidate_metadata(self._partial)
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._partial.rename(self.path)
+
+
+def provenance(title: str, source: str, configuration: str, device: str) -> dict[str, Any]:
+    """Global attributes of every store: what it is, from what, by which code.
+
+    There is no time stamp, so that the same configuration gives the same bytes.
+    """
+    return {
+        "title": title,
+        "source": source,
+        "configuration": configuration,
+        "device": device,
+        "versions": " ".join(f"{name}={version}" for name, version in package_versions().items()),
+        "commit": commit(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    versions = {"python": platform.python_version()}
+    for name in VERSIONED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def commit() -> str:
+    """Git commit of the code, with `-dirty` where tracked files were changed, or `unknown` outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name to write to; the file appears under `path` only if the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+FST_ATTRIBUTES: dict[str, Any] = {
+    "long_name": "Fitzpatrick skin type",
+    "units": "1",
+    "source": "label of the data set",
+    "flag_values": [-1, 1, 2, 3, 4, 5, 6],
+    "flag_meanings": "unlabelled I II III IV V VI",
+}
+
+
+def described(long_name: str, source: str, units: str = "1") -> dict[str, Any]:
+    """The three attributes that every variable carries."""
+    return {"long_name": long_name, "units": units, "source": source}
+
+
+def _chunks_and_shards(
+    dimensions: Sequence[str], shape: Sequence[int], itemsize: int
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """One image (or a block of a long vector) a chunk, as many chunks a shard as fit into SHARD_BYTES."""
+    shape = tuple(max(1, length) for length in shape)
+    if "y" not in dimensions and "parameter" not in dimensions:
+        return shape, None
+    if "parameter" in dimensions:
+        chunks = tuple(
+            min(length, 2**20) if d == "parameter" else 1 for d, length in zip(dimensions, shape, strict=True)
+        )
+        grown = "parameter"
+    else:
+        leading = dimensions.index("y")
+        chunks = (1,) * leading + shape[leading:]
+        grown = dimensions[leading - 1] if leading else ""
+    if not grown:
+        return chunks, None
+    axis = list(dimensions).index(grown)
+    in_shape = math.ceil(shape[axis] / chunks[axis])
+    fitting = max(1, SHARD_BYTES // (math.prod(chunks) * itemsize))
+    shards = list(chunks)
+    shards[axis] = chunks[axis] * min(in_shape, fitting)
+    return chunks, tuple(shards)
+
+
+def _storable(values: np.ndarray) -> np.ndarray:
+    """Strings as variable-length ones; all else unchanged."""
+    return values.astype(object) if values.dtype.kind in "OTU" else values
+
+
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as JSON knows them."""
+    return {
+        key: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        for key, value in attributes.items()
+    }
