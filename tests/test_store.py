@@ -50,21 +50,15 @@ def test_round_trip_is_silent_and_exact(tmp_path, dataset):
 def test_opens_with_plain_xarray_and_no_warning(tmp_path, dataset):
     write_store(dataset, tmp_path / "a.zarr", title="t", source="s")
     (tmp_path / "a.zarr" / ".snakemake_timestamp").touch()
-    script = (
-        f"import xarray; print(xarray.open_zarr({str(tmp_path / 'a.zarr')!r}, chunks=None).mse.values.sum())"
-    )
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
-    )
+    script = f"import xarray; print(xarray.open_zarr({str(tmp_path / 'a.zarr')!r}, chunks=None).mse.values.sum())"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
 
 
 def test_one_image_is_one_chunk_and_a_store_is_few_files(tmp_path):
     with StoreWriter(tmp_path / "a.zarr", attributes={}) as writer:
-        writer.create(
-            "pixels", ("image", "y", "x", "channel"), (500, 8, 8, 3), "uint8", attributes=described("p", "t")
-        )
+        writer.create("pixels", ("image", "y", "x", "channel"), (500, 8, 8, 3), "uint8", attributes=described("p", "t"))
         for start in range(0, 500, 7):
             block = (np.arange(start, min(start + 7, 500)) % 256).astype("uint8")
             writer.append("pixels", np.broadcast_to(block[:, None, None, None], (len(block), 8, 8, 3)))
@@ -94,7 +88,7 @@ def test_missing_rows_are_refused(tmp_path):
 
 def test_a_variable_without_description_is_refused(tmp_path):
     bare = xr.Dataset({"mse": ("image", np.zeros(3))})
-    with pytest.raises(StoreError, match="'mse'.*long_name"):
+    with pytest.raises(StoreError, match=r"'mse'.*long_name"):
         write_store(bare, tmp_path / "a.zarr", title="t", source="s")
 
 
@@ -107,9 +101,7 @@ def test_a_partial_store_is_no_store(tmp_path):
 def test_same_content_gives_same_bytes(tmp_path, dataset):
     for name in ("a.zarr", "b.zarr"):
         write_store(dataset, tmp_path / name, title="t", source="s")
-    files = sorted(
-        p.relative_to(tmp_path / "a.zarr") for p in (tmp_path / "a.zarr").rglob("*") if p.is_file()
-    )
+    files = sorted(p.relative_to(tmp_path / "a.zarr") for p in (tmp_path / "a.zarr").rglob("*") if p.is_file())
     assert files
     for file in files:
         assert (tmp_path / "a.zarr" / file).read_bytes() == (tmp_path / "b.zarr" / file).read_bytes(), file

@@ -45,9 +45,7 @@ def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
     try:
         return xr.open_zarr(path, consolidated=True, chunks=None)
     except Exception as error:
-        raise StoreError(
-            f"{path} is not a readable store ({error}); delete it and run its rule again"
-        ) from error
+        raise StoreError(f"{path} is not a readable store ({error}); delete it and run its rule again") from error
 
 
 def write_store(
@@ -176,9 +174,7 @@ class StoreWriter:
             expected = self._array(name).shape[0]
             if self._appended.get(name, 0) != expected:
                 shutil.rmtree(self._partial, ignore_errors=True)
-                raise StoreError(
-                    f"{self.path}: {self._appended.get(name, 0)} of {expected} rows of {name!r} came"
-                )
+                raise StoreError(f"{self.path}: {self._appended.get(name, 0)} of {expected} rows of {name!r} came")
         if self._coordinates:
             self._attributes["coordinates"] = " ".join(sorted(self._coordinates))
         self._group.attrs.update(_plain(self._attributes))

@@ -17,9 +17,7 @@ SkinType = Annotated[int, Field(ge=1, le=6)]
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 
-RESERVED_DATASET_NAMES = frozenset(
-    {"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts"}
-)
+RESERVED_DATASET_NAMES = frozenset({"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts"})
 REGISTERED_SIZES = (32, 256)
 
 
@@ -63,16 +61,10 @@ class Split(Section):
 class Model(Section):
     """The residual VAE."""
 
-    base_width: Positive = Field(
-        64, description="Channels after the first convolution; doubled at every down block."
-    )
-    depth: int = Field(
-        4, ge=1, le=6, description="Number of down blocks; the image size is halved this often."
-    )
+    base_width: Positive = Field(64, description="Channels after the first convolution; doubled at every down block.")
+    depth: int = Field(4, ge=1, le=6, description="Number of down blocks; the image size is halved this often.")
     latent_channels: Positive = Field(64, description="Channels of the latent variable.")
-    normalisation: Literal["batch", "group", "none"] = Field(
-        "batch", description="Normalisation of the blocks."
-    )
+    normalisation: Literal["batch", "group", "none"] = Field("batch", description="Normalisation of the blocks.")
     padding: Literal["zero", "reflect"] = Field(
         "zero",
         description="Padding of the 3x3 and 5x5 convolutions. Zero padding makes SLUG maps glow along the border.",
@@ -108,9 +100,7 @@ class Training(Section):
 
     epochs: Positive = Field(1000, description="Passes over the training images.")
     batch_size: Positive = Field(64, description="Images a step.")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        1e-4, description="Adam's learning rate, at the start."
-    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-4, description="Adam's learning rate, at the start.")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Learning-rate schedule.")
     mse_weight: Weight = Field(1.0, description="Weight of the mean squared error.")
     kl_weight: Weight = Field(1.0, description="Weight of the Kullback-Leibler term.")
@@ -134,9 +124,7 @@ class Eigenbasis(Section):
     )
     sketch_size: Positive = Field(100_000, description="Rows of the sketch; only with method: sketched.")
     batch_size: Positive = Field(32, description="Images a batch of the matrix product.")
-    max_images: Positive | None = Field(
-        None, description="Use only this many training images (first of the split)."
-    )
+    max_images: Positive | None = Field(None, description="Use only this many training images (first of the split).")
     dtype: Literal["bfloat16", "float32"] = Field("float32", description="Precision of the stored vectors.")
     keep: Literal["all", "first_seed", "until_scored"] = Field(
         "all",
@@ -155,9 +143,7 @@ class Score(Section):
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Add probes until every image's relative standard error is below this."
     )
-    batch_size: Positive | None = Field(
-        None, description="Images a batch; chosen by the device when left out."
-    )
+    batch_size: Positive | None = Field(None, description="Images a batch; chosen by the device when left out.")
     parameters: Literal["all", "decoder"] = Field(
         "all", description="Weights whose uncertainty is asked for: all of the VAE, or the decoder's alone."
     )
@@ -176,9 +162,7 @@ class Score(Section):
 class Artefacts(Section):
     """Foreign objects drawn on test images of the training data set, to measure whether maps find them."""
 
-    images: int = Field(
-        32, ge=0, description="Test images of each group to draw on, per seed; 0 leaves this out."
-    )
+    images: int = Field(32, ge=0, description="Test images of each group to draw on, per seed; 0 leaves this out.")
     kinds: tuple[Literal["ruler", "ink", "patch", "bubble"], ...] = Field(
         ("ruler", "ink", "patch", "bubble"), description="Objects to draw, each on every chosen image."
     )
@@ -199,9 +183,7 @@ class Experiment(Section):
         min_length=1, description="Data sets by name, each with its source and the source's own keys."
     )
     training_dataset: Name = Field(description="The data set that is trained and tested on.")
-    external_datasets: tuple[Name, ...] = Field(
-        (), description="Data sets that every model is scored on besides."
-    )
+    external_datasets: tuple[Name, ...] = Field((), description="Data sets that every model is scored on besides.")
     groups: dict[Name, tuple[SkinType, ...]] = Field(
         {"light": (1, 2), "dark": (5, 6)},
         min_length=1,
@@ -260,30 +242,22 @@ class Experiment(Section):
     def _free_names(cls, datasets: dict[str, Source]) -> dict[str, Source]:
         for name in datasets:
             if name in RESERVED_DATASET_NAMES:
-                raise ValueError(
-                    f"a data set cannot be called {name!r}: results/<experiment>/ uses that name"
-                )
+                raise ValueError(f"a data set cannot be called {name!r}: results/<experiment>/ uses that name")
         return datasets
 
     @model_validator(mode="after")
     def _names_exist(self) -> Experiment:
         for name in (self.training_dataset, *self.external_datasets):
             if name not in self.datasets:
-                raise ValueError(
-                    f"data set {name!r} is not under datasets, which has {sorted(self.datasets)}"
-                )
+                raise ValueError(f"data set {name!r} is not under datasets, which has {sorted(self.datasets)}")
         if len(set(self.scored_datasets)) != len(self.scored_datasets):
             raise ValueError("a data set is named twice among training_dataset and external_datasets")
         for name, mix in self.configurations.items():
             unknown = sorted(set(mix) - set(self.groups))
             if unknown:
-                raise ValueError(
-                    f"configurations.{name} names {unknown}, but the groups are {sorted(self.groups)}"
-                )
+                raise ValueError(f"configurations.{name} names {unknown}, but the groups are {sorted(self.groups)}")
             if abs(sum(mix.values()) - 1) > 1e-6:
-                raise ValueError(
-                    f"the shares of configurations.{name} sum to {sum(mix.values()):g}, not to 1"
-                )
+                raise ValueError(f"the shares of configurations.{name} sum to {sum(mix.values()):g}, not to 1")
         return self
 
     @model_validator(mode="after")

@@ -46,9 +46,7 @@ def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") ->
         return Experiment.model_validate(_hashable_keys(content))
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors(include_url=False)]
-        raise ConfigurationError(
-            f"{origin} cannot be used:\n" + "\n".join(f"  {line}" for line in lines)
-        ) from None
+        raise ConfigurationError(f"{origin} cannot be used:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
 def resolved_yaml(experiment: Experiment) -> str:
