@@ -1,0 +1,180 @@
+"""Options of the data sources: one model a source, told apart by the key `source`.
+
+Every model forbids unknown keys, so that a mistyped key is refused instead of ignored. Where a data set
+comes from by default (addresses, licence, citation, counts) is in `sluguq/datasets/registry.yaml`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SkinType = Annotated[int, Field(ge=1, le=6)]
+
+
+class _Options(BaseModel):
+    """Base of all source options: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Options):
+    """Names of the columns of a table of images. A name that is null means: there is no such column."""
+
+    file: str = Field("file", description="path of the image, relative to the folder")
+    fst: str | None = Field("fst", description="Fitzpatrick skin type; null: no image is labelled")
+    id: str | None = Field(None, description="unique name of the image; null: the file's path serves")
+    patient: str | None = Field(None, description="images of one patient never part between splits")
+    lesion: str | None = Field(None, description="images of one lesion never part between splits")
+    mask: str | None = Field(None, description="path of the lesion mask, relative to the folder")
+    labels: tuple[str, ...] = Field((), description="further columns to carry along")
+
+
+class FolderSource(_Options):
+    """A folder (or zip or tar file) of images and a table with a row an image: your own data."""
+
+    source: Literal["folder"]
+    folder: Path = Field(description="folder, zip or tar file that holds the images")
+    table: Path = Field(Path("labels.csv"), description="the csv; a relative path starts at the folder")
+    separator: str = Field(",", min_length=1, description="what separates the columns of the csv")
+    columns: Columns = Field(default_factory=Columns)  # type: ignore[arg-type]
+    fst_values: dict[str, Literal[-1, 1, 2, 3, 4, 5, 6]] = Field(
+        default_factory=dict, description="what the values of the FST column mean, where they are no 1 to 6"
+    )
+    fst: tuple[SkinType, ...] | None = Field(None, description="take images of these FSTs only; null: all")
+
+
+class PhantomSource(_Options):
+    """Synthetic skin photographs, drawn deterministically from a seed."""
+
+    source: Literal["phantom"]
+    counts: dict[SkinType, Annotated[int, Field(ge=0)]] = Field(description="images of each FST")
+    seed: int = Field(0, ge=0)
+    size: int = Field(256, ge=32, le=512, description="side of the drawn photographs, in pixels")
+
+    @field_validator("counts")
+    @classmethod
+    def _some_image(cls, counts: dict[int, int]) -> dict[int, int]:
+        if sum(counts.values()) == 0:
+            raise ValueError("asks for no image at all; give at least one FST a count above 0")
+        return counts
+
+
+class Downloads(_Options):
+    """Manners and patience of downloading."""
+
+    concurrency: int = Field(8, ge=1, le=64, description="transfers at a time, over all hosts")
+    per_host: int = Field(2, ge=1, le=16, description="transfers at a time from one host")
+    requests_per_second: float = Field(4.0, gt=0, description="requests started a second at one host")
+    attempts: int = Field(5, ge=1, description="tries of one address before it is given up")
+    timeout: float = Field(30.0, gt=0, description="seconds without a byte after which a transfer is cut")
+    longest_wait: float = Field(300.0, ge=0, description="longest Retry-After obeyed, in seconds")
+
+
+class _Remote(_Options):
+    """Options shared by the published data sets."""
+
+    folder: Path | None = Field(None, description="folder, zip or tar file with the data set, in place of a download")
+    accept_licence: bool = Field(False, description="you have read the data set's licence and accept it")
+    fst: tuple[SkinType, ...] | None = Field(None, description="take images of these FSTs only; null: all")
+    downloads: Downloads = Field(default_factory=Downloads)  # type: ignore[arg-type]
+
+
+class Fitzpatrick17kSource(_Remote):
+    """Fitzpatrick17k (Groh et al. 2021): clinical photographs of two atlases with FST labels."""
+
+    source: Literal["fitzpatrick17k"]
+    images: Literal["urls", "record"] = Field(
+        "urls",
+        description="urls: each image from its atlas; record: the zip of images published on Zenodo with "
+        "Fitzpatrick17k-C. Ignored where `folder` is given",
+    )
+    table: Path | None = Field(None, description="local copy of fitzpatrick17k.csv; null: download it")
+    fst_column: Literal["fitzpatrick_scale", "fitzpatrick_centaur"] = Field(
+        "fitzpatrick_scale", description="fitzpatrick_scale: Scale AI's labels (the papers); or Centaur Labs'"
+    )
+    exclude_quality: tuple[str, ...] = Field(
+        (), description="leave out rows whose `qc` begins with one of these, for example '3 Wrongly labelled'"
+    )
+    unlabelled: bool = Field(False, description="acquire images without an FST too")
+    verify_md5: bool = Field(True, description="an image whose MD5 differs from its `md5hash` counts as missing")
+
+
+class Fitzpatrick17kCSource(Fitzpatrick17kSource):
+    """Fitzpatrick17k-C (Abhishek et al.): Fitzpatrick17k without its duplicates and outliers."""
+
+    source: Literal["fitzpatrick17k_c"]  # type: ignore[assignment]
+    keep: Path | None = Field(
+        None, description="csv with the column md5hash: the images to keep; null: download the published list"
+    )
+
+
+class PassionSource(_Remote):
+    """PASSION (Gottfrois et al. 2024): FST 3 to 6, Sub-Saharan Africa; by request, hence from a folder."""
+
+    source: Literal["passion"]
+    split: Literal["all", "train", "test"] = Field("all", description="part of the official split")
+    split_table: Path | None = Field(
+        None, description="PASSION_split.csv; null: the one in the folder, needed for train or test only"
+    )
+
+
+class IsicSource(_Remote):
+    """ISIC challenge training images: dermoscopy, no FST."""
+
+    source: Literal["isic2017", "isic2018", "isic2019"]
+    images: Path | None = Field(None, description="csv or text file of the image ids to take; null: all")
+    artefacts: Path | Literal["download"] | None = Field(
+        None,
+        description="table of 0/1 artefact labels (Bissoto et al. 2020): a path, or `download`; null: none",
+    )
+    masks: Path | None = Field(None, description="folder, zip or tar file of <id>_segmentation.png masks")
+
+
+class PadUfes20Source(_Remote):
+    """PAD-UFES-20 (Pacheco et al. 2020): smartphone photographs with FST, patients and lesions."""
+
+    source: Literal["padufes20"]
+    masks: Path | None = Field(
+        None, description="folder of lesion masks named as the images; null: lesion_masks in the folder"
+    )
+
+
+class DdiSource(_Remote):
+    """DDI (Daneshjou et al. 2022): biopsied lesions in three bands of FST; by request, hence from a folder."""
+
+    source: Literal["ddi"]
+
+
+class ScinSource(_Remote):
+    """SCIN (Ward et al. 2024): crowd-sourced photographs, several a case, openly downloadable."""
+
+    source: Literal["scin"]
+    fst_column: Literal["self_reported", "dermatologist"] = Field(
+        "dermatologist",
+        description="FST as the contributor reports it, or the median of the dermatologists' estimates",
+    )
+    gradable_only: bool = Field(False, description="leave out cases whose FST no dermatologist could grade")
+
+    @model_validator(mode="after")
+    def _gradable_needs_estimates(self) -> ScinSource:
+        if self.gradable_only and self.fst_column == "self_reported":
+            raise ValueError("gradable_only speaks of the dermatologists' estimates: set fst_column: dermatologist")
+        return self
+
+
+Source = Annotated[
+    FolderSource
+    | PhantomSource
+    | Fitzpatrick17kSource
+    | Fitzpatrick17kCSource
+    | PassionSource
+    | IsicSource
+    | PadUfes20Source
+    | DdiSource
+    | ScinSource,
+    Field(discriminator="source"),
+]
+"""Any source, told apart by its key `source`; for `pydantic.TypeAdapter` and as a field's type."""

@@ -1,0 +1,232 @@
+"""What every source adapter hands over: a table of the images it has and a table of those it has not.
+
+An adapter is a module with one function `collect(options, raw_folder, ...) -> Acquired`. It downloads or
+unpacks under the raw folder, reads the data set's own labels and says what they mean; writing the tables is
+done here, for all alike.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sluguq.store import whole_file
+
+IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
+"""Columns of images.csv, before any `label_<name>` columns."""
+
+MISSING_COLUMNS = ("id", "file", "fst", "url", "reason")
+"""Columns of missing.csv."""
+
+UNLABELLED = -1
+"""FST of an image without a label."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm"}
+)
+
+_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
+_NO_LABEL = frozenset({"", "-1", "nan", "none", "na", "n/a", "unknown", "none_selected", "none_identified"})
+
+
+class AcquisitionError(RuntimeError):
+    """A data set cannot be acquired at all; the message says what to do."""
+
+
+@dataclass
+class Acquired:
+    """What an adapter found: rows of images.csv, rows of missing.csv.
+
+    Attributes:
+        images: One dictionary an image with the keys of IMAGE_COLUMNS (all but `id`, `file` and `fst` may be
+            left out) and any `label_<name>`. `file` and `mask` are absolute, or relative to the raw folder.
+        missing: One dictionary a loss with the keys of MISSING_COLUMNS; all but `reason` may be left out.
+        synthetic: Whether the images are drawn rather than photographed.
+    """
+
+    images: list[dict[str, Any]] = field(default_factory=list)
+    missing: list[dict[str, Any]] = field(default_factory=list)
+    synthetic: bool = False
+
+    def lose(self, reason: str, *, id: str = "", file: str = "", fst: int = UNLABELLED, url: str = "") -> None:
+        """List an image that could not be had."""
+        self.missing.append({"id": id, "file": file, "fst": fst, "url": url, "reason": reason})
+
+    def image_table(self) -> pd.DataFrame:
+        """images.csv as a table; an id that appears again is moved to `missing`."""
+        kept: dict[str, dict[str, Any]] = {}
+        for row in self.images:
+            first = kept.setdefault(row["id"], row)
+            if first is not row:
+                self.lose(
+                    f"id {row['id']!r} appears twice; the first one ({first['file']}) was kept",
+                    id=row["id"],
+                    file=str(row["file"]),
+                    fst=row["fst"],
+                )
+        self.images = list(kept.values())
+        labels = sorted({key for row in self.images for key in row if key.startswith("label_")})
+        return _table(self.images, [*IMAGE_COLUMNS, *labels])
+
+    def missing_table(self) -> pd.DataFrame:
+        """missing.csv as a table."""
+        return _table(self.missing, MISSING_COLUMNS)
+
+
+def _table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """Rows as text under the columns; `fst` as int."""
+    return pd.DataFrame(
+        {
+            column: [row.get("fst", UNLABELLED) for row in rows]
+            if column == "fst"
+            else pd.Series([str(row.get(column, "")) for row in rows], dtype=object)
+            for column in columns
+        }
+    )
+
+
+def write_tables(acquired: Acquired, raw_folder: Path) -> None:
+    """Write images.csv and missing.csv, each whole or not at all."""
+    images = acquired.image_table()
+    for name, table in (("missing.csv", acquired.missing_table()), ("images.csv", images)):
+        with whole_file(raw_folder / name) as partial:
+            table.to_csv(partial, index=False)
+
+
+def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read images.csv: `fst` as int, all else as str, empty where there is nothing."""
+    return _read_table(path, IMAGE_COLUMNS)
+
+
+def read_missing(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read missing.csv: `fst` as int, all else as str, empty where there is nothing."""
+    return _read_table(path, MISSING_COLUMNS)
+
+
+def _read_table(path: str | os.PathLike[str], expected: Iterable[str]) -> pd.DataFrame:
+    table = read_csv(Path(path))
+    absent = sorted(set(expected) - set(table.columns))
+    if absent:
+        raise AcquisitionError(f"{path} lacks the columns {absent}; delete it and acquire the data set again")
+    table["fst"] = table["fst"].astype(int)
+    return table
+
+
+def read_csv(path: Path, *, separator: str = ",", columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a csv as text, empty cells as empty strings, whatever of UTF-8 (with or without mark) or Latin-1.
+
+    Raises:
+        AcquisitionError: The file is missing, is no csv, or lacks a column of `columns`.
+    """
+    if not path.is_file():
+        raise AcquisitionError(f"there is no table {path}")
+    try:
+        try:
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="latin-1")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise AcquisitionError(f"{path} cannot be read as a csv: {str(error).strip()}") from error
+    # A short row leaves cells that are missing rather than empty.
+    table = table.rename(columns=lambda name: str(name).strip()).fillna("")
+    absent = [name for name in columns if name not in table.columns]
+    if absent:
+        raise AcquisitionError(f"{path} has no column {', '.join(map(repr, absent))}; it has {list(table.columns)}")
+    return table
+
+
+def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
+    """The Fitzpatrick skin type that a table's cell means: 1 to 6, or -1 for none.
+
+    Understands `3`, `3.0`, `III`, `type 3`, `FST3` and the usual signs for nothing. `mapping` comes first.
+
+    Raises:
+        ValueError: The value means no skin type.
+    """
+    text = str(value).strip()
+    if mapping and text in mapping:
+        return mapping[text]
+    bare = text.lower()
+    if bare in _NO_LABEL:
+        return UNLABELLED
+    for word in ("fitzpatrick", "skin", "type", "fst"):
+        bare = bare.removeprefix(word).lstrip(" _-.:")
+    if bare in _ROMAN:
+        return _ROMAN[bare]
+    try:
+        number = float(bare)
+    except ValueError:
+        number = 0.0
+    if number == UNLABELLED:
+        return UNLABELLED
+    if number not in (1, 2, 3, 4, 5, 6):
+        raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty)")
+    return int(number)
+
+
+class FileIndex:
+    """Finds the files of a folder by the names that tables use for them.
+
+    A table may give the path relative to the folder, the bare name, or the name without its suffix or with
+    another one (`.png` for what is now `.jpg`). Names are compared in Unicode's composed form without regard to
+    case. Hidden files and links that lead out of the folder are not seen.
+    """
+
+    def __init__(self, folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES):
+        self.folder = folder
+        allowed = frozenset(suffixes)
+        self.files = sorted(path for path in _walk(folder) if path.suffix.lower() in allowed)
+        self._found: dict[str, list[Path]] = defaultdict(list)
+        for path in self.files:
+            relative = path.relative_to(folder)
+            keys = {_key(relative), _key(relative.with_suffix("")), _key(path.name), _key(path.stem)}
+            for key in keys:
+                self._found[key].append(path)
+
+    def find(self, name: str) -> Path:
+        """The file that `name` means.
+
+        Raises:
+            LookupError: There is none, or the name fits several; the message is a reason for missing.csv.
+        """
+        if not name.strip():
+            raise LookupError("the row names no file")
+        wanted = name.strip().replace("\\", "/").removeprefix("./")
+        suffix = Path(wanted).suffix.lower()
+        keys = [wanted]
+        if suffix in IMAGE_SUFFIXES:
+            keys.append(wanted[: -len(suffix)])
+        for key in keys:
+            found = self._found.get(_key(key), [])
+            if len(found) == 1:
+                return found[0]
+            exact = [path for path in found if path.suffix.lower() == suffix]
+            if len(exact) == 1:
+                return exact[0]
+            if found:
+                places = ", ".join(path.relative_to(self.folder).as_posix() for path in found[:3])
+                raise LookupError(f"the name fits {len(found)} files ({places}); give the path within the folder")
+        raise LookupError("there is no such file")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    root = folder.resolve()
+    for parent, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in files:
+            path = Path(parent, name)
+            if name.startswith(".") or (path.is_symlink() and not path.resolve().is_relative_to(root)):
+                continue
+            yield path
+
+
+def _key(path: str | Path) -> str:
+    text = path.as_posix() if isinstance(path, Path) else path
+    return unicodedata.normalize("NFC", text).casefold()
