@@ -126,14 +126,15 @@ def _ink(rng: np.random.Generator, pixels: Pixels) -> _Layer:
     turn = rng.uniform(0.0, 2 * math.pi)
     for path in _strokes(rng):
         rotated = path * radii @ np.array(((math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))))
-        _brush(pen, middle + rotated, thick * (1.0 + 0.25 * _wander(rng, len(path))))
+        _brush(pen, middle + rotated, thick * np.clip(1.0 + 0.25 * _wander(rng, len(path)), 0.5, 1.6))
+    dyes = ((88, 42, 140), (44, 62, 150), (28, 74, 120), (38, 36, 46))
+    dye = np.array(dyes[rng.integers(len(dyes))], np.float32)
+    strength = rng.uniform(0.7, 0.95)
     coverage = np.asarray(canvas.reduce(fine), dtype=np.float32) / np.float32(255)
     # Ink lies thicker here and thinner there.
     grain = ndimage.gaussian_filter(rng.standard_normal((height, width), dtype=np.float32), short / 90)
     grain /= max(float(grain.std()), 1e-6)
-    alpha = coverage * np.clip(rng.uniform(0.7, 0.95) + 0.1 * grain, 0.3, 1.0)
-    dyes = ((88, 42, 140), (44, 62, 150), (28, 74, 120), (38, 36, 46))
-    dye = np.array(dyes[rng.integers(len(dyes))], np.float32)
+    alpha = coverage * np.clip(strength + 0.1 * grain, 0.3, 1.0)
     # A dye takes its share of the light that the skin returns, and has some body of its own.
     colour = 0.6 * (pixels * dye / np.float32(200)) + 0.4 * dye
     return _Layer(colour.astype(np.float32), alpha.astype(np.float32))
@@ -156,7 +157,7 @@ def _strokes(rng: np.random.Generator) -> list[NDArray[np.float64]]:
             paths.append(np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1))
         return paths
     t = np.linspace(-1.0, 1.0, 40)  # a line with a cross at its end
-    line = np.stack([t, 1.0 + 0.08 * _wander(rng, 40)], axis=1)
+    line = np.stack([t, 0.75 + 0.06 * _wander(rng, 40)], axis=1)
     arm = np.linspace(-0.2, 0.2, 15)
     cross = np.array((-1.15, 0.2)) + np.stack([arm, arm + 0.02 * _wander(rng, 15)], axis=1)
     return [line, cross, cross * (1, -1) + (0.0, 0.4)]
