@@ -1,0 +1,185 @@
+"""How SLUG goes with the error: scatter, and correlations seed by seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sluguq.figures.style import (
+    MARKERS,
+    UNLABELLED,
+    WIDTH,
+    configuration_colours,
+    empty,
+    figure,
+    finish,
+    group_colours,
+    group_label,
+    is_wide,
+    logarithmic,
+    plural,
+    span,
+)
+from sluguq.statistics import Estimate, over_seeds, pearson, spearman
+from sluguq.tables import by_seed, groups_of, per_image
+
+POINTS = 3000
+"""At most this many points are drawn in one panel; the numbers are of all."""
+
+
+def correlations(frame: pd.DataFrame, signal: str = "slug") -> pd.DataFrame:
+    """Rank and linear correlation of a signal with the error, over seeds and for every seed.
+
+    Columns: configuration, seed (-1 for the mean over seeds), kind (spearman, pearson), value, low, high,
+    seeds, images, clusters; intervals at 95 %.
+    """
+    rows = []
+    for configuration in dict.fromkeys(frame["configuration"]):
+        seeds, clusters = by_seed(frame, configuration, (signal, "mse", "seed"))
+        if not seeds:
+            continue
+        numbers = [int(s.pop("seed")[0]) for s in seeds]
+        columns = [{"x": s[signal].astype(float), "y": s["mse"].astype(float)} for s in seeds]
+        for kind, statistic in (("spearman", spearman), ("pearson", pearson)):
+            parts = [(-1, columns, clusters)]
+            parts += [(n, [c], [k]) for n, c, k in zip(numbers, columns, clusters, strict=True)]
+            for number, some, their in parts:
+                estimate = over_seeds(statistic, some, their, transform="fisher", replicates=500)
+                rows.append({"configuration": configuration, "seed": number, "kind": kind, **_fields(estimate)})
+    return pd.DataFrame(rows)
+
+
+def _fields(estimate: Estimate) -> dict[str, float]:
+    return {name: getattr(estimate, name) for name in ("value", "low", "high", "seeds", "images", "clusters")}
+
+
+def slug_against_mse(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """SLUG against the error of every test image, a panel a configuration, with both correlations.
+
+    The table has the points: configuration, seed, id, group, fst, mse, slug.
+    """
+    title = "SLUG against reconstruction error"
+    frame = per_image(dataset, ["mse", "slug"])
+    if frame.empty:
+        return empty(title, "no image has scores", dataset), frame
+    groups = groups_of(dataset)
+    colours = {**group_colours(groups), "": UNLABELLED}
+    names = {**{g: group_label(g, groups[g]) for g in groups}, "": "in no group"}
+    shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
+    measured = correlations(frame)
+    configurations = list(dict.fromkeys(frame["configuration"]))
+    across = min(len(configurations), 3)
+    down = -(-len(configurations) // across)
+    fig = figure(width=WIDTH if across > 1 else 4.2, height=2.35 * down + 0.95)
+    grid = fig.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axes, configuration in zip(grid.ravel(), configurations, strict=False):
+        part = frame[frame["configuration"] == configuration]
+        drawn = part if len(part) <= POINTS else part.sample(POINTS, random_state=0)
+        for number, group in enumerate(shown):
+            some = drawn[drawn["group"] == group]
+            axes.plot(
+                some["mse"],
+                some["slug"],
+                MARKERS[number % len(MARKERS)],
+                ms=2.8,
+                mfc=colours[group],
+                mec="#33383d",
+                mew=0.2,
+                alpha=0.75,
+                rasterized=len(drawn) > 500,
+            )
+        axes.set_title(f"{configuration}\n{_summary(measured, configuration)}", fontsize=7.8)
+    for axes in grid.ravel()[len(configurations) :]:
+        axes.set_visible(False)
+    positive = bool((frame[["mse", "slug"]].min() > 0).all())
+    log = positive and any(is_wide(frame[name].to_numpy(), 8) for name in ("mse", "slug"))
+    if log:
+        logarithmic(grid[0, 0], "x")
+        logarithmic(grid[0, 0], "y")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("SLUG" + (", log scale" if log else ""))
+    for column in range(across):
+        lowest = [axes for axes in grid[:, column] if axes.get_visible()][-1]
+        lowest.set_xlabel("mean squared error" + (", log scale" if log else ""))
+        lowest.xaxis.set_tick_params(labelbottom=True)
+    handles = [
+        Line2D(
+            [],
+            [],
+            ls="",
+            marker=MARKERS[i % len(MARKERS)],
+            ms=4,
+            mfc=colours[g],
+            mec="#33383d",
+            mew=0.4,
+            label=names[g],
+        )
+        for i, g in enumerate(shown)
+    ]
+    counts = frame.groupby(["configuration", "seed"]).size()
+    note = (
+        f"n = {span(counts)} images a seed, {plural(frame['seed'].nunique(), 'seed')} in one panel. "
+        "Correlations: mean over seeds with 95 % interval over seeds and patients."
+    )
+    if counts.groupby("configuration").sum().max() > POINTS:
+        note += f" Drawn: {POINTS:,} points chosen at random."
+    finish(fig, title, note, dataset, handles=handles, columns=4)
+    return fig, frame[["configuration", "seed", "id", "group", "fst", "mse", "slug"]]
+
+
+def _summary(measured: pd.DataFrame, configuration: str) -> str:
+    lines = []
+    for kind, name in (("spearman", "rank"), ("pearson", "linear")):
+        chosen = measured[
+            (measured["configuration"] == configuration) & (measured["kind"] == kind) & (measured["seed"] == -1)
+        ]
+        value, low, high = chosen[["value", "low", "high"]].to_numpy()[0]
+        lines.append(f"{name} {value:.2f} [{low:.2f}, {high:.2f}]")
+    return "\n".join(lines)
+
+
+def correlation_by_seed(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Rank and linear correlation of SLUG with the error in every seed, with intervals.
+
+    The table is that of `correlations`.
+    """
+    title = "Correlation of SLUG with the error, seed by seed"
+    frame = per_image(dataset, ["mse", "slug"])
+    if frame.empty:
+        return empty(title, "no image has scores", dataset), frame
+    table = correlations(frame)
+    colours = configuration_colours(dataset["configuration"].values.astype(str))
+    fig = figure(height=2.7)
+    panels = fig.subplots(1, 2, sharey=True)
+    for axes, kind, name in zip(panels, ("spearman", "pearson"), ("rank (Spearman)", "linear (Pearson)"), strict=True):
+        _seed_panel(axes, table[table["kind"] == kind], colours)
+        axes.set_title(name)
+    panels[0].set_ylabel("correlation with the error")
+    note = (
+        f"n = {span(table.loc[table['seed'] >= 0, 'images'])} images a seed. Thin: one seed, interval over its "
+        "patients. Thick: mean over seeds, interval over seeds and patients. All at 95 %."
+    )
+    return finish(fig, title, note, dataset), table
+
+
+def _seed_panel(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> None:
+    configurations = list(dict.fromkeys(table["configuration"]))
+    for i, configuration in enumerate(configurations):
+        part = table[table["configuration"] == configuration]
+        single = part[part["seed"] >= 0]
+        places = i - 0.3 + 0.48 * (np.arange(len(single)) + 0.5) / max(len(single), 1)
+        axes.vlines(places, single["low"], single["high"], color=colours[configuration], lw=0.7, alpha=0.8)
+        axes.plot(places, single["value"], "o", ms=2.4, color=colours[configuration])
+        whole = part[part["seed"] == -1].iloc[0]
+        axes.vlines(i + 0.32, whole["low"], whole["high"], color=colours[configuration], lw=2.4)
+        axes.plot(i + 0.32, whole["value"], "D", ms=4.5, color=colours[configuration], mec="white", mew=0.6)
+    axes.axhline(0, color="#33383d", lw=0.7)
+    axes.set_xticks(range(len(configurations)), configurations)
+    axes.set_xlim(-0.5, len(configurations) - 0.5)
+    axes.set_xlabel("configuration")
+    axes.grid(axis="x", visible=False)
+    axes.set_ylim(max(-1.02, min(-0.05, table["low"].min() - 0.05)), 1.02)

@@ -1,0 +1,107 @@
+"""Which images are shown: stated rules, so that nobody picks by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sluguq.tables import groups_of, labels_of, mixes_of, per_image
+
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def at_quantiles(dataset: xr.Dataset, quantiles: tuple[float, ...] = QUANTILES, column: str = "mse") -> pd.DataFrame:
+    """For every group, the images whose mean error is nearest to these quantiles of the group.
+
+    The mean of `column` is over configurations and seeds. Where no image is in a group, all images count
+    as one. No image is taken twice. Columns: group, quantile, image (position), id, `column`; fewer rows
+    where a group has fewer images.
+    """
+    frame = per_image(dataset, [column])
+    frame = frame.dropna(subset=[column])
+    groups = [g for g in groups_of(dataset) if (frame["group"] == g).any()] or [""]
+    rows: list[dict[str, Any]] = []
+    for group in groups:
+        part = frame[frame["group"] == group] if group else frame
+        level = part.groupby(["image", "id"])[column].mean().reset_index()
+        for q in quantiles:
+            taken = {row["image"] for row in rows}
+            left = level[~level["image"].isin(taken)]
+            if left.empty:
+                continue
+            # Ties go to the first id, so that the choice does not depend on the order of images.
+            distance = (left[column] - float(level[column].quantile(q))).abs()
+            best = left.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
+            rows.append(
+                {"group": group, "quantile": q, "image": int(best["image"]), "id": best["id"], column: best[column]}
+            )
+    return pd.DataFrame(rows, columns=["group", "quantile", "image", "id", column])
+
+
+def flags_of(dataset: xr.Dataset) -> list[str]:
+    """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere."""
+    found = []
+    for name in labels_of(dataset):
+        values = pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
+        known = values[np.isfinite(values)]
+        if len(known) and np.isin(known, (0, 1)).all() and (known == 1).any():
+            found.append(name)
+    return found
+
+
+def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.DataFrame:
+    """For every yes-or-no label, images that carry it and as few others as may be, by quantile of `column`.
+
+    Among the images with the label, those with the fewest further labels come first; of these the ones
+    nearest to evenly spaced quantiles of the mean of `column`. Columns: group (the label's name),
+    quantile, image, id, `column`.
+    """
+    flags = flags_of(dataset)
+    level = per_image(dataset, [column]).dropna(subset=[column]).groupby(["image", "id"])[column].mean().reset_index()
+    marks = pd.DataFrame(
+        {n: pd.to_numeric(pd.Series(dataset[n].values), errors="coerce").fillna(0).to_numpy() for n in flags}
+    )
+    rows: list[dict[str, Any]] = []
+    for name in flags:
+        carrying = level[marks[name].to_numpy()[level["image"]] == 1]
+        carrying = carrying[~carrying["image"].isin({row["image"] for row in rows})]
+        further = marks.to_numpy()[carrying["image"]].sum(axis=1) - 1
+        pure = carrying[further <= np.sort(further)[: max(each, 1)].max()] if len(carrying) else carrying
+        for q in np.linspace(0, 1, 2 * each + 1)[1::2]:
+            left = pure[~pure["image"].isin({row["image"] for row in rows})]
+            if left.empty:
+                continue
+            distance = (left[column] - float(pure[column].quantile(q))).abs()
+            best = left.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
+            rows.append(
+                {
+                    "group": name.removeprefix("label_").replace("_", " "),
+                    "quantile": q,
+                    "image": int(best["image"]),
+                    "id": best["id"],
+                    column: best[column],
+                }
+            )
+    return pd.DataFrame(rows, columns=["group", "quantile", "image", "id", column])
+
+
+def first_seed(dataset: xr.Dataset, image: int) -> int | None:
+    """The position of the first seed in whose test set an image is, or None."""
+    mse = dataset["mse"].isel(image=image).transpose("configuration", "seed").values
+    tested = np.flatnonzero(np.isfinite(mse).any(axis=0))
+    return int(tested[0]) if len(tested) else None
+
+
+def middle_configuration(dataset: xr.Dataset) -> int:
+    """The position of the configuration with the most even mix of groups, or of the first."""
+    names = list(dataset["configuration"].values.astype(str))
+    mixes = mixes_of(dataset)
+
+    def unevenness(position: int) -> float:
+        shares = list(mixes.get(names[position], {"": 1.0}).values())
+        return sum(share**2 for share in shares)
+
+    return min(range(len(names)), key=lambda position: (unevenness(position), position))

@@ -1,0 +1,208 @@
+"""Pages of images: reconstructions by configuration, maps beside their images, samples from the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sluguq.figures.choice import at_quantiles, by_label, first_seed, flags_of, middle_configuration
+from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label
+from sluguq.tables import groups_of
+
+BRIGHTEST = 99.5
+"""Each map is divided by this percentile of its own pixels, and cut off at 1."""
+
+
+def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """The same images under every configuration, with their errors.
+
+    Images: of each group those nearest to the 10th, 50th and 90th percentile of the group's error, the
+    error averaged over configurations and seeds. Networks: of the first seed that tested the image.
+    The table has group, quantile, id, seed, configuration, mse.
+    """
+    title = "Reconstructions by configuration"
+    chosen = at_quantiles(dataset)
+    if "reconstruction" not in dataset or "pixels" not in dataset or chosen.empty:
+        return empty(title, "no reconstructions were stored (score.maps: false)", dataset), pd.DataFrame()
+    configurations = list(dataset["configuration"].values.astype(str))
+    groups = groups_of(dataset)
+    across = len(configurations) + 1
+    cell = min(1.05, (WIDTH - 0.9) / across)
+    fig = figure(width=cell * across + 0.9, height=(cell + 0.13) * len(chosen) + 0.95)
+    grid = fig.subplots(len(chosen), across, squeeze=False)
+    rows = []
+    for line, choice in zip(grid, chosen.to_dict("records"), strict=True):
+        position = int(choice["image"])
+        seed = first_seed(dataset, position)
+        if seed is None:
+            continue
+        one = dataset.isel(image=position, seed=seed)
+        _show(line[0], one["pixels"].transpose("y", "x", "channel").values)
+        name = group_label(choice["group"], groups[choice["group"]]) if choice["group"] else "all images"
+        name = name.replace(" (", "\n(")
+        line[0].set_ylabel(f"{name}\n{100 * choice['quantile']:.0f}th percentile", fontsize=6.6)
+        for axes, (c, configuration) in zip(line[1:], enumerate(configurations), strict=True):
+            mse = float(one["mse"].isel(configuration=c))
+            if not np.isfinite(mse):
+                axes.axis("off")
+                continue
+            picture = one["reconstruction"].isel(configuration=c).transpose("y", "x", "channel").values
+            _show(axes, picture, f"MSE {mse:.4f}")
+            rows.append(
+                {
+                    **{k: choice[k] for k in ("group", "quantile", "id")},
+                    "seed": dataset["seed"].values[seed],
+                    "configuration": configuration,
+                    "mse": mse,
+                }
+            )
+    for axes, name in zip(grid[0], ["image", *configurations], strict=True):
+        axes.set_title(name)
+    note = (
+        f"n = {len(chosen)} images, chosen as nearest to the 10th, 50th and 90th percentile of their group's error "
+        "(mean over configurations and seeds). Networks of the first seed that tested the image."
+    )
+    return finish(fig, title, note, dataset), pd.DataFrame(rows)
+
+
+def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = None) -> tuple[Figure, pd.DataFrame]:
+    """Image, reconstruction, error map and SLUG map.
+
+    Images: of each group those nearest to quantiles of SLUG; and where labels say yes or no (ruler,
+    ink), of each label those with the fewest other labels, nearest to evenly spaced quantiles of SLUG.
+    many: a page of many, two to a line. configuration: by default that with the most even mix of groups.
+    The table has group (or label), quantile, id, configuration, seed, mse, slug.
+    """
+    position = (
+        middle_configuration(dataset)
+        if configuration is None
+        else list(dataset["configuration"].values.astype(str)).index(configuration)
+    )
+    name = str(dataset["configuration"].values[position])
+    title = f"Error and SLUG maps, configuration {name}"
+    if "slug_map" not in dataset or "pixels" not in dataset:
+        return empty(title, "no maps were stored (score.maps: false)", dataset), pd.DataFrame()
+    parts, rules = [], []
+    flags = flags_of(dataset)
+    if not flags or (dataset["group"].values.astype(str) != "").any():
+        quantiles = tuple((i + 0.5) / 8 for i in range(8)) if many else (0.5, 0.95)
+        parts.append(at_quantiles(dataset, quantiles, "slug"))
+        rules.append("of each group those nearest to quantiles of SLUG")
+    if flags:
+        parts.append(by_label(dataset, each=4 if many else 1))
+        rules.append("of each label those with the fewest other labels, nearest to quantiles of SLUG")
+    chosen = pd.concat(parts, ignore_index=True).drop_duplicates("image")
+    rule = "; ".join(rules)
+    if chosen.empty:
+        return empty(title, "no image has scores", dataset), pd.DataFrame()
+    pairs = 2 if many and len(chosen) > 3 else 1
+    down = -(-len(chosen) // pairs)
+    cell = 0.76 if pairs == 2 else 1.25
+    fig = figure(width=WIDTH if pairs == 2 else 4 * cell + 0.6, height=(cell + 0.16) * down + 1.0)
+    grid = fig.subplots(down, 4 * pairs, squeeze=False)
+    for axes in grid.ravel():
+        axes.axis("off")
+    rows = []
+    for number, choice in enumerate(chosen.to_dict("records")):
+        line = grid[number % down, 4 * (number // down) : 4 * (number // down) + 4]
+        seed = first_seed(dataset, int(choice["image"]))
+        if seed is None:
+            continue
+        one = dataset.isel(image=int(choice["image"]), seed=seed, configuration=position)
+        _line_of_maps(line, one, choice, small=many)
+        rows.append(
+            {
+                **{k: choice[k] for k in ("group", "quantile", "id")},
+                "configuration": name,
+                "seed": dataset["seed"].values[seed],
+                "mse": float(one["mse"]),
+                "slug": float(one["slug"]),
+            }
+        )
+    for block in range(pairs):
+        for axes, heading in zip(
+            grid[0, 4 * block : 4 * block + 4], ("image", "reconstruction", "error map", "SLUG map"), strict=True
+        ):
+            axes.set_title(heading, fontsize=7 if many else 8.5)
+    note = (
+        f"n = {len(chosen)} images: {rule} (% on the left: the quantile). Each map is divided by its own "
+        f"{BRIGHTEST}th percentile, so brightness compares places within a map, not maps."
+    )
+    return finish(fig, title, note, dataset), pd.DataFrame(rows)
+
+
+def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: bool) -> None:
+    for axes in line:
+        axes.axis("on")
+    _show(line[0], one["pixels"].transpose("y", "x", "channel").values)
+    if "reconstruction" in one:
+        _show(line[1], one["reconstruction"].transpose("y", "x", "channel").values)
+    else:
+        line[1].axis("off")
+    for axes, variable in zip(line[2:], ("error_map", "slug_map"), strict=True):
+        _show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
+    line[2].set_xlabel(f"MSE {float(one['mse']):.4f}", fontsize=6, labelpad=1.5)
+    line[3].set_xlabel(f"SLUG {float(one['slug']):.3g}", fontsize=6, labelpad=1.5)
+    who = choice["group"] or "all images"
+    line[0].set_ylabel(f"{who}\n{100 * choice['quantile']:.0f} %", fontsize=5.8 if small else 7)
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    """A map in [0, 1]: divided by its `BRIGHTEST` percentile and cut off; zeros where it is not positive."""
+    top = np.nanpercentile(values, BRIGHTEST) if np.isfinite(values).any() else 0.0
+    return np.clip(np.nan_to_num(values) / top, 0, 1) if top > 0 else np.zeros_like(values)
+
+
+def _show(axes: Axes, picture: np.ndarray, below: str = "") -> None:
+    if picture.ndim == 2:
+        axes.imshow(picture, cmap=MAP_COLOURS, vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axes.imshow(picture, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if below:
+        axes.set_xlabel(below, fontsize=6.6, labelpad=1.5)
+
+
+def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
+    """Images that each configuration's decoder draws from the prior, of the first seed.
+
+    The table has configuration, seed, sample and the mean red, green and blue of each sample.
+    """
+    title = "Samples from the prior"
+    if "samples" not in models or not models.sizes.get("sample"):
+        return empty(title, "the store of models has no samples", models), pd.DataFrame()
+    configurations = list(models["configuration"].values.astype(str))
+    count = min(each, models.sizes["sample"])
+    cell = (WIDTH - 0.5) / 8
+    fig = figure(width=max(cell * count + 0.5, 4.5), height=cell * len(configurations) + 0.85)
+    grid = fig.subplots(len(configurations), count, squeeze=False)
+    drawn = models["samples"].isel(seed=0, sample=slice(count))
+    pictures = drawn.transpose("configuration", "sample", "y", "x", "channel").values
+    rows = []
+    for line, configuration, some in zip(grid, configurations, pictures, strict=True):
+        for number, (axes, picture) in enumerate(zip(line, some, strict=True)):
+            _show(axes, picture)
+            red, green, blue = picture.reshape(-1, 3).mean(axis=0)
+            rows.append(
+                {
+                    "configuration": configuration,
+                    "seed": models["seed"].values[0],
+                    "sample": number,
+                    "red": red,
+                    "green": green,
+                    "blue": blue,
+                }
+            )
+        line[0].set_ylabel(configuration, rotation=0, ha="right", va="center", fontsize=8.5)
+    note = f"n = {count} samples a configuration, the first ones drawn, seed {models['seed'].values[0]}."
+    return finish(fig, title, note, models), pd.DataFrame(rows)

@@ -1,0 +1,237 @@
+"""One style for all figures: sizes, colours, the order of skin types and groups, notes and marks."""
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+_EDGE = 0.06
+WIDTH = 6.9
+"""Width of a full-width figure in inches: the text width of an A4 page."""
+
+# From light to dark in lightness, so that the order survives any colour blindness and print in grey.
+_TONES = LinearSegmentedColormap.from_list("tones", ["#f6d7a7", "#eab676", "#d18c4f", "#a8623a", "#70402f", "#3a2326"])
+UNLABELLED = "#9aa3ab"
+# Okabe and Ito's colour-blind-safe set (https://jfly.uni-koeln.de/color/), without yellow and black.
+_CONFIGURATIONS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+ACCENT = "#0072b2"
+SECOND = "#d55e00"
+QUIET = "#6b7480"
+MAP_COLOURS = "inferno"
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7ea",
+    "grid.linewidth": 0.6,
+    "axes.edgecolor": "#50565c",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.bottom": True,
+    "ytick.left": True,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.3,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    # Identifiers inside an SVG come from this, so that the same figure is the same file.
+    "svg.hashsalt": "sluguq",
+}
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """The style, for the time of a `with` block."""
+    settings: dict[Any, Any] = {**sns.axes_style("whitegrid"), **_SETTINGS}
+    with mpl.rc_context(settings):
+        yield
+
+
+def figure(width: float = WIDTH, height: float = 2.8) -> Figure:
+    """An empty figure of this size in inches, with a layout that leaves room for what is written on it."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def group_colours(groups: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """The colour of every group, by its mean skin type: one group has one colour in all figures."""
+    return {name: to_hex(_TONES((float(np.mean(types)) - 1) / 5)) for name, types in groups.items()}
+
+
+def fst_colours(types: Iterable[int]) -> dict[int, str]:
+    """The colour of every skin type; grey for -1, unlabelled."""
+    return {int(t): UNLABELLED if t < 1 else to_hex(_TONES((int(t) - 1) / 5)) for t in types}
+
+
+def configuration_colours(configurations: Iterable[str]) -> dict[str, str]:
+    """The colour of every configuration, by its place in the experiment."""
+    return {str(c): _CONFIGURATIONS[i % len(_CONFIGURATIONS)] for i, c in enumerate(configurations)}
+
+
+def group_label(name: str, types: Sequence[int]) -> str:
+    """A group's name with its skin types: `dark (FST 5, 6)`; long runs as a range."""
+    types = sorted(types)
+    run = len(types) > 2 and types == list(range(types[0], types[-1] + 1))
+    return f"{name} (FST {f'{types[0]}–{types[-1]}' if run else ', '.join(map(str, types))})"
+
+
+def span(counts: Iterable[float]) -> str:
+    """A count, or the range of several: `512` or `498–512`."""
+    values = sorted({int(c) for c in counts})
+    if not values:
+        return "0"
+    return f"{values[0]:,}" if values[0] == values[-1] else f"{values[0]:,}–{values[-1]:,}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def finish(
+    fig: Figure,
+    title: str,
+    note: str,
+    dataset: xr.Dataset | None = None,
+    *,
+    handles: Sequence[Artist] = (),
+    columns: int = 3,
+    heading: str = "",
+) -> Figure:
+    """Write title, mark of synthetic data, legend and note, each in a band of its own height.
+
+    handles: what the legend shows, below the title, `columns` to a line, after a `heading`. The panels get
+    the height between the bands, so nothing overlaps whatever the number of lines. `note` is wrapped.
+    """
+    height = fig.get_figheight()
+    synthetic = dataset is not None and bool(int(dataset.attrs.get("synthetic", 0)))
+    room = fig.get_figwidth() - (1.35 if synthetic else 0.1)
+    top = fig.text(
+        _EDGE / fig.get_figwidth(),
+        1 - 0.05 / height,
+        textwrap.fill(title, max(int(room / 0.088), 16)),
+        ha="left",
+        va="top",
+        fontsize=10,
+        fontweight="bold",
+        linespacing=1.1,
+    )
+    if synthetic:
+        mark_synthetic(fig)
+    used = 0.05 + max(_tall(fig, top), 0.2) + 0.05
+    if handles:
+        legend = fig.legend(
+            handles=list(handles),
+            loc="upper left",
+            bbox_to_anchor=(_EDGE / fig.get_figwidth(), 1 - used / height),
+            ncols=min(len(handles), columns),
+            borderaxespad=0,
+            borderpad=0.1,
+            columnspacing=1.4,
+            handletextpad=0.5,
+            title=heading or None,
+            alignment="left",
+        )
+        legend.set_in_layout(False)
+        used += _tall(fig, legend) + 0.06
+    below = 0.04
+    if note:
+        lines = [textwrap.fill(part, int((fig.get_figwidth() - 0.1) / 0.0505)) for part in note.split("\n")]
+        foot = fig.text(
+            _EDGE / fig.get_figwidth(),
+            0.05 / height,
+            "\n".join(lines),
+            ha="left",
+            va="bottom",
+            fontsize=7,
+            color="#50565c",
+            linespacing=1.3,
+        )
+        below += _tall(fig, foot) + 0.06
+    for text in fig.texts:
+        text.set_in_layout(False)
+    engine = fig.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, below / height, 1, 1 - (below + used) / height), w_pad=0.03, h_pad=0.03)
+    return fig
+
+
+def _tall(fig: Figure, artist: Artist) -> float:
+    """The height of a text or legend in inches."""
+    return float(artist.get_window_extent(FigureCanvasAgg(fig).get_renderer()).height / fig.dpi)
+
+
+def mark_synthetic(fig: Figure) -> None:
+    """A visible mark that the images are no photographs of people."""
+    mark = fig.text(
+        1 - 0.08 / fig.get_figwidth(),
+        1 - 0.08 / fig.get_figheight(),
+        "SYNTHETIC IMAGES",
+        ha="right",
+        va="top",
+        fontsize=7,
+        fontweight="bold",
+        color="#8a1c1c",
+        bbox={"boxstyle": "round,pad=0.28", "facecolor": "#fdeaea", "edgecolor": "#c94f4f", "linewidth": 0.7},
+    )
+    mark.set_in_layout(False)
+
+
+def empty(title: str, reason: str, dataset: xr.Dataset | None = None) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    fig = figure(height=1.4)
+    axes = fig.subplots()
+    axes.axis("off")
+    axes.text(0.5, 0.5, reason, ha="center", va="center", color=QUIET)
+    return finish(fig, title, "", dataset)
+
+
+def is_wide(values: np.ndarray, ratio: float = 20.0) -> bool:
+    """Whether values are all positive and their 1st and 99th percentile lie a factor `ratio` apart."""
+    values = values[np.isfinite(values)]
+    if not len(values) or values.min() <= 0:
+        return False
+    low, high = np.percentile(values, [1, 99])
+    return bool(high / low >= ratio)
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5 where it spans little, at powers of ten else."""
+    getattr(axes, f"set_{which}scale")("log")
+    axis = getattr(axes, f"{which}axis")
+    low, high = sorted(axis.get_data_interval())
+    decades = np.log10(high / low) if low > 0 else 3
+    if decades < 3.2:
+        # Fewer labels along x, where they stand side by side.
+        few = (1.0, 3.0) if which == "x" and decades > 1 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=few))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}" if value < 1e5 else f"{value:.0e}"))
+    axis.set_minor_formatter(NullFormatter())

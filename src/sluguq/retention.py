@@ -1,0 +1,88 @@
+"""What is gained by removing, or flagging, the images with the highest scores.
+
+As in `sluguq.statistics`, functions take arrays over the images of one seed and `weights`, (replicates,
+images), how often a bootstrap replicate drew each image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluguq.statistics import Array, mean, quantile
+
+FRACTIONS = np.linspace(0.02, 1.0, 50)
+"""Shares of the images that are kept, at which curves are computed."""
+
+
+def retention_curve(error: Array, score: Array, weights: Array, fractions: Array = FRACTIONS) -> Array:
+    """Mean error of what remains when the images with the highest scores are removed.
+
+    error, score: (images,). fractions: (points,), shares kept, in (0, 1]. Returns (replicates, points). The
+    image at the edge counts by the part of it that is kept, so the curve is continuous; images with equal
+    scores are kept in equal parts, so it does not depend on their order.
+    """
+    values, tie = np.unique(score, return_inverse=True)
+    count = np.zeros((len(weights), len(values)))
+    total = np.zeros_like(count)
+    np.add.at(count.T, tie, weights.T)
+    np.add.at(total.T, tie, (weights * error).T)
+    kept = np.cumsum(count, axis=1)
+    summed = np.cumsum(total, axis=1)
+    out = np.empty((len(weights), len(fractions)))
+    every = np.arange(len(weights))
+    for point, fraction in enumerate(fractions):
+        target = fraction * kept[:, -1]
+        place = np.minimum((kept < target[:, None] - 1e-9).sum(axis=1), len(values) - 1)
+        below = np.maximum(place - 1, 0)
+        before = np.where(place > 0, kept[every, below], 0.0)
+        inside = np.where(place > 0, summed[every, below], 0.0)
+        edge = np.divide(
+            total[every, place],
+            count[every, place],
+            out=np.zeros(len(weights)),
+            where=count[every, place] > 0,
+        )
+        out[:, point] = (inside + (target - before) * edge) / np.where(target > 0, target, np.nan)
+    return out
+
+
+def retention_gain(error: Array, score: Array, weights: Array) -> Array:
+    """How far the retention curve lies below random removal: 1 is the oracle's, 0 random removal's.
+
+    The area between the random curve (flat at the mean error) and the score's curve, over the area between
+    the random curve and the oracle's, which removes by the error itself; trapezoids over `FRACTIONS`.
+    Negative where removal by the score does harm. (replicates,).
+    """
+    level = mean(error, weights)[:, None]
+    by_score = np.trapezoid(level - retention_curve(error, score, weights), FRACTIONS, axis=1)
+    best = np.trapezoid(level - retention_curve(error, error, weights), FRACTIONS, axis=1)
+    return np.divide(by_score, best, out=np.full_like(best, np.nan), where=best > 0)
+
+
+def retention_step(error: Array, score: Array, weights: Array, keep: float, of: float) -> Array:
+    """Mean error when a share `keep` is kept less that when `of` is kept, over the mean error of all."""
+    curve = retention_curve(error, score, weights, np.array([keep, of]))
+    return (curve[:, 0] - curve[:, 1]) / mean(error, weights)
+
+
+def flagged_share(score: Array, group: NDArray[np.bool_], weights: Array, share: float = 0.1) -> Array:
+    """The share of the images of `group` that is flagged when the `share` highest scores of all are."""
+    flag = score[None] >= quantile(score, 1 - share, weights)[:, None]
+    inside = weights[:, group]
+    total = inside.sum(axis=1)
+    hit = (inside * flag[:, group]).sum(axis=1)
+    return np.divide(hit, total, out=np.full_like(total, np.nan), where=total > 0)
+
+
+def caught_share(score: Array, error: Array, group: NDArray[np.bool_], weights: Array, share: float = 0.1) -> Array:
+    """The share of the worst errors in `group` that is among the flagged images.
+
+    Flagged: the `share` highest scores of all images. Worst: the `share` highest errors of all images. NaN
+    where the group has none of the worst errors.
+    """
+    worst = error[None] >= quantile(error, 1 - share, weights)[:, None]
+    flag = score[None] >= quantile(score, 1 - share, weights)[:, None]
+    inside = weights * worst * group[None]
+    total = inside.sum(axis=1)
+    return np.divide((inside * flag).sum(axis=1), total, out=np.full_like(total, np.nan), where=total > 0)
