@@ -1,0 +1,39 @@
+"""For whom does a generative model of skin images fail, and does it know?
+
+The five calls for a model of one's own, and what they return, are to be had from here; they are
+imported on first use, so that ``import sluguq`` itself costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sluguq.slug.eigenbasis import Eigenbasis, LanczosState, eigenbasis
+    from sluguq.slug.exact import score_exact
+    from sluguq.slug.score import Scores, score
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "eigenbasis": "sluguq.slug.eigenbasis",
+    "Eigenbasis": "sluguq.slug.eigenbasis",
+    "LanczosState": "sluguq.slug.eigenbasis",
+    "score": "sluguq.slug.score",
+    "Scores": "sluguq.slug.score",
+    "score_exact": "sluguq.slug.exact",
+}
+
+__all__ = ["Eigenbasis", "LanczosState", "Scores", "eigenbasis", "score", "score_exact"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sluguq' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

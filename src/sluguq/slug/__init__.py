@@ -1,0 +1,1 @@
+"""SLUG for any pure function ``apply(params, images)``: no files, no workflow, no particular model."""

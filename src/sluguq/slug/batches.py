@@ -1,0 +1,94 @@
+"""Images cut into batches of one size, from the device, from host memory, or from a store."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sluguq.slug.network import Placement, available_bytes
+
+_RESIDENT_SHARE = 0.25  # of the free device memory may be taken by images; more is streamed
+
+
+class Batches:
+    """Equal batches of images with weights of one or zero.
+
+    The batch size asked for is a ceiling: n images go into ⌈n / batch_size⌉ batches of one size, so
+    that the last is not mostly padding. The images that fill it up repeat the last image and have
+    weight zero, so no result is biased by them and one compiled step serves all batches.
+
+    Images that fit are moved to the device once; larger data are streamed, a batch ahead of use.
+
+    :param images: (n, height, width, channels), any dtype: a NumPy or JAX array, or anything with
+        ``shape``, ``dtype`` and slicing along the first axis, such as a zarr array.
+    :param batch_size: the most images in one batch.
+    :param placement: the devices that share each batch.
+    """
+
+    def __init__(self, images: Any, batch_size: int, placement: Placement) -> None:
+        self.images = images
+        self.n = int(images.shape[0])
+        self.placement = placement
+        self.resize(batch_size)
+
+    def resize(self, batch_size: int) -> None:
+        """Cut anew, with at most ``batch_size`` images a batch."""
+        count = -(-self.n // max(1, batch_size))
+        size = -(-self.n // count)
+        self.size = -(-size // self.placement.count) * self.placement.count
+        self.count = -(-self.n // self.size)
+        self._resident: list[tuple[jax.Array, jax.Array]] | None = None
+
+    def halve(self) -> bool:
+        """Cut into batches of half the size; False when they are as small as can be."""
+        if self.size <= self.placement.count:
+            return False
+        self.resize(self.size // 2)
+        return True
+
+    def slice(self, index: int) -> slice:
+        """Which images batch ``index`` holds, without its padding."""
+        return slice(index * self.size, min(self.n, (index + 1) * self.size))
+
+    def _load(self, index: int) -> tuple[jax.Array, jax.Array]:
+        part = self.slice(index)
+        images = self.images[part]
+        missing = self.size - (part.stop - part.start)
+        weights = np.ones(self.size, np.float32)
+        if missing:
+            stack: Any = jnp if isinstance(images, jax.Array) else np
+            images = stack.concatenate([images, stack.repeat(images[-1:], missing, axis=0)])
+            weights[-missing:] = 0
+        return self.placement.split(images), self.placement.split(weights)
+
+    def _fits(self) -> bool:
+        size = int(np.prod(self.images.shape)) * np.dtype(self.images.dtype).itemsize
+        return size <= _RESIDENT_SHARE * available_bytes()
+
+    def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
+        """Batches of images (size, height, width, channels) with their weights (size,)."""
+        if self._resident is None and self._fits():
+            self._resident = [self._load(index) for index in range(self.count)]
+        if self._resident is not None:
+            yield from self._resident
+            return
+        ahead = self._load(0)
+        for index in range(self.count):
+            now = ahead
+            if index + 1 < self.count:
+                ahead = self._load(index + 1)  # transfers run while the device computes
+            yield now
+
+    def stacked(self) -> tuple[jax.Array, jax.Array] | None:
+        """All batches as (count, size, …) and (count, size), or None when they have to be streamed."""
+        if not self._fits():
+            return None
+        pairs = list(self)
+        return jnp.stack([images for images, _ in pairs]), jnp.stack([weights for _, weights in pairs])
+
+
+def chosen(images: Any, subset: Sequence[int] | np.ndarray | None) -> Any:
+    """The images with the indices ``subset``, or all of them."""
+    return images if subset is None else images[np.asarray(subset)]

@@ -1,0 +1,177 @@
+"""Bad input, told in words before hours are spent on it."""
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sluguq.slug.network import Apply, as_partial, parameter_count
+
+
+def check_images(images: Any) -> None:
+    """Refuse an image set that is empty or of the wrong rank.
+
+    :raises ValueError: with the shape found.
+    """
+    shape = tuple(images.shape)
+    if len(shape) < 2:
+        raise ValueError(f"images must be (n, height, width, channels), but have shape {shape}")
+    if shape[0] == 0:
+        raise ValueError("the image set is empty: pass at least one image")
+
+
+def check_finite_images(images: Any, first: int = 0) -> None:
+    """Refuse images with NaN or infinite values.
+
+    :raises ValueError: naming the first such image, counted from ``first``.
+    """
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        xp: Any = jnp if isinstance(images, jax.Array) else np
+        bad = np.asarray(~xp.isfinite(images).reshape(images.shape[0], -1).all(axis=1))
+        if bad.any():
+            raise ValueError(
+                f"image {first + int(bad.argmax())} holds NaN or infinite values ({int(bad.sum())} such "
+                f"images): leave them out or repair them"
+            )
+
+
+def check_parameters(params: Any) -> None:
+    """Refuse weights that cannot be differentiated or are not numbers.
+
+    :raises ValueError: naming the leaf.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    if not leaves:
+        raise ValueError("params holds no arrays: pass the network's weights")
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path)
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            raise ValueError(
+                f"params{name} is {jnp.result_type(leaf)}, not floating-point: keep counters, keys and other "
+                f"integers out of params, for example as an argument bound by jax.tree_util.Partial"
+            )
+        if not bool(jnp.isfinite(leaf).all()):
+            raise ValueError(f"params{name} holds NaN or infinite values: has the training diverged?")
+
+
+def check_rank(rank: int, params: Any) -> None:
+    """Refuse a rank that the weights cannot have.
+
+    :raises ValueError: with what is allowed.
+    """
+    count = parameter_count(params)
+    if not 1 <= rank <= count:
+        raise ValueError(f"rank {rank} is impossible: the network has {count} weights, so 1 to {count}")
+
+
+@jax.jit
+def _forward_and_tangent(apply, params, images, tangent):
+    return jax.jvp(lambda weights: apply(weights, images), (params,), (tangent,))
+
+
+def _trace(apply: Apply, params: Any, images: jax.Array) -> tuple[str, list[np.ndarray]]:
+    # A new function every time, or JAX would answer from its cache of traces.
+    closed = jax.make_jaxpr(lambda weights, batch: apply(weights, batch))(params, images)
+    return re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)), [np.asarray(value) for value in closed.consts]
+
+
+def check_network(apply: Apply, params: Any, images: Any) -> None:
+    """Refuse an ``apply`` of the wrong shape, not deterministic, or not differentiable in the weights.
+
+    One image, two traces, two runs: what is drawn in Python shows in the traces, what is drawn in
+    callbacks shows in the runs.
+
+    :raises ValueError: saying which, and what to do.
+    """
+    apply = as_partial(apply)
+    sample = jnp.asarray(images[:1])
+    try:
+        shape = jnp.shape(jax.eval_shape(apply, params, sample))
+    except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
+        raise ValueError(
+            f"apply(params, images) cannot be traced by JAX on images of shape {sample.shape}, so it cannot be "
+            f"differentiated ({type(error).__name__}: {str(error).splitlines()[0]}): write it with jax.numpy"
+        ) from error
+    if len(shape) != sample.ndim or shape[0] != 1:
+        raise ValueError(
+            f"apply(params, images) must return (n, height, width, channels); for images of shape "
+            f"{sample.shape} it returned {tuple(shape)}"
+        )
+    (text, constants), (again, constants_again) = (_trace(apply, params, sample) for _ in range(2))
+    same = text == again and all(map(np.array_equal, constants, constants_again))
+    tangent = jax.tree.map(
+        lambda leaf: jax.random.normal(jax.random.key(leaf.size), jnp.shape(leaf), jnp.result_type(leaf)), params
+    )
+    try:
+        output, slope = _forward_and_tangent(apply, params, sample, tangent)
+        repeated, _ = _forward_and_tangent(apply, params, sample, tangent)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"apply(params, images) is not differentiable in params by jax.jvp "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
+    if not bool(jnp.isfinite(output).all()):
+        raise ValueError("apply(params, images) returned NaN or infinite values on the first image")
+    scale = float(jnp.abs(output).max())
+    if not same or not bool(jnp.allclose(output, repeated, rtol=1e-3, atol=1e-3 * scale)):
+        raise ValueError(
+            "apply(params, images) is not deterministic: two calls differ. Switch off dropout, sample the "
+            "latent mean, and use batch normalisation's running statistics"
+        )
+    if not bool(jnp.isfinite(slope).all()):
+        raise ValueError("the derivative of apply with respect to params is NaN or infinite on the first image")
+    if not bool(jnp.any(slope != 0)):
+        raise ValueError(
+            "the derivative of apply with respect to params is zero on the first image: is a stop_gradient, "
+            "a rounding or an argmax in the way, or are other weights used than those in params?"
+        )
+
+
+def check_all(apply: Apply, params: Any, images: Any) -> None:
+    """The checks that every public call makes on its first three arguments.
+
+    :raises ValueError: for the first that fails.
+    """
+    check_images(images)
+    check_parameters(params)
+    if isinstance(images, np.ndarray | jax.Array):  # streamed images show in the results instead
+        check_finite_images(images)
+    check_network(apply, params, images)
+
+
+def check_score_arguments(
+    basis: Any, params: Any, probes: int, tolerance: float | None, prior_precision: float
+) -> None:
+    """Refuse numbers that make no sense, and a basis of another network.
+
+    :raises ValueError: naming the argument and what is allowed.
+    """
+    if probes < 2:
+        raise ValueError(f"probes is {probes}: a standard error needs at least 2")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance}: it is a relative standard error, between 0 and 1")
+    if prior_precision < 0:
+        raise ValueError(f"prior_precision is {prior_precision}: it cannot be negative")
+    if basis is None:
+        if prior_precision:
+            raise ValueError("prior_precision has no meaning without a basis: pass one, or leave it at 0")
+    elif basis.vectors.shape[1] != parameter_count(params):
+        raise ValueError(
+            f"the basis has vectors of length {basis.vectors.shape[1]}, but params holds "
+            f"{parameter_count(params)} weights: it belongs to another network"
+        )
+
+
+def check_finite_scores(scores: np.ndarray) -> None:
+    """Refuse to hand out scores that are no numbers.
+
+    :raises ValueError: naming the first image.
+    """
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        raise ValueError(
+            f"image {int(bad.argmax())} has a NaN or infinite score ({int(bad.sum())} such images): look for "
+            f"NaN in these images, or an overflow of apply on them"
+        )

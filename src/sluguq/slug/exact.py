@@ -1,0 +1,96 @@
+"""SLUG without an estimator, for networks small enough to write J down: tests and tables."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sluguq.slug.checks import check_all, check_score_arguments
+from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.network import Apply, as_partial, available_bytes, linearised, parameter_count, transposed
+from sluguq.slug.probes import shrinkage
+from sluguq.slug.score import Scores
+
+_ROWS = 64  # of J in one pass
+
+
+@jax.jit
+def _rows(apply, params, image, selectors):
+    """Rows of J(x), one for each selector (m, height, width, channels)."""
+    transpose = transposed(linearised(apply, params, image[None]), params)
+    return jax.vmap(lambda selector: transpose(selector[None]))(selectors)
+
+
+def jacobian(apply: Apply, params: Any, image: Any) -> jax.Array:
+    """J(x) of one image (height, width, channels), (D, p), in the weights' precision.
+
+    :raises ValueError: when J would not fit in memory.
+    """
+    shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(image)[None])
+    size = int(np.prod(shape.shape))
+    needed = size * parameter_count(params) * shape.dtype.itemsize
+    if 2 * needed > available_bytes():
+        raise ValueError(
+            f"the Jacobian of one image is {size} × {parameter_count(params)}, {needed / 1e9:.1f} GB: too large "
+            f"to write down. Use sluguq.score, or a smaller network"
+        )
+    identity = np.eye(size, dtype=shape.dtype).reshape(size, *shape.shape[1:])
+    apply, image = as_partial(apply), jnp.asarray(image)
+    rows = [_rows(apply, params, image, identity[start : start + _ROWS]) for start in range(0, size, _ROWS)]
+    return jnp.concatenate(rows)
+
+
+def dense_ggn(apply: Apply, params: Any, images: Any) -> np.ndarray:
+    """G = Σᵢ J(xᵢ)ᵀ J(xᵢ), (p, p), for tests.
+
+    :raises ValueError: when a Jacobian would not fit in memory.
+    """
+    total: Any = 0
+    for index in range(images.shape[0]):
+        rows = jacobian(apply, params, images[index])
+        total = total + rows.T @ rows
+    return np.asarray(total)
+
+
+def score_exact(
+    apply: Apply, params: Any, basis: Eigenbasis | None, images: Any, *, prior_precision: float = 0.0
+) -> Scores:
+    """SLUG, maps and ‖J‖² with J written down: D backward passes an image, p × D numbers in memory.
+
+    Run it under ``jax.enable_x64(True)`` with float64 weights for a reference. For networks of up to some
+    10⁵ weights; not a method for anything larger.
+
+    :param apply: pure function (params, images) → (n, height, width, channels).
+    :param params: pytree of floating-point arrays.
+    :param basis: as from ``eigenbasis``, or None.
+    :param images: (n, height, width, channels).
+    :param prior_precision: as for ``score``.
+    :returns: scores with standard errors of zero, maps included, ``probes`` 0.
+    :raises ValueError: for bad input, or when a Jacobian would not fit in memory.
+    """
+    check_all(apply, params, images)
+    check_score_arguments(basis, params, 2, None, prior_precision)
+    slug, norms, maps = [], [], []
+    for index in range(images.shape[0]):
+        rows = jacobian(apply, params, images[index])
+        diagonal = jnp.square(rows).sum(axis=1)
+        norms.append(float(diagonal.sum()))
+        if basis is not None:
+            vectors = jnp.asarray(basis.vectors, rows.dtype)
+            weights = shrinkage(basis.eigenvalues, prior_precision)
+            rows = rows - ((rows @ vectors.T) * jnp.asarray(weights, rows.dtype)) @ vectors
+            diagonal = jnp.square(rows).sum(axis=1)
+        shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(images[index])[None]).shape[1:]
+        maps.append(np.asarray(diagonal).reshape(shape).sum(axis=-1))
+        slug.append(float(maps[-1].sum()))
+    zeros = np.zeros(len(slug))
+    return Scores(
+        slug=np.array(slug),
+        slug_sem=zeros,
+        maps=np.stack(maps),
+        jacobian_norm=np.array(norms),
+        jacobian_norm_sem=zeros,
+        probes=0,
+        converged=np.ones(len(slug), bool),
+    )

@@ -1,0 +1,100 @@
+"""A network as a function of one flat weight vector, and what the device can hold.
+
+Everything in this package sees a network as ``apply(params, images)``. Its arrays travel as
+arguments of the compiled steps, never as constants inside them, so that models of the same shape
+share compiled code.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import Partial
+
+Apply = Callable[[Any, jax.Array], jax.Array]
+
+
+def as_partial(apply: Apply) -> Partial:
+    """``apply`` as a pytree whose arrays, if it carries any, are arguments under ``jax.jit``."""
+    return apply if isinstance(apply, Partial) else Partial(apply)
+
+
+def parameter_count(params: Any) -> int:
+    """p, the number of weights."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def parameter_dtype(params: Any) -> Any:
+    """The dtype of the flat weight vector."""
+    return jnp.result_type(*jax.tree.leaves(params))
+
+
+def unraveller(params: Any) -> Callable[[jax.Array], Any]:
+    """From a flat vector, in the order of ``ravel_pytree``, to a tangent of ``params``."""
+    return ravel_pytree(params)[1]
+
+
+def linearised(apply: Apply, params: Any, images: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """v ↦ J v with J = ∂ apply(params, images) / ∂ params, v flat of shape (p,)."""
+    _, jvp = jax.linearize(lambda weights: apply(weights, images), params)
+    unravel = unraveller(params)
+    return lambda vector: jvp(unravel(vector))
+
+
+def transposed(product: Callable[[jax.Array], jax.Array], params: Any) -> Callable[[jax.Array], jax.Array]:
+    """u ↦ Jᵀ u for the J of :func:`linearised`."""
+    primal = jax.ShapeDtypeStruct((parameter_count(params),), parameter_dtype(params))
+    transpose = jax.linear_transpose(product, primal)
+    return lambda cotangent: transpose(cotangent)[0]
+
+
+def platform() -> str:
+    """``"cpu"``, ``"gpu"`` or ``"tpu"``."""
+    return jax.default_backend()
+
+
+def available_bytes() -> int:
+    """Memory, in bytes, that new arrays may take on the default device: its own count where it keeps one."""
+    stats = jax.devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of a compiled step says that the device's memory is full."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and ("RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower())
+    )
+
+
+class Placement:
+    """Where arrays go: images split over the devices, everything else a copy on each.
+
+    One device (the default) leaves arrays where JAX puts them.
+    """
+
+    def __init__(self, devices: Sequence[jax.Device] | None, images: Any) -> None:
+        if devices is None and isinstance(images, jax.Array) and len(images.devices()) > 1:
+            devices = sorted(images.devices(), key=lambda device: device.id)
+        self.count = len(devices) if devices else 1
+        self._split: Any = None
+        self._copied: Any = None
+        if devices:
+            mesh = Mesh(list(devices), ("image",))
+            self._split = NamedSharding(mesh, PartitionSpec("image"))
+            self._copied = NamedSharding(mesh, PartitionSpec())
+
+    def split(self, array: Any) -> jax.Array:
+        """An array split along its first axis."""
+        return jax.device_put(array, self._split)
+
+    def copied(self, tree: Any) -> Any:
+        """A pytree of arrays with a copy on each device."""
+        return jax.device_put(tree, self._copied)

@@ -1,0 +1,138 @@
+"""Random vectors in weight space, their projection, and their forward passes.
+
+A probe ξ ~ N(0, I_p) becomes η = (I − UUᵀ) ξ, or with a prior precision α
+
+    η = ξ − U diag(1 − √(α / (λ + α))) Uᵀ ξ,
+
+so that E ηηᵀ is the covariance of the low-rank linearised Laplace approximation, α⁻¹ left out.
+y = J(x) η then has E ‖y‖² = Tr J(x) E[ηηᵀ] J(x)ᵀ.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sluguq.slug.ggn import GGN
+from sluguq.slug.network import linearised, platform
+
+_BLOCK_BYTES = 1 << 28  # of basis vectors moved to the device at a time
+
+
+@jax.jit
+def _coefficients(total, probes, rows):
+    rows = rows.astype(probes.dtype)
+    return total + jnp.matmul(probes, rows.T, precision="highest")
+
+
+@jax.jit
+def _combine(coefficients, rows):
+    return jnp.matmul(coefficients, rows.astype(coefficients.dtype), precision="highest")
+
+
+def shrinkage(eigenvalues: np.ndarray, prior_precision: float) -> np.ndarray:
+    """1 − √(α / (λ + α)), (k,): what is taken off a probe along each eigenvector; 1 for α = 0."""
+    values = np.maximum(np.asarray(eigenvalues, np.float64), 0)
+    if prior_precision == 0:
+        return np.ones_like(values)
+    return 1 - np.sqrt(prior_precision / (values + prior_precision))
+
+
+def coefficients_on(vectors: Any, probes: jax.Array) -> jax.Array:
+    """Ξ Uᵀ, (m, k), for probes Ξ (m, p) and vectors (k, p) wherever they lie."""
+    total = jnp.zeros((len(probes), len(vectors)), probes.dtype)
+    for columns in _columns(vectors):
+        total = _coefficients(total, probes[:, columns], jnp.asarray(vectors[:, columns]))
+    return total
+
+
+def combination(vectors: Any, coefficients: jax.Array) -> jax.Array:
+    """C U, (m, p), for coefficients C (m, k)."""
+    parts = [_combine(coefficients, jnp.asarray(vectors[:, columns])) for columns in _columns(vectors)]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+
+def projected(vectors: Any, probes: jax.Array, weights: np.ndarray | None = None) -> jax.Array:
+    """Ξ − Ξ Uᵀ diag(weights) U, (m, p); weights (k,) are 1 by default."""
+    if vectors is None:
+        return probes
+    coefficients = coefficients_on(vectors, probes)
+    if weights is not None:
+        coefficients = coefficients * jnp.asarray(weights, probes.dtype)
+    return probes - combination(vectors, coefficients)
+
+
+def _columns(vectors: Any) -> list[slice]:
+    """Blocks of columns; vectors that already lie on a device are one block."""
+    count, length = vectors.shape
+    width = length if isinstance(vectors, jax.Array) else max(1, _BLOCK_BYTES // (4 * count))
+    return [slice(start, min(length, start + width)) for start in range(0, length, width)]
+
+
+@partial(jax.jit, static_argnames=("count", "size", "dtype"))
+def _draw(key, first, count, size, dtype):
+    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
+    return jax.lax.map(lambda one: jax.random.normal(one, (size,), dtype), keys)
+
+
+def draw(key: jax.Array, first: int, count: int, size: int, dtype: Any) -> jax.Array:
+    """Probes ``first`` to ``first + count`` of the sequence that belongs to ``key``, (count, p).
+
+    Probe i depends on the key and i alone, whatever the block it is drawn in.
+    """
+    return _draw(key, first, count, size, jnp.dtype(dtype))
+
+
+def tangent_width() -> int:
+    """How many tangents share a pass: one on the CPU, where wider convolutions run slower, not faster."""
+    return 1 if platform() == "cpu" else 8
+
+
+@partial(jax.jit, static_argnames=("maps", "width"))
+def probe_batch(apply, params, images, tangents, *, maps, width):
+    """‖J(x) η‖² for each tangent and image, (m, n), and Σ over tangents of its map (n, height, width).
+
+    One linearisation serves all tangents (m, p); ``width`` of them run side by side.
+    """
+    product = linearised(apply, params, images)
+    count = tangents.shape[0]
+    whole = count // width * width
+
+    def some(total, block):
+        squares = jnp.square(jax.vmap(product)(block))
+        energy = squares.reshape(*squares.shape[:2], -1).sum(-1)
+        return (total + squares.sum((0, -1)) if maps else total), energy
+
+    def one(total, vector):
+        squares = jnp.square(product(vector))
+        energy = squares.reshape(squares.shape[0], -1).sum(-1)
+        return (total + squares.sum(-1) if maps else total), energy
+
+    output = jax.eval_shape(product, tangents[0])
+    total = jnp.zeros(output.shape[:-1] if maps else (), output.dtype)
+    if width == 1:
+        total, energy = jax.lax.scan(one, total, tangents)
+        return energy, total
+    parts = []
+    if whole:
+        blocks = tangents[:whole].reshape(-1, width, tangents.shape[1])
+        total, energy = jax.lax.scan(some, total, blocks)
+        parts.append(energy.reshape(whole, -1))
+    if whole < count:
+        total, energy = some(total, tangents[whole:])
+        parts.append(energy)
+    return jnp.concatenate(parts), total
+
+
+def energies(ggn: GGN, vectors: Any, probes: int, key: jax.Array) -> np.ndarray:
+    """‖J(xᵢ) (I − UUᵀ) ξ‖² for each probe and image, (probes, n), float64."""
+    result = np.empty((probes, ggn.batches.n))
+    for index in range(probes):
+        tangents = ggn.placement.copied(projected(vectors, draw(key, index, 1, ggn.size, ggn.dtype)))
+        for batch, (images, _) in enumerate(ggn.batches):
+            energy, _ = probe_batch(ggn.apply, ggn.params, images, tangents, maps=False, width=1)
+            part = ggn.batches.slice(batch)
+            result[index, part] = np.asarray(energy)[0, : part.stop - part.start]
+    return result

@@ -1,0 +1,157 @@
+"""Many long vectors: on the device, in host memory, or in a folder.
+
+Lanczos needs four things of its basis Q ∈ R^{j×p}: append a row, Q v, v − Qᵀc, and SᵀQ. All three
+stores give them without a second copy of Q; the folder needs only a block of columns in memory.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_BLOCK_BYTES = 1 << 28  # of columns at a time
+
+
+def column_blocks(rows: int, columns: int, itemsize: int = 4) -> Iterator[slice]:
+    """Slices of columns such that a (rows, columns) block takes about 256 MiB."""
+    width = max(1, _BLOCK_BYTES // max(1, rows * itemsize))
+    for start in range(0, columns, width):
+        yield slice(start, min(columns, start + width))
+
+
+class Rows(Protocol):
+    """Room for ``capacity`` rows of length p; rows not yet written are zero."""
+
+    def write(self, index: int, row: jax.Array) -> None:
+        """Row ``index`` becomes ``row``."""
+
+    def dots(self, vector: jax.Array) -> np.ndarray:
+        """Q v, (capacity,), float64."""
+
+    def less(self, vector: jax.Array, coefficients: np.ndarray) -> jax.Array:
+        """v − Qᵀ c."""
+
+    def rotate(self, matrix: np.ndarray) -> None:
+        """Q[:l] becomes Sᵀ Q[:j] for S of shape (j, l), and the rows after it zero."""
+
+    def combine(self, matrix: np.ndarray, dtype: Any) -> Any:
+        """Sᵀ Q[:j], (l, p), in ``dtype``, as the store keeps arrays."""
+
+    def view(self, count: int) -> np.ndarray:
+        """The first ``count`` rows as a NumPy array: a copy, or a read-only map of the file."""
+
+
+@partial(jax.jit, donate_argnames="buffer")
+def _write(buffer, index, row):
+    return buffer.at[index].set(row)
+
+
+@jax.jit
+def _dots(buffer, vector):
+    return jnp.matmul(buffer, vector, precision="highest")
+
+
+@jax.jit
+def _less(buffer, vector, coefficients):
+    return vector - jnp.matmul(coefficients, buffer, precision="highest")
+
+
+@partial(jax.jit, static_argnames="dtype")
+def _combine(buffer, matrix, dtype):
+    return jnp.matmul(matrix.T, buffer, precision="highest").astype(dtype)
+
+
+class DeviceRows:
+    """Rows in the device's memory."""
+
+    def __init__(self, capacity: int, length: int, dtype: Any) -> None:
+        self.buffer = jnp.zeros((capacity, length), dtype)
+
+    def write(self, index: int, row: jax.Array) -> None:
+        self.buffer = _write(self.buffer, index, row)
+
+    def dots(self, vector: jax.Array) -> np.ndarray:
+        return np.asarray(_dots(self.buffer, vector), np.float64)
+
+    def less(self, vector: jax.Array, coefficients: np.ndarray) -> jax.Array:
+        return _less(self.buffer, vector, jnp.asarray(coefficients, vector.dtype))
+
+    def rotate(self, matrix: np.ndarray) -> None:
+        whole = np.zeros((len(self.buffer), len(self.buffer)))
+        whole[: matrix.shape[0], : matrix.shape[1]] = matrix
+        self.buffer = self.combine(whole, self.buffer.dtype)
+
+    def combine(self, matrix: np.ndarray, dtype: Any) -> jax.Array:
+        whole = np.zeros((len(self.buffer), matrix.shape[1]))
+        whole[: matrix.shape[0]] = matrix
+        return _combine(self.buffer, jnp.asarray(whole, self.buffer.dtype), jnp.dtype(dtype))
+
+    def view(self, count: int) -> np.ndarray:
+        return np.array(self.buffer[:count])
+
+
+class HostRows:
+    """Rows in host memory, or, with ``folder``, in a file there that is mapped into memory.
+
+    A rotation in a folder writes a new file and leaves the one before until the next rotation, so
+    that a :class:`~sluguq.slug.eigenbasis.LanczosState` handed out in between stays true.
+    """
+
+    def __init__(self, capacity: int, length: int, dtype: Any, folder: Path | None = None) -> None:
+        self.shape, self.dtype, self.folder = (capacity, length), np.dtype(dtype), folder
+        self.generation = 0
+        self.buffer = self._room(f"lanczos-{self.generation}.bin", self.shape, self.dtype)
+
+    def _room(self, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+        if self.folder is None:
+            return np.zeros(shape, dtype)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return np.memmap(self.folder / name, dtype, mode="w+", shape=shape)
+
+    def write(self, index: int, row: jax.Array) -> None:
+        self.buffer[index] = np.asarray(row)
+
+    def dots(self, vector: jax.Array) -> np.ndarray:
+        host = np.asarray(vector)
+        total = np.zeros(self.shape[0])
+        for block in column_blocks(*self.shape, self.dtype.itemsize):
+            total += self.buffer[:, block] @ host[block]
+        return total
+
+    def less(self, vector: jax.Array, coefficients: np.ndarray) -> jax.Array:
+        host = np.array(vector)
+        scaled = coefficients.astype(self.dtype)
+        for block in column_blocks(*self.shape, self.dtype.itemsize):
+            host[block] -= scaled @ self.buffer[:, block]
+        return jnp.asarray(host)
+
+    def rotate(self, matrix: np.ndarray) -> None:
+        rotated = self.buffer
+        if self.folder is not None:
+            (self.folder / f"lanczos-{self.generation - 1}.bin").unlink(missing_ok=True)
+            self.generation += 1
+            rotated = self._room(f"lanczos-{self.generation}.bin", self.shape, self.dtype)
+        j, kept = matrix.shape
+        for block in column_blocks(*self.shape, self.dtype.itemsize):
+            rotated[:kept, block] = matrix.T.astype(self.dtype) @ self.buffer[:j, block]
+            rotated[kept:, block] = 0
+        self.buffer = rotated
+
+    def combine(self, matrix: np.ndarray, dtype: Any) -> np.ndarray:
+        j, kept = matrix.shape
+        result = self._room("vectors.bin", (kept, self.shape[1]), np.dtype(dtype))
+        for block in column_blocks(j, self.shape[1], self.dtype.itemsize):
+            result[:, block] = (matrix.T.astype(self.dtype) @ self.buffer[:j, block]).astype(dtype)
+        return result
+
+    def view(self, count: int) -> np.ndarray:
+        if self.folder is None:
+            return self.buffer[:count].copy()
+        self.buffer.flush()  # type: ignore[attr-defined]
+        view = self.buffer[:count]
+        view.flags.writeable = False
+        return view
