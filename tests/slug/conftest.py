@@ -9,6 +9,14 @@ import pytest
 from jax.tree_util import Partial
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation() -> Iterator[None]:
+    """These networks take longer to compile than to run: leave out XLA's costly passes."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """64-bit numbers for one test."""

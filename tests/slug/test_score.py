@@ -1,5 +1,7 @@
 """The projected estimator against scores with the Jacobian written down."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,7 +69,7 @@ def test_prior_precision_scales_the_span_only(x64):
     params, images = mlp_params(), pictures(3)
     basis = sluguq.eigenbasis(mlp, params, images, rank=5, key=KEY)
     scores = [sluguq.score_exact(mlp, params, basis, images, prior_precision=alpha) for alpha in (0.0, 0.1, 10.0, 1e12)]
-    assert all((low.slug < high.slug).all() for low, high in zip(scores, scores[1:], strict=False))
+    assert all((low.slug < high.slug).all() for low, high in pairwise(scores))
     np.testing.assert_allclose(scores[-1].slug, scores[0].jacobian_norm, rtol=1e-6)
     taken = basis.eigenvalues / (basis.eigenvalues + 0.1)
     rows = np.asarray(jacobian(mlp, params, images[0]))

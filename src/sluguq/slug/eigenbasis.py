@@ -20,7 +20,7 @@ from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_all, check_rank
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, available_bytes
-from sluguq.slug.probes import energies
+from sluguq.slug.probes import draw, energies
 from sluguq.slug.rows import DeviceRows, HostRows, Rows
 
 _LARGE = 1 << 30  # bytes of float32 vectors above which bfloat16 is stored unless asked otherwise
@@ -82,8 +82,7 @@ class _Lanczos:
         self.next = self._random()
 
     def _random(self) -> jax.Array:
-        key = jax.random.fold_in(self.key, self.products)
-        vector = jax.random.normal(key, (self.ggn.size,), self.ggn.dtype)
+        vector = draw(self.key, self.products, 1, self.ggn.size, self.ggn.dtype)[0]
         if self.step:
             vector, _ = self._orthogonalised(vector)
         return vector / jnp.linalg.norm(vector)
