@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +42,28 @@ def noise(
     the field out along `angle` (radians). The field does not depend on `n`: a finer grid shows the same waves
     and adds those that a coarser one cannot carry.
     """
-    highest = min(highest, FINEST)
-    key = rng.integers(2**63)
-    finer = 64 * 2 ** math.ceil(math.log2(max(highest + 1.0, 64.0) / 64.0))
-    ky = np.arange(1 - finer, finer, dtype=np.float32)[:, None]
-    kx = np.arange(finer, dtype=np.float32)[None, :]
+    amplitude = _amplitude(slope, lowest, min(highest, FINEST), angle, stretch)
+    finer = amplitude.shape[1]
+    shown = min(finer, 64 * 2 ** int(math.log2(n / 128)))
+    waves = _waves(int(rng.integers(2**63)), shown) * amplitude[finer - shown : finer + shown - 1, :shown]
+    # Pixel centres lie half a pixel in: shift by the phase.
+    k = np.arange(1 - shown, shown)
+    phase = np.exp(1j * np.pi / n * k).astype(np.complex64)
+    waves *= phase[:, None] * phase[None, shown - 1 :]
+    spectrum = np.zeros((n, n // 2 + 1), np.complex64)
+    spectrum[k, :shown] = waves
+    return fft.irfft2(spectrum, s=(n, n), norm="forward", overwrite_x=True)
+
+
+@lru_cache(maxsize=8)
+def _amplitude(slope: float, lowest: float, highest: float, angle: float, stretch: float) -> Array:
+    """Mean amplitude of frequencies ky = 1 - top .. top - 1, kx = 0 .. top - 1, top = 64, 128 or 256.
+
+    Scaled so that the field they add up to has variance 1.
+    """
+    top = 64 * 2 ** math.ceil(math.log2(max(highest + 1.0, 64.0) / 64.0))
+    ky = np.arange(1 - top, top, dtype=np.float32)[:, None]
+    kx = np.arange(top, dtype=np.float32)[None, :]
     c, s = math.cos(angle), math.sin(angle)
     along, across = (kx * c + ky * s) * stretch, ky * c - kx * s
     radius2 = along * along + across * across
@@ -54,16 +72,8 @@ def noise(
     # The column kx = 0 stands for itself, every other for itself and its mirror image.
     power = np.square(amplitude)
     amplitude /= math.sqrt(4.0 * float(power[:, 1:].sum()) + 2.0 * float(power[:, 0].sum()))
-
-    shown = min(finer, 64 * 2 ** int(math.log2(n / 128)))
-    waves = _waves(int(key), shown) * amplitude[finer - shown : finer + shown - 1, :shown]
-    # Pixel centres lie half a pixel in: shift by the phase.
-    k = np.arange(1 - shown, shown)
-    phase = np.exp(1j * np.pi / n * k).astype(np.complex64)
-    waves *= phase[:, None] * phase[None, shown - 1 :]
-    spectrum = np.zeros((n, n // 2 + 1), np.complex64)
-    spectrum[k, :shown] = waves
-    return fft.irfft2(spectrum, s=(n, n), norm="forward", overwrite_x=True)
+    amplitude.flags.writeable = False  # shared between calls
+    return amplitude
 
 
 def _waves(key: int, top: int) -> NDArray[np.complex64]:

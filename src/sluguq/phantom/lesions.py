@@ -73,7 +73,7 @@ def draw_lesion(condition: str, rng: np.random.Generator, x: Array, y: Array) ->
     """Maps of one lesion of a kind in `subjects.CONDITIONS`, on the grid x (1, n), y (n, 1)."""
     n = x.shape[1]
     coarse = noise(rng, n, slope=1.6, lowest=2.0, highest=40.0)
-    fine = noise(rng, n, slope=0.5, lowest=10.0, highest=48.0)
+    fine = noise(rng, n, slope=1.0, lowest=8.0, highest=48.0)
     place = _Place(rng, x, y, coarse, fine, Lesion.none(n))
     _KINDS[condition](place)
     return place.lesion
@@ -106,7 +106,7 @@ def _keratosis(p: _Place) -> None:
     p.lesion.melanin += dose * within * (0.8 - 0.35 * warts + 0.15 * p.coarse).clip(0.1)
     p.lesion.haemoglobin += p.rng.uniform(0.0, 0.35) * inside(signed, 0.15)
     p.lesion.height += within * (0.03 + 0.007 * warts) * p.rng.uniform(0.5, 1.2)
-    p.lesion.scale += p.rng.uniform(0.05, 0.4) * within * (0.4 + 0.6 * p.coarse).clip(0.0, 1.0)
+    p.lesion.scale += p.rng.uniform(0.05, 0.3) * within * (0.4 + 0.6 * p.coarse).clip(0.0, 1.0)
 
 
 def _plaque(p: _Place) -> None:
@@ -115,9 +115,9 @@ def _plaque(p: _Place) -> None:
     within = inside(signed, p.rng.uniform(0.03, 0.08))
     p.lesion.haemoglobin += p.rng.uniform(0.45, 1.0) * within * (0.85 + 0.2 * p.coarse).clip(0.3)
     p.lesion.melanin += p.rng.uniform(0.05, 0.35) * within
-    p.lesion.height += 0.012 * within * (1.0 + 0.3 * p.fine)
+    p.lesion.height += 0.012 * within * (1.0 + 0.15 * p.fine)
     flakes = inside(np.float32(p.rng.uniform(0.1, 1.3)) - p.coarse - np.float32(0.4) * p.fine, 0.25)
-    p.lesion.scale += p.rng.uniform(0.2, 0.7) * flakes * inside(signed + 0.12, 0.05)
+    p.lesion.scale += p.rng.uniform(0.1, 0.5) * flakes * inside(signed + 0.12, 0.05)
 
 
 def _erythema(p: _Place) -> None:
@@ -149,7 +149,7 @@ def _hypopigmentation(p: _Place) -> None:
     signed = p.shape(0.13, 0.3, lobes=0.18, rough=0.2, elongated=1.7)
     signed = p.satellites(signed, 4, 0.03, 0.09, rough=0.2)
     within = inside(signed, p.rng.uniform(0.03, 0.08))
-    p.lesion.missing += np.clip(p.rng.uniform(0.3, 0.95) * within * (0.97 + 0.06 * p.coarse), 0.0, 1.0)
+    p.lesion.missing += np.clip(p.rng.uniform(0.25, 0.85) * within * (0.97 + 0.06 * p.coarse), 0.0, 1.0)
 
 
 _KINDS: dict[str, Callable[[_Place], None]] = {

@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 # somewhat less because it returns from less deep (Anderson and Parrish, J. Invest. Dermatol. 77:13, 1981).
 MELANIN = np.array([0.68, 1.0, 1.70], np.float32)
 HAEMOGLOBIN = np.array([0.06, 1.0, 0.75], np.float32)
-SURFACE = 0.012  # of the incident light, diffusely, from the stratum corneum
+SURFACE = 0.018  # of the incident light, diffusely, from the stratum corneum
 UNPIGMENTED = (75.0, 8.0, 12.0)  # CIELAB of skin that has lost its melanin
 
 

@@ -51,7 +51,7 @@ def render(fst: int, *, seed: int, index: int, size: int) -> PhantomImage:
 
     n = canvas_size(size)
     x, y = grid(n)
-    melanin, haemoglobin, height = _healthy_skin(rng(subjects.SKIN), patient, n)
+    melanin, haemoglobin, height = _healthy_skin(rng(subjects.SKIN), patient, x, y)
     lesion = draw_lesion(who.condition, rng(subjects.LESION), x, y)
     skin = skin_reflectance(patient.lab, melanin + lesion.melanin, haemoglobin + lesion.haemoglobin, lesion.missing)
     _cover(skin, lesion.scale, _SCALE)
@@ -78,10 +78,12 @@ def render(fst: int, *, seed: int, index: int, size: int) -> PhantomImage:
     )
 
 
-def _healthy_skin(rng: np.random.Generator, patient: Patient, n: int) -> tuple[Array, Array, Array]:
+def _healthy_skin(rng: np.random.Generator, patient: Patient, x: Array, y: Array) -> tuple[Array, Array, Array]:
     """Melanin and haemoglobin in excess of the base (n, n), and the relief (n, n) in image widths."""
+    n = x.shape[1]
     view = rng.uniform(25.0, 80.0)  # millimetres across the image
-    melanin = np.float32(rng.uniform(0.03, 0.09)) * noise(rng, n, slope=1.4)
+    mottle = noise(rng, n, slope=1.4)
+    melanin = np.float32(rng.uniform(0.03, 0.09)) * mottle
     haemoglobin = np.float32(rng.uniform(0.02, 0.07)) * noise(rng, n, slope=1.4, lowest=2.0)
 
     # Microrelief: two families of furrows that cross, about a millimetre apart, and pores.
@@ -98,6 +100,16 @@ def _healthy_skin(rng: np.random.Generator, patient: Patient, n: int) -> tuple[A
     # Less light comes back from a furrow or a pore than from the open surface.
     haemoglobin += np.float32(rng.uniform(0.02, 0.08)) * (relief - relief.mean())
     melanin += np.float32(rng.uniform(0.0, 0.25)) * pores
+
+    if rng.uniform() < patient.age / 160.0:  # spots that light and years leave
+        patches = noise(rng, n, slope=0.0, lowest=3.0, highest=14.0)
+        melanin += np.float32(rng.uniform(0.1, 0.45)) * inside(np.float32(rng.uniform(1.6, 2.3)) - patches, 0.12)
+    if rng.uniform() < patient.age / 140.0:  # creases of the skin, along one direction
+        turn = rng.uniform(0.0, np.pi)
+        along = x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn)) + np.float32(0.025) * mottle
+        for _ in range(rng.integers(1, 5)):
+            place, width = rng.uniform(-0.5, 1.3), rng.uniform(0.006, 0.02)
+            height -= np.float32(0.3 * width) * np.exp(-np.square((along - place) / np.float32(width)))
     return melanin, haemoglobin, height
 
 

@@ -40,12 +40,12 @@ class SkinType(NamedTuple):
 # lie in the middle of each class, redness and yellowness within the volume of measured skin colours
 # (Del Bino and Bernerd, Br. J. Dermatol. 169(s3):33-40, 2013); L* follows from ITA and b*.
 SKIN_TYPES: dict[int, SkinType] = {
-    1: SkinType(60.0, 2.5, 8.0, 12.0),
-    2: SkinType(48.0, 3.2, 9.5, 15.0),
-    3: SkinType(34.5, 3.2, 10.5, 17.5),
-    4: SkinType(19.0, 4.2, 12.0, 19.0),
-    5: SkinType(-8.0, 9.0, 13.0, 18.5),
-    6: SkinType(-45.0, 6.0, 11.0, 13.5),
+    1: SkinType(61.0, 2.6, 8.0, 12.0),
+    2: SkinType(48.0, 3.0, 9.5, 15.0),
+    3: SkinType(34.5, 2.9, 10.5, 17.5),
+    4: SkinType(19.0, 4.0, 12.0, 19.0),
+    5: SkinType(-10.0, 8.0, 13.0, 18.5),
+    6: SkinType(-49.0, 6.5, 11.0, 13.5),
 }
 
 # Patients come in blocks of four images, so that an image's patient follows from its index alone.
