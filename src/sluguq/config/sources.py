@@ -69,11 +69,13 @@ class Downloads(_Options):
     per_host: int = Field(2, ge=1, le=16, description="transfers at a time from one host")
     requests_per_second: float = Field(4.0, gt=0, description="requests started a second at one host")
     attempts: int = Field(5, ge=1, description="tries of one address before it is given up")
+    first_wait: float = Field(1.0, ge=0, description="seconds before the second try; doubled for each one after")
     timeout: float = Field(30.0, gt=0, description="seconds without a byte after which a transfer is cut")
+    slowest: int = Field(256, ge=0, description="bytes a second, over the timeout, below which it is cut too")
     longest_wait: float = Field(300.0, ge=0, description="longest Retry-After obeyed, in seconds")
 
 
-class _Remote(_Options):
+class PublishedSource(_Options):
     """Options shared by the published data sets."""
 
     folder: Path | None = Field(None, description="folder, zip or tar file with the data set, in place of a download")
@@ -82,7 +84,7 @@ class _Remote(_Options):
     downloads: Downloads = Field(default_factory=Downloads)  # type: ignore[arg-type]
 
 
-class Fitzpatrick17kSource(_Remote):
+class Fitzpatrick17kSource(PublishedSource):
     """Fitzpatrick17k (Groh et al. 2021): clinical photographs of two atlases with FST labels."""
 
     source: Literal["fitzpatrick17k"]
@@ -99,7 +101,9 @@ class Fitzpatrick17kSource(_Remote):
         (), description="leave out rows whose `qc` begins with one of these, for example '3 Wrongly labelled'"
     )
     unlabelled: bool = Field(False, description="acquire images without an FST too")
-    verify_md5: bool = Field(True, description="an image whose MD5 differs from its `md5hash` counts as missing")
+    verify_md5: bool = Field(
+        True, description="a downloaded image whose MD5 differs from its `md5hash` counts as missing"
+    )
 
 
 class Fitzpatrick17kCSource(Fitzpatrick17kSource):
@@ -111,7 +115,7 @@ class Fitzpatrick17kCSource(Fitzpatrick17kSource):
     )
 
 
-class PassionSource(_Remote):
+class PassionSource(PublishedSource):
     """PASSION (Gottfrois et al. 2024): FST 3 to 6, Sub-Saharan Africa; by request, hence from a folder."""
 
     source: Literal["passion"]
@@ -121,19 +125,36 @@ class PassionSource(_Remote):
     )
 
 
-class IsicSource(_Remote):
+class IsicSource(PublishedSource):
     """ISIC challenge training images: dermoscopy, no FST."""
 
     source: Literal["isic2017", "isic2018", "isic2019"]
+    access: Literal["bulk", "archive"] = Field(
+        "bulk",
+        description="bulk: the challenge's zip file; archive: only the images named by `images`, one by one "
+        "through the ISIC Archive's interface. Ignored where `folder` is given",
+    )
     images: Path | None = Field(None, description="csv or text file of the image ids to take; null: all")
     artefacts: Path | Literal["download"] | None = Field(
         None,
         description="table of 0/1 artefact labels (Bissoto et al. 2020): a path, or `download`; null: none",
     )
-    masks: Path | None = Field(None, description="folder, zip or tar file of <id>_segmentation.png masks")
+    masks: Path | Literal["download"] | None = Field(
+        None,
+        description="lesion masks, <id>_segmentation.png: a folder, zip or tar file, or `download` (2017 and "
+        "2018 only); null: those of the folder, if any",
+    )
+
+    @model_validator(mode="after")
+    def _published(self) -> IsicSource:
+        if self.masks == "download" and self.source == "isic2019":
+            raise ValueError("ISIC 2019 has no published masks: give a path, or leave masks out")
+        if self.access == "archive" and self.images is None and self.folder is None:
+            raise ValueError("access: archive needs `images`, the list of images to ask for")
+        return self
 
 
-class PadUfes20Source(_Remote):
+class PadUfes20Source(PublishedSource):
     """PAD-UFES-20 (Pacheco et al. 2020): smartphone photographs with FST, patients and lesions."""
 
     source: Literal["padufes20"]
@@ -142,13 +163,13 @@ class PadUfes20Source(_Remote):
     )
 
 
-class DdiSource(_Remote):
+class DdiSource(PublishedSource):
     """DDI (Daneshjou et al. 2022): biopsied lesions in three bands of FST; by request, hence from a folder."""
 
     source: Literal["ddi"]
 
 
-class ScinSource(_Remote):
+class ScinSource(PublishedSource):
     """SCIN (Ward et al. 2024): crowd-sourced photographs, several a case, openly downloadable."""
 
     source: Literal["scin"]

@@ -172,23 +172,30 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
 
 
 class FileIndex:
-    """Finds the files of a folder by the names that tables use for them.
+    """Finds the files of one or several folders by the names that tables use for them.
 
     A table may give the path relative to the folder, the bare name, or the name without its suffix or with
     another one (`.png` for what is now `.jpg`). Names are compared in Unicode's composed form without regard to
     case. Hidden files and links that lead out of the folder are not seen.
     """
 
-    def __init__(self, folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES):
-        self.folder = folder
+    def __init__(self, *folders: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES):
         allowed = frozenset(suffixes)
-        self.files = sorted(path for path in _walk(folder) if path.suffix.lower() in allowed)
+        self.relative: dict[Path, Path] = {
+            path: path.relative_to(folder)
+            for folder in folders
+            for path in sorted(_walk(folder))
+            if path.suffix.lower() in allowed
+        }
         self._found: dict[str, list[Path]] = defaultdict(list)
-        for path in self.files:
-            relative = path.relative_to(folder)
-            keys = {_key(relative), _key(relative.with_suffix("")), _key(path.name), _key(path.stem)}
-            for key in keys:
+        for path, relative in self.relative.items():
+            for key in {_key(relative), _key(relative.with_suffix("")), _key(path.name), _key(path.stem)}:
                 self._found[key].append(path)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, in order of their paths."""
+        return list(self.relative)
 
     def find(self, name: str) -> Path:
         """The file that `name` means.
@@ -205,13 +212,12 @@ class FileIndex:
             keys.append(wanted[: -len(suffix)])
         for key in keys:
             found = self._found.get(_key(key), [])
-            if len(found) == 1:
-                return found[0]
             exact = [path for path in found if path.suffix.lower() == suffix]
-            if len(exact) == 1:
-                return exact[0]
+            for fitting in (found, exact):
+                if len(fitting) == 1:
+                    return fitting[0]
             if found:
-                places = ", ".join(path.relative_to(self.folder).as_posix() for path in found[:3])
+                places = ", ".join(self.relative[path].as_posix() for path in found[:3])
                 raise LookupError(f"the name fits {len(found)} files ({places}); give the path within the folder")
         raise LookupError("there is no such file")
 

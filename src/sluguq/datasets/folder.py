@@ -39,10 +39,10 @@ def collect(options: FolderSource, raw_folder: Path) -> Acquired:
     acquired = Acquired()
     used: set[Path] = set()
     for number, row in enumerate(table.to_dict("records"), start=2):
-        _collect_row(options, row, f"row {number} of {table_path.name}", folder, index, used, acquired)
+        _collect_row(options, row, f"row {number} of {table_path.name}", index, used, acquired)
     for path in index.files:
         if path not in used:
-            name = path.relative_to(folder).as_posix()
+            name = index.relative[path].as_posix()
             acquired.lose(f"the file has no row in {table_path.name}", id=name, file=str(path))
     return acquired
 
@@ -51,7 +51,6 @@ def _collect_row(
     options: FolderSource,
     row: dict[Any, str],
     place: str,
-    folder: Path,
     index: FileIndex,
     used: set[Path],
     acquired: Acquired,
@@ -61,10 +60,10 @@ def _collect_row(
     identity = (row[columns.id].strip() if columns.id else "") or name
     mask = None
     if columns.mask and row[columns.mask].strip():
-        mask = _file(folder, index, row[columns.mask])
+        mask = _file(index, row[columns.mask])
         if isinstance(mask, Path):
             used.add(mask)
-    path = _file(folder, index, name)
+    path = _file(index, name)
     if isinstance(path, Path):
         used.add(path)
     try:
@@ -91,7 +90,7 @@ def _collect_row(
     )
 
 
-def _file(folder: Path, index: FileIndex, name: str) -> Path | LookupError:
+def _file(index: FileIndex, name: str) -> Path | LookupError:
     """The file a cell names, or why there is none."""
     if Path(name.strip()).is_absolute():
         path = Path(name.strip())

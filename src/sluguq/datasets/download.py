@@ -1,0 +1,379 @@
+"""Downloading as a good citizen and a stubborn one.
+
+A file appears under its name only when it is whole and verified, so a file that is there is never fetched again.
+A broken transfer is resumed where the server can prove that it is still the same file. Failures that may pass
+(5xx, 429, 408, time-outs, cut connections) are tried again with growing, jittered waits; Retry-After holds for
+the whole host; a host that keeps failing is given up for the run. Proxies come from the environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import email.utils
+import hashlib
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from tqdm import tqdm
+
+from sluguq.config.sources import Downloads
+from sluguq.datasets.base import AcquisitionError
+from sluguq.images import not_a_picture
+
+USER_AGENT = "sluguq/0.1 (research on fairness of skin image models; python-requests)"
+"""What every request says it is: no browser is feigned."""
+
+LARGEST_PICTURE = 100 * 2**20
+"""A picture that grows beyond this is no photograph."""
+
+MAX_REDIRECTS = 8
+LONGEST_BACK_OFF = 60.0
+
+_BLOCK = 64 * 2**10
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class DownloadError(AcquisitionError):
+    """A file could not be had; the message is the reason, for missing.csv."""
+
+
+class _TryAgain(Exception):
+    """An attempt failed in a way that may pass."""
+
+    def __init__(self, reason: str, *, wait: float | None = None, strike: bool = True):
+        super().__init__(reason)
+        self.wait = wait
+        self.strike = strike
+
+
+@dataclass(frozen=True)
+class Request:
+    """One file to fetch.
+
+    Attributes:
+        url: Address.
+        target: Where the file is to lie.
+        md5: Hexadecimal MD5 that it must have, if known.
+        sha256: Hexadecimal SHA-256 that it must have, if known.
+        picture: Refuse what is surely no picture (dead links that answer 200 with a page).
+    """
+
+    url: str
+    target: Path
+    md5: str | None = None
+    sha256: str | None = None
+    picture: bool = False
+
+
+@dataclass
+class _Host:
+    """Manners towards one host, shared by all threads."""
+
+    interval: float
+    strikes_allowed: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    next_start: float = 0.0
+    strikes: int = 0
+
+    def reserve(self) -> float:
+        """Take the next place in the queue: the time at which this thread may start."""
+        with self.lock:
+            start = max(time.monotonic(), self.next_start)
+            self.next_start = start + self.interval
+            return start
+
+    def hold(self, seconds: float) -> None:
+        """Nobody starts before so many seconds from now."""
+        with self.lock:
+            self.next_start = max(self.next_start, time.monotonic() + seconds)
+
+    @property
+    def dead(self) -> bool:
+        return self.strikes >= self.strikes_allowed
+
+    def struck(self) -> None:
+        with self.lock:
+            self.strikes += 1
+
+    def answered(self) -> None:
+        with self.lock:
+            self.strikes = 0
+
+
+class Downloader:
+    """Fetches files with the manners of `Downloads`; use it as a context manager."""
+
+    def __init__(self, options: Downloads | None = None):
+        self.options = options or Downloads.model_validate({})
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(self.options.concurrency)
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Downloader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for session in self._sessions:
+            session.close()
+
+    def fetch(self, request: Request) -> Path:
+        """Fetch one file unless it is there already.
+
+        Raises:
+            DownloadError: With the reason, after the last attempt.
+        """
+        if request.target.is_file():
+            return request.target
+        host = self._host(request.url)
+        request.target.parent.mkdir(parents=True, exist_ok=True)
+        reason = ""
+        for attempt in range(self.options.attempts):
+            if host.dead:
+                raise DownloadError(f"the host {urlsplit(request.url).netloc} keeps failing{reason and ': ' + reason}")
+            self._wait_until(host.reserve())
+            try:
+                with self._slots:
+                    self._attempt(request, host)
+                return request.target
+            except _TryAgain as failure:
+                reason = str(failure)
+                if failure.strike:
+                    host.struck()
+                if failure.wait is not None:
+                    if failure.wait > self.options.longest_wait:
+                        raise DownloadError(f"{reason}; the host asks to wait {failure.wait:.0f} s") from failure
+                    host.hold(failure.wait)
+                elif attempt + 1 < self.options.attempts:
+                    wait = min(LONGEST_BACK_OFF, self.options.first_wait * 2**attempt)
+                    self._wait_until(time.monotonic() + wait * random.uniform(0.5, 1.0))
+        raise DownloadError(f"{reason} ({self.options.attempts} attempts)")
+
+    def fetch_all(self, wanted: Sequence[Request], *, title: str = "download") -> dict[Path, str]:
+        """Fetch many files, each host by a few threads of its own, with one progress bar.
+
+        Returns:
+            The reason for each target that could not be had; empty where all came.
+        """
+        by_host: dict[str, list[Request]] = {}
+        for request in wanted:
+            if not request.target.is_file():
+                by_host.setdefault(urlsplit(request.url).netloc, []).append(request)
+        failures: dict[Path, str] = {}
+        if not by_host:
+            return failures
+        total = len(wanted)
+        waiting = sum(map(len, by_host.values()))
+        with tqdm(total=total, initial=total - waiting, desc=title, unit="file", disable=None) as bar:
+
+            def work(queue: list[Request]) -> None:
+                while not self._stop.is_set():
+                    with self._lock:
+                        if not queue:
+                            return
+                        request = queue.pop()
+                    try:
+                        self.fetch(request)
+                    except DownloadError as error:
+                        failures[request.target] = str(error)
+                    bar.update()
+
+            queues = [list(reversed(queue)) for queue in by_host.values()]
+            threads = len(queues) * self.options.per_host
+            with ThreadPoolExecutor(threads, thread_name_prefix="download") as pool:
+                # More threads than places at a time: those of a slow host must not keep a fast one waiting.
+                jobs = [pool.submit(work, queue) for queue in queues for _ in range(self.options.per_host)]
+                try:
+                    for job in jobs:
+                        job.result()
+                except BaseException:
+                    self._stop.set()
+                    raise
+        return failures
+
+    def _attempt(self, request: Request, host: _Host) -> None:
+        part = request.target.with_name(f".{request.target.name}.part")
+        validator_file = request.target.with_name(f".{request.target.name}.validator")
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        start = 0
+        if part.is_file() and validator_file.is_file() and part.stat().st_size:
+            start = part.stat().st_size
+            headers |= {"Range": f"bytes={start}-", "If-Range": validator_file.read_text()}
+        try:
+            with self._session().get(
+                request.url, headers=headers, stream=True, timeout=(self.options.timeout, self.options.timeout)
+            ) as response:
+                self._check_status(response, part, host)
+                start = self._resume_point(response, start)
+                _remember_validator(response, validator_file)
+                self._receive(response, part, start, request)
+                known = _published_hashes(response)
+        except requests.TooManyRedirects:
+            raise DownloadError(f"more than {MAX_REDIRECTS} redirects, probably in a circle") from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
+            raise DownloadError("not an address that can be fetched") from None
+        except requests.exceptions.SSLError as error:
+            raise _TryAgain(f"no secure connection ({_root_cause(error)})") from error
+        except requests.Timeout as error:
+            raise _TryAgain(f"no answer within {self.options.timeout:g} s") from error
+        except requests.ConnectionError as error:
+            raise _TryAgain(f"no connection ({_root_cause(error)})") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise _TryAgain(f"the transfer broke off ({_root_cause(error)})", strike=False) from error
+        _verify(part, request, known)
+        part.replace(request.target)
+        validator_file.unlink(missing_ok=True)
+
+    def _check_status(self, response: requests.Response, part: Path, host: _Host) -> None:
+        status = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
+        if response.status_code in _PASSING:
+            raise _TryAgain(status, wait=_retry_after(response), strike=response.status_code >= 500)
+        host.answered()
+        if response.status_code == 416:
+            part.unlink(missing_ok=True)
+            raise _TryAgain(status, strike=False)
+        if not response.ok:
+            raise DownloadError(status)
+
+    def _resume_point(self, response: requests.Response, start: int) -> int:
+        """Where the body begins: at `start` only if the server says so."""
+        if response.status_code == 206:
+            span = response.headers.get("Content-Range", "")
+            if span.startswith(f"bytes {start}-"):
+                return start
+            raise _TryAgain(f"a part that was not asked for ({span!r})", strike=False)
+        return 0
+
+    def _receive(self, response: requests.Response, part: Path, start: int, request: Request) -> None:
+        length = response.headers.get("Content-Length", "")
+        expected = int(length) if length.isdigit() else None
+        received = 0
+        window_start, window_bytes = time.monotonic(), 0
+        with (
+            part.open("r+b" if start else "wb") as out,
+            tqdm(
+                total=None if expected is None else start + expected,
+                initial=start,
+                desc=request.target.name,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                delay=5,
+                disable=None,
+            ) as bar,
+        ):
+            out.seek(start)
+            out.truncate()
+            # read1 gives what has come; a plain read would wait for a whole block on a dripping line.
+            while block := response.raw.read1(_BLOCK):
+                if start + received == 0 and request.picture and (what := not_a_picture(block)):
+                    raise DownloadError(what)
+                out.write(block)
+                received += len(block)
+                window_bytes += len(block)
+                bar.update(len(block))
+                if request.picture and start + received > LARGEST_PICTURE:
+                    raise DownloadError(f"more than {LARGEST_PICTURE} bytes, too large for a photograph")
+                if self._stop.is_set():
+                    raise DownloadError("interrupted")
+                if (passed := time.monotonic() - window_start) > self.options.timeout:
+                    if window_bytes < self.options.slowest * passed:
+                        raise _TryAgain(f"slower than {self.options.slowest} bytes a second", strike=False)
+                    window_start, window_bytes = time.monotonic(), 0
+        if expected is not None and received < expected:
+            raise _TryAgain(f"cut off after {received} of {expected} bytes", strike=False)
+        if start + received == 0 and request.picture:
+            raise DownloadError("the file is empty")
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.max_redirects = MAX_REDIRECTS
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _host(self, url: str) -> _Host:
+        with self._lock:
+            new = _Host(1 / self.options.requests_per_second, max(10, 2 * self.options.attempts))
+            return self._hosts.setdefault(urlsplit(url).netloc, new)
+
+    def _wait_until(self, moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            if self._stop.wait(left):
+                raise DownloadError("interrupted")
+
+
+def _remember_validator(response: requests.Response, file: Path) -> None:
+    """Keep what proves later that a file on the server is still the same one: a strong ETag, or its date."""
+    tag = response.headers.get("ETag", "")
+    proof = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+    if proof:
+        file.write_text(proof)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _published_hashes(response: requests.Response) -> dict[str, str]:
+    """The MD5 that Google Cloud Storage sends with every object, in hexadecimal."""
+    for item in response.headers.get("x-goog-hash", "").split(","):
+        name, _, value = item.strip().partition("=")
+        if name == "md5":
+            try:
+                return {"md5": base64.b64decode(value).hex()}
+            except binascii.Error:
+                return {}
+    return {}
+
+
+def _verify(part: Path, request: Request, published: dict[str, str]) -> None:
+    expected = {"md5": request.md5 or published.get("md5"), "sha256": request.sha256}
+    for name, value in expected.items():
+        if not value:
+            continue
+        with part.open("rb") as file:
+            found = hashlib.file_digest(file, name).hexdigest()
+        if found != value.lower():
+            # What is wrong must not be resumed.
+            part.unlink()
+            raise _TryAgain(f"wrong checksum: {name.upper()} {found} in place of {value.lower()}", strike=False)
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds that the host asks to wait, whether it says seconds or a date."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    if value:
+        moment = email.utils.parsedate_tz(value)
+        if moment:
+            return max(0.0, email.utils.mktime_tz(moment) - time.time())
+    return None
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost reason, in few words."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        seen.append(current)
+        inner = getattr(current, "reason", None)
+        nested = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
+        current = inner if isinstance(inner, BaseException) else nested or current.__cause__
+    last = seen[-1]
+    return str(getattr(last, "strerror", None) or last).split("(Caused")[0][:160] or type(last).__name__

@@ -1,0 +1,133 @@
+"""What the adapters of published data sets share: licence, downloads, local copies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sluguq.config.sources import PublishedSource
+from sluguq.datasets.archives import opened, unpack
+from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.download import Downloader, DownloadError, Request
+from sluguq.datasets.registry import Entry, RegisteredFile, Registry, load_registry
+
+
+class Published:
+    """One published data set on its way into a raw folder."""
+
+    def __init__(self, name: str, options: PublishedSource, raw_folder: Path, registry: Registry | None = None):
+        self.name = name
+        self.raw = raw_folder
+        self.entry: Entry = (registry or load_registry())[name]
+        self._options = options
+        self._registry = registry
+        self._shown = False
+
+    def beside(self, name: str) -> Published:
+        """Another registered data set that this one is made from, under the same options."""
+        return Published(name, self._options, self.raw, self._registry)
+
+    def only_from_folder(self) -> AcquisitionError:
+        """The error for a data set that cannot be downloaded by a program."""
+        return AcquisitionError(
+            f"{self.entry.title} cannot be downloaded by a program.\n"
+            f"  {self.entry.obtain}\n"
+            f"  Licence: {self.entry.licence.name} ({self.entry.licence.url})\n"
+            f"  Then set the key `folder` of this data set to the folder or zip."
+        )
+
+    def local(self, folder: Path) -> list[Path]:
+        """The user's folder, or archive unpacked, and what the zip files in it hold, each as a folder.
+
+        Raises:
+            AcquisitionError: There is no such folder or archive.
+        """
+        return _with_inner(opened(folder, self.raw), self.raw)
+
+    def file(self, key: str) -> Path:
+        """A registered file, downloaded once.
+
+        Raises:
+            AcquisitionError: The licence is not accepted.
+            DownloadError: The file cannot be had.
+        """
+        registered = self.entry.files[key]
+        target = self.raw / registered.name
+        if not target.is_file():
+            self._show_licence()
+            with Downloader(self._options.downloads) as downloader:
+                try:
+                    downloader.fetch(Request(registered.url, target, md5=registered.md5, sha256=registered.sha256))
+                except DownloadError as error:
+                    raise DownloadError(
+                        f"{registered.url} could not be downloaded: {error}. Run again to go on where it stopped, or "
+                        f"put the file at {target}, or set the key `folder`. {self.entry.obtain}"
+                    ) from error
+        return target
+
+    def unpacked(self, key: str) -> list[Path]:
+        """A registered archive, downloaded and unpacked once, and what the zip files in it hold."""
+        registered = self.entry.files[key]
+        target = self.raw / Path(registered.name).stem
+        if not target.is_dir():
+            unpack(self.file(key), target)
+        return _with_inner(target, self.raw)
+
+    def pictures(self, wanted: Sequence[Request]) -> dict[Path, str]:
+        """Download many pictures; the reason for each that could not be had.
+
+        Raises:
+            AcquisitionError: The licence is not accepted.
+        """
+        if any(not request.target.is_file() for request in wanted):
+            self._show_licence()
+        with Downloader(self._options.downloads) as downloader:
+            return downloader.fetch_all(wanted, title=self.name)
+
+    def registered(self, key: str) -> RegisteredFile:
+        """The registry's words on a file."""
+        return self.entry.files[key]
+
+    def _show_licence(self) -> None:
+        """Show the licence before the first download; refuse where it must be accepted and is not.
+
+        Raises:
+            AcquisitionError: With the licence and the key to set.
+        """
+        if self._shown:
+            return
+        licence = self.entry.licence
+        kind = "no commercial use" if licence.non_commercial else "open"
+        notice = (
+            f"{self.entry.title}: licence {licence.name} ({kind}), {licence.url}\n  Cite: {self.entry.citation.strip()}"
+        )
+        if licence.to_be_accepted and not self._options.accept_licence:
+            raise AcquisitionError(
+                f"{notice}\n  Nothing was downloaded. Read the licence; if you accept it, set accept_licence: true for "
+                "this data set in the configuration."
+            )
+        print(notice, file=sys.stderr)
+        self._shown = True
+
+
+def find_table(folders: Sequence[Path], *names: str) -> Path | None:
+    """The first of the named tables that one of the folders holds, at any depth."""
+    for name in names:
+        for folder in folders:
+            found = sorted(folder.rglob(name))
+            if found:
+                return found[0]
+    return None
+
+
+def _with_inner(folder: Path, raw_folder: Path) -> list[Path]:
+    """The folder, and a folder for each zip file inside it; nothing is written into a user's folder."""
+    folders = [folder]
+    for archive in sorted(folder.rglob("*.zip")):
+        target = raw_folder / "unpacked" / f"{folder.name}-inner" / archive.relative_to(folder).with_suffix("")
+        if archive.is_file() and not archive.name.startswith("."):
+            if not target.is_dir():
+                unpack(archive, target)
+            folders.append(target)
+    return folders
