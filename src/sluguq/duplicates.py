@@ -19,7 +19,13 @@ HASH_SIZE = 16
 """Side of the block of frequencies: 16 x 16 = 256 bits."""
 
 NEAR_BITS = 32
-"""Largest number of differing bits, of 256, between near-duplicates."""
+"""Largest number of differing bits, of 256, between near-duplicates.
+
+Measured at 128 pixels on 564 photographs of PAD-UFES-20 and 93 of ISIC 2017: among all 215,496 pairs the nearest
+differed in 46 bits (the median photograph's nearest neighbour in 96). The same photograph at half its size, saved
+with JPEG quality 50, or 20 % brighter or richer in contrast stayed within 14 bits, cropped by 1 % a side within 28;
+cropped by 2 % it differed in 34 (median): such pairs are mostly not found.
+"""
 
 _ROWS = 256
 

@@ -213,7 +213,22 @@ def _write_labels(
     )
     for name in table.columns:
         if name.startswith("label_"):
-            write(name, table[name], described(name.removeprefix("label_").replace("_", " "), label))
+            values, dtype = _numbers_if_any(table[name])
+            write(name, values, described(name.removeprefix("label_").replace("_", " "), label), dtype)
+
+
+def _numbers_if_any(column: pd.Series) -> tuple[np.ndarray, Any]:
+    """A column of text as integers or numbers where all of it is (empty cells become NaN), else as it is."""
+    text = column.to_numpy(object)
+    filled = [value for value in text if value]
+    try:
+        numbers = np.array([float(value) if value else np.nan for value in text])
+    except ValueError:
+        return text, object
+    if not filled or not np.isfinite(numbers[~np.isnan(numbers)]).all():
+        return text, object
+    whole = len(filled) == len(text) and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max() < 2**31
+    return (numbers.astype(np.int32), np.int32) if whole else (numbers, np.float64)
 
 
 def _write_pictures(writer: StoreWriter, scratch: Any, count: int, size: int, masked: list[bool] | None) -> None:

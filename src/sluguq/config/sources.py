@@ -53,6 +53,9 @@ class PhantomSource(_Options):
     counts: dict[SkinType, Annotated[int, Field(ge=0)]] = Field(description="images of each FST")
     seed: int = Field(0, ge=0)
     size: int = Field(256, ge=32, le=512, description="side of the drawn photographs, in pixels")
+    artefacts: float = Field(
+        0.0, ge=0, le=1, description="share of photographs with a ruler, ink, a patch or gel bubbles drawn on them"
+    )
 
     @field_validator("counts")
     @classmethod
@@ -128,7 +131,10 @@ class PassionSource(PublishedSource):
 class IsicSource(PublishedSource):
     """ISIC challenge training images: dermoscopy, no FST."""
 
-    source: Literal["isic2017", "isic2018", "isic2019"]
+    source: Literal["isic"]
+    edition: Literal[2017, 2018, 2019] = Field(
+        2019, description="year of the challenge: 2019 holds HAM10000, BCN20000 and ISIC 2017; 2018 tasks 1 and 2"
+    )
     access: Literal["bulk", "archive"] = Field(
         "bulk",
         description="bulk: the challenge's zip file; archive: only the images named by `images`, one by one "
@@ -147,7 +153,7 @@ class IsicSource(PublishedSource):
 
     @model_validator(mode="after")
     def _published(self) -> IsicSource:
-        if self.masks == "download" and self.source == "isic2019":
+        if self.masks == "download" and self.edition == 2019:
             raise ValueError("ISIC 2019 has no published masks: give a path, or leave masks out")
         if self.access == "archive" and self.images is None and self.folder is None:
             raise ValueError("access: archive needs `images`, the list of images to ask for")

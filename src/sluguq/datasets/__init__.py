@@ -1,6 +1,6 @@
 """Data sets: one adapter a source, all handing over the same two tables.
 
-`acquire` is the door: it downloads, unpacks or finds the images of one source and writes images.csv and
+`acquire` is the door: it imports the module named as the source, which downloads, unpacks or finds the images, and writes images.csv and
 missing.csv into the raw folder. A new source is one module here with a function `collect`, one options model in
 `sluguq.config.sources`, and one entry of the registry if it is published.
 """
@@ -16,21 +16,6 @@ from sluguq.datasets.base import Acquired, AcquisitionError, read_images, read_m
 from sluguq.datasets.registry import Registry
 
 __all__ = ["Acquired", "AcquisitionError", "acquire", "is_synthetic", "read_images", "read_missing"]
-
-ADAPTERS = {
-    "folder": "sluguq.datasets.folder",
-    "phantom": "sluguq.datasets.phantom",
-    "fitzpatrick17k": "sluguq.datasets.fitzpatrick17k",
-    "fitzpatrick17k_c": "sluguq.datasets.fitzpatrick17k_c",
-    "passion": "sluguq.datasets.passion",
-    "isic2017": "sluguq.datasets.isic",
-    "isic2018": "sluguq.datasets.isic",
-    "isic2019": "sluguq.datasets.isic",
-    "padufes20": "sluguq.datasets.padufes20",
-    "ddi": "sluguq.datasets.ddi",
-    "scin": "sluguq.datasets.scin",
-}
-"""Module of each source; imported only when its source is acquired."""
 
 OWN_SOURCES = frozenset({"folder", "phantom"})
 """Sources that nobody published."""
@@ -54,7 +39,7 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
     """
     raw = Path(raw_folder).resolve()
     raw.mkdir(parents=True, exist_ok=True)
-    adapter = importlib.import_module(ADAPTERS[options.source])
+    adapter = importlib.import_module(f"sluguq.datasets.{options.source}")
     acquired: Acquired = (
         adapter.collect(options, raw) if options.source in OWN_SOURCES else adapter.collect(options, raw, registry)
     )

@@ -34,7 +34,7 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
     Raises:
         AcquisitionError: The list of images or of artefact labels cannot be used.
     """
-    published = Published(options.source, options, raw_folder, registry)
+    published = Published(f"isic{options.edition}", options, raw_folder, registry)
     acquired = Acquired()
     asked = _asked_ids(options.images) if options.images else None
     if options.folder:

@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from sluguq import artefacts
 from sluguq.config.sources import PhantomSource
 from sluguq.datasets.base import Acquired
 from sluguq.phantom import PhantomRecord, phantom_records, render
+
+_ARTEFACTS = 1
 
 
 def collect(options: PhantomSource, raw_folder: Path) -> Acquired:
@@ -31,9 +35,14 @@ def collect(options: PhantomSource, raw_folder: Path) -> Acquired:
 
 def _draw(record: PhantomRecord, options: PhantomSource, raw_folder: Path, folder: Path) -> dict[str, Any]:
     drawn = render(record.fst, seed=options.seed, index=record.index, size=options.size)
+    # A stream of its own, so that the share of artefacts changes no photograph that has none.
+    rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(_ARTEFACTS, record.fst, record.index)))
+    has_artefact = bool(rng.random() < options.artefacts)
+    kind, seed = str(rng.choice(artefacts.KINDS)), int(rng.integers(2**31))
+    pixels = artefacts.draw(drawn.pixels, kind, seed=seed).pixels if has_artefact else drawn.pixels
     file = folder / "images" / f"{record.id}.png"
     mask = folder / "masks" / f"{record.id}.png"
-    Image.fromarray(drawn.pixels).save(file)
+    Image.fromarray(pixels).save(file)
     Image.fromarray(drawn.lesion_mask).save(mask)
     return {
         "id": record.id,
@@ -43,4 +52,5 @@ def _draw(record: PhantomRecord, options: PhantomSource, raw_folder: Path, folde
         "mask": mask.relative_to(raw_folder).as_posix(),
         "label_condition": record.condition,
         "label_site": record.site,
+        "label_artefact": kind if has_artefact else "",
     }
