@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import BloscCodec
 
 SHARD_BYTES = 128 * 2**20
 """A shard is at most about this large before compression: it must fit into memory while it is written."""
@@ -131,7 +131,7 @@ class StoreWriter:
             dtype="string" if dtype.kind in "OTU" else dtype,
             chunks=chunks,
             shards=shards,
-            compressors=[ZstdCodec(level=3)],
+            compressors=[BloscCodec(cname="zstd", clevel=4, shuffle="bitshuffle" if dtype.kind == "f" else "shuffle")],
             fill_value=np.nan if dtype.kind == "f" else None,
             dimension_names=list(dimensions),
             attributes=_plain(attributes),
@@ -145,10 +145,9 @@ class StoreWriter:
 
     def append(self, name: str, block: np.ndarray) -> None:
         """Add a block along the first dimension, after the blocks appended before."""
-        array = self._array(name)
         pending = self._pending.setdefault(name, [])
         pending.append(np.asarray(block))
-        length = (array.shards or array.chunks)[0]
+        length = self.shard_length(name, axis=0)
         while sum(map(len, pending)) >= length:
             joined = np.concatenate(pending)
             self._flush(name, joined[:length])
@@ -158,6 +157,11 @@ class StoreWriter:
         start = self._appended.get(name, 0)
         self.write(name, slice(start, start + len(block)), block)
         self._appended[name] = start + len(block)
+
+    def shard_length(self, name: str, axis: int) -> int:
+        """Rows of a variable that are compressed together: write so many at a time, and from such a row on."""
+        array = self._array(name)
+        return int((array.shards or array.chunks)[axis])
 
     def _array(self, name: str) -> zarr.Array:
         array = self._group[name]

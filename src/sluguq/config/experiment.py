@@ -18,7 +18,7 @@ Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 
 RESERVED_DATASET_NAMES = frozenset({"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts"})
-REGISTERED_SIZES = (32, 256)
+SIZES = (32, 256)
 
 
 class Section(BaseModel):
@@ -38,7 +38,7 @@ class Images(Section):
     @field_validator("size")
     @classmethod
     def _size(cls, size: int) -> int:
-        low, high = REGISTERED_SIZES
+        low, high = SIZES
         if not low <= size <= high:
             raise ValueError(f"image size {size} is outside {low} to {high} pixels")
         return size
@@ -52,6 +52,11 @@ class Split(Section):
     replacement: bool = Field(
         False, description="Sample training images with replacement (fairness paper) or without (SLUG paper)."
     )
+    shortage: Literal["error", "repeat", "fewer"] = Field(
+        "error",
+        description="Where a group has too few training images without replacement: stop, draw those that lack a "
+        "second time, or train on fewer.",
+    )
     deduplicate: bool = Field(
         True,
         description="Keep exact and near duplicates on one side of the split. false is the papers' protocol.",
@@ -61,9 +66,12 @@ class Split(Section):
 class Model(Section):
     """The residual VAE."""
 
-    base_width: Positive = Field(64, description="Channels after the first convolution; doubled at every down block.")
+    width: Positive = Field(64, description="Channels after the first convolution; doubled at every down block.")
     depth: int = Field(4, ge=1, le=6, description="Number of down blocks; the image size is halved this often.")
     latent_channels: Positive = Field(64, description="Channels of the latent variable.")
+    bottleneck_blocks: int = Field(
+        1, ge=0, description="Residual blocks at the smallest size, in the encoder and in the decoder."
+    )
     normalisation: Literal["batch", "group", "none"] = Field("batch", description="Normalisation of the blocks.")
     padding: Literal["zero", "reflect"] = Field(
         "zero",
@@ -83,16 +91,10 @@ class Perceptual(Section):
         None,
         description="A local file with the ImageNet weights (.pth or .npz), used in place of the download.",
     )
-    width: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="Share of the channels kept; below 1 only with random weights, for small trials."
+    normalisation: Literal["imagenet", "none"] = Field(
+        "imagenet", description="Bring images to ImageNet's mean and deviation first, or use them as they are."
     )
     seed: int = Field(0, ge=0, description="Seed of random weights.")
-
-    @model_validator(mode="after")
-    def _width_needs_random(self) -> Perceptual:
-        if self.width < 1 and self.weights == "imagenet":
-            raise ValueError("width below 1 needs weights: random, as ImageNet weights have one size")
-        return self
 
 
 class Training(Section):
@@ -106,6 +108,12 @@ class Training(Section):
     kl_weight: Weight = Field(1.0, description="Weight of the Kullback-Leibler term.")
     perceptual_weight: Weight = Field(1.0, description="Weight of the perceptual loss; 0 leaves it out.")
     perceptual: Perceptual = Field(default_factory=Perceptual, description="Network of the perceptual loss.")
+    reduction: Literal["mean", "sum"] = Field(
+        "mean", description="Terms as means over their elements (the published code) or summed as the equations print."
+    )
+    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(
+        10.0, description="Largest norm of the gradient (10 in the published code); null for no limit."
+    )
     flip: bool = Field(False, description="Random horizontal flips.")
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32", description="Arithmetic of the convolutions; weights and statistics stay float32."
@@ -113,6 +121,10 @@ class Training(Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
         10.0, description="Minutes between two checkpoints of the whole training state."
     )
+    snapshots: int = Field(
+        4, ge=0, description="Epochs, evenly spread, at which reconstructions are kept to see training converge."
+    )
+    samples: int = Field(16, ge=0, description="Images drawn from the prior of every trained model.")
 
 
 class Eigenbasis(Section):

@@ -61,7 +61,9 @@ def _hashable_keys(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _explain(item: Any) -> str:
     location = [str(part) for part in item["loc"]]
-    path = ".".join(location) or "(top level)"
+    # A data set's location carries its source's name as the union's tag, which is no key of the file.
+    written = location[:2] + location[3:] if location[0:1] == ["datasets"] else location
+    path = ".".join(written) or "(top level)"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])

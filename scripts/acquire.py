@@ -1,0 +1,13 @@
+"""Acquire one data set."""
+
+from pydantic import TypeAdapter
+
+from sluguq.config.sources import Source
+from sluguq.datasets import acquire
+from sluguq.running import job
+
+with job(snakemake.log[0]):
+    from pathlib import Path
+
+    options = TypeAdapter(Source).validate_python(snakemake.params.options)
+    acquire(options, Path(snakemake.output.images).parent)

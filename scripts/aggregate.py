@@ -1,0 +1,17 @@
+"""Gather the scores of one data set along configuration and seed."""
+
+from sluguq.aggregation.scores import aggregate_scores
+from sluguq.running import job
+
+with job(snakemake.log[0]):
+    models = [(name, int(seed)) for name, seed in snakemake.params.models]
+    aggregate_scores(
+        snakemake.input.images,
+        dict(zip(models, snakemake.input.scores, strict=True)),
+        snakemake.output[0],
+        experiment=snakemake.params.experiment,
+        dataset=snakemake.wildcards.dataset,
+        role=snakemake.params.role,
+        groups=snakemake.params.groups,
+        configuration=snakemake.params.configuration,
+    )

@@ -1,0 +1,17 @@
+"""Gather histories, spectra and pictures of all models."""
+
+from sluguq.aggregation.models import aggregate_models
+from sluguq.running import job
+from sluguq.store import open_store
+
+with job(snakemake.log[0]):
+    models = [(name, int(seed)) for name, seed in snakemake.params.models]
+    aggregate_models(
+        dict(zip(models, snakemake.input.histories, strict=True)),
+        dict(zip(models, snakemake.input.eigenbases, strict=True)),
+        dict(zip(models, snakemake.input.samples, strict=True)),
+        snakemake.output[0],
+        experiment=snakemake.params.experiment,
+        synthetic=bool(open_store(snakemake.input.images).attrs["synthetic"]),
+        configuration=snakemake.params.configuration,
+    )

@@ -1,0 +1,33 @@
+"""Compute the eigenbasis of one model."""
+
+from pathlib import Path
+
+import yaml
+
+from sluguq.running import fingerprint, job, prepare_networks
+
+with job(snakemake.log[0], threads=snakemake.threads):
+    prepare_networks()
+    from sluguq.stages.eigenbasis import compute_basis
+
+    settings = {
+        "configuration": snakemake.wildcards.configuration,
+        "seed": int(snakemake.wildcards.seed),
+        "eigenbasis": snakemake.params.eigenbasis,
+        "parameters": snakemake.params.parameters,
+    }
+    files = [*snakemake.input.code, snakemake.input.weights, snakemake.input.split]
+    basis = Path(snakemake.output.basis)
+    compute_basis(
+        snakemake.input.images,
+        snakemake.input.split,
+        snakemake.input.weights,
+        basis,
+        snakemake.output.summary,
+        configuration_name=settings["configuration"],
+        seed=settings["seed"],
+        settings=settings["eigenbasis"],
+        parameters=settings["parameters"],
+        checkpoint_folder=basis.parent / f".{basis.stem}-{fingerprint(settings, files)}",
+        configuration=yaml.safe_dump(settings, sort_keys=False),
+    )

@@ -1,0 +1,17 @@
+"""Decode and resample the photographs of one data set."""
+
+from sluguq.preparation import prepare
+from sluguq.running import job
+
+with job(snakemake.log[0], threads=snakemake.threads):
+    prepare(
+        snakemake.input.images,
+        snakemake.output.store,
+        snakemake.output.rejected,
+        size=int(snakemake.wildcards.size),
+        fit=snakemake.params.fit,
+        title=f"Images of {snakemake.wildcards.dataset} at {snakemake.wildcards.size} pixels",
+        source=snakemake.wildcards.dataset,
+        synthetic=snakemake.params.synthetic,
+        workers=snakemake.threads,
+    )

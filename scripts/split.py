@@ -1,0 +1,17 @@
+"""Draw the test and training sets of one seed."""
+
+from sluguq.running import job
+from sluguq.selection import image_table
+from sluguq.splits import make_split
+from sluguq.store import whole_file
+
+with job(snakemake.log[0]):
+    split = make_split(
+        image_table(snakemake.input.images),
+        snakemake.params.groups,
+        snakemake.params.configurations,
+        seed=int(snakemake.wildcards.seed),
+        **snakemake.params.split,
+    )
+    with whole_file(snakemake.output[0]) as partial:
+        split.to_csv(partial, index=False)

@@ -1,0 +1,56 @@
+"""Which images of a prepared store play which role of a split."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sluguq.store import open_store
+
+
+def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) -> np.ndarray:
+    """Row numbers in `store` of the images that a split gives a role, in the split's order, repeats kept.
+
+    Args:
+        store: Prepared images with the coordinate `id` along `image`.
+        split: csv with the columns `id` and `role`.
+        role: A role; one that ends in `*` stands for all that begin so.
+
+    Returns:
+        Integer array (n,).
+
+    Raises:
+        ValueError: The split has no such role, or names an image that the store lacks.
+    """
+    table = pd.read_csv(split, dtype=str, keep_default_na=False)
+    wanted = table.role.str.startswith(role[:-1]) if role.endswith("*") else table.role == role
+    if not wanted.any():
+        raise ValueError(f"{Path(split)} has no role {role!r}; it has {sorted(table.role.unique())}")
+    index = pd.Index(store.id.values)
+    rows = index.get_indexer(table.id[wanted])
+    if (rows < 0).any():
+        lost = table.id[wanted][rows < 0].iloc[0]
+        raise ValueError(f"{Path(split)} names the image {lost!r}, which the prepared store lacks; run the split again")
+    return rows
+
+
+def read_rows(variable: xr.DataArray, rows: np.ndarray) -> np.ndarray:
+    """Rows of a stored variable along `image`; each stored row is read once, however often it is asked for."""
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    return variable.isel(image=distinct).values[inverse]
+
+
+def tested_rows(store: str | os.PathLike[str], split: str | os.PathLike[str] | None) -> np.ndarray | None:
+    """Row numbers of the test images of a split, each once and in the store's order; None (all) without a split."""
+    return None if split is None else np.unique(rows_of_role(open_store(store), split, "test_*"))
+
+
+def image_table(store: str | os.PathLike[str]) -> pd.DataFrame:
+    """What a split needs to know of prepared images: id, fst, patient, lesion and duplicate_group."""
+    opened = open_store(store)
+    names = [name for name in ("id", "fst", "patient", "lesion", "duplicate_group") if name in opened.variables]
+    return pd.DataFrame({name: opened[name].values for name in names})

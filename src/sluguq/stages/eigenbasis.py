@@ -1,0 +1,112 @@
+"""The eigenbasis of one trained model: checked against the disk, resumed where a run was cut off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sluguq.running import device_in_words
+from sluguq.selection import read_rows, rows_of_role
+from sluguq.slug.eigenbasis import LanczosState, eigenbasis
+from sluguq.slug.network import parameter_count
+from sluguq.stages.basis_store import scalars, write_basis, write_summary
+from sluguq.stages.keys import model_key
+from sluguq.store import open_store, whole_file
+from sluguq.vae import reconstruction_function
+from sluguq.weights import load_vae
+
+_STATE = "lanczos.npz"
+
+
+def compute_basis(
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    summary_path: str | os.PathLike[str],
+    *,
+    configuration_name: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    parameters: str,
+    checkpoint_folder: str | os.PathLike[str],
+    configuration: str,
+) -> None:
+    """Compute and write one model's eigenbasis and its summary.
+
+    Args:
+        images: Prepared images of the training data set.
+        split: The seed's split.
+        weights: Weights of the model.
+        path: Store to write.
+        summary_path: JSON to write.
+        configuration_name: Name of the configuration.
+        seed: The model's seed.
+        settings: The section `eigenbasis` of the configuration.
+        parameters: all or decoder.
+        checkpoint_folder: Where an interrupted run leaves its state; removed at the end.
+        configuration: What the basis depends on, as YAML.
+
+    Raises:
+        OSError: The disk cannot hold the vectors.
+    """
+    store = open_store(images)
+    rows = rows_of_role(store, split, f"train_{configuration_name}")
+    # A repeated image counts as often in the sum over images as it is trained on.
+    pixels = read_rows(store["pixels"], rows[: settings["max_images"]])
+    apply, params = reconstruction_function(load_vae(weights), parameters=parameters)  # type: ignore[arg-type]
+    _check_disk(Path(path), settings["rank"], parameter_count(params), settings["dtype"])
+    folder = Path(checkpoint_folder)
+    basis = eigenbasis(
+        apply,
+        params,
+        pixels,
+        rank=settings["rank"],
+        batch_size=settings["batch_size"],
+        key=model_key(configuration_name, seed, "eigenbasis"),
+        dtype=settings["dtype"],
+        state=_read_state(folder),
+        on_block=lambda state: _write_state(state, folder),
+    )
+    attributes = {"training_images": len(pixels), "parameters": parameters, **scalars(basis)}
+    write_basis(basis, path, attributes=attributes, configuration=configuration, device=device_in_words())
+    write_summary(basis, summary_path)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def bytes_of_basis(rank: int, parameters: int, dtype: str) -> int:
+    """Bytes that stored vectors take before compression."""
+    return rank * parameters * (2 if dtype == "bfloat16" else 4)
+
+
+def _check_disk(path: Path, rank: int, parameters: int, dtype: str) -> None:
+    needed = bytes_of_basis(rank, parameters, dtype)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    print(f"{rank} vectors of {parameters:,} weights in {dtype}: {needed / 1e9:.2f} GB, {free / 1e9:.1f} GB free")
+    if needed > free:
+        raise OSError(
+            f"{path} needs {needed / 1e9:.1f} GB, but its disk has {free / 1e9:.1f} GB free: lower eigenbasis.rank, "
+            "set eigenbasis.dtype to bfloat16, keep fewer (eigenbasis.keep), or make room"
+        )
+
+
+def _write_state(state: LanczosState, folder: Path) -> None:
+    with whole_file(folder / _STATE) as partial, partial.open("wb") as file:
+        np.savez(file, **state._asdict())
+
+
+def _read_state(folder: Path) -> LanczosState | None:
+    try:
+        with np.load(folder / _STATE) as saved:
+            return LanczosState(saved["vectors"], saved["projected"], int(saved["step"]), int(saved["products"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        print(f"{folder / _STATE} is damaged ({error}): the eigenbasis starts afresh")
+        return None

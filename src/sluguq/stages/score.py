@@ -1,0 +1,136 @@
+"""Scores of images by one trained model: SLUG with its standard error, errors, maps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from sluguq.running import device_in_words
+from sluguq.scoring import reconstruct
+from sluguq.selection import read_rows
+from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.score import score
+from sluguq.stages.basis_store import read_basis
+from sluguq.stages.keys import model_key
+from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, open_store, provenance
+from sluguq.vae import VAE, reconstruction_function
+from sluguq.variables import MAPS, PER_IMAGE, round_mantissa
+from sluguq.weights import load_vae
+
+BLOCK = 1024
+"""Images whose scores and maps are in memory at a time."""
+
+DEFAULT_TOLERANCE = 0.01
+
+
+def score_images(
+    vae: VAE,
+    basis: Eigenbasis | None,
+    pixels: np.ndarray,
+    *,
+    key: jax.Array,
+    probes: int | None = None,
+    tolerance: float | None = None,
+    batch_size: int | None = None,
+    parameters: str = "all",
+    prior_precision: float = 0.0,
+    maps: bool = True,
+    progress: bool = True,
+) -> dict[str, np.ndarray]:
+    """Every variable of a score store for images uint8 (n, height, width, channels)."""
+    apply, params = reconstruction_function(vae, parameters=parameters)  # type: ignore[arg-type]
+    if probes is None and tolerance is None:
+        tolerance = DEFAULT_TOLERANCE
+    extra: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
+    stop = {"tolerance": tolerance} if probes is None else {"probes": probes}
+    scores = score(
+        apply, params, basis, pixels, key=key, prior_precision=prior_precision, maps=maps, progress=progress,
+        **stop, **extra,
+    )  # fmt: skip
+    seen = reconstruct(vae, pixels)
+    values = {
+        "mse": seen.mse,
+        "latent_std": seen.latent_std,
+        "kl": seen.kl,
+        "slug": scores.slug,
+        "slug_sem": scores.slug_sem,
+        "jacobian_norm": scores.jacobian_norm,
+        "jacobian_norm_sem": scores.jacobian_norm_sem,
+        "probes": np.full(len(pixels), scores.probes, dtype="int32"),
+    }
+    if maps:
+        assert scores.maps is not None
+        values |= {
+            "error_map": round_mantissa(seen.error_map),
+            "slug_map": round_mantissa(scores.maps),
+            "reconstruction": seen.reconstruction,
+        }
+    return values
+
+
+def score_store(
+    images: str | os.PathLike[str],
+    rows: np.ndarray | None,
+    weights: str | os.PathLike[str],
+    basis: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    configuration_name: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    configuration: str,
+) -> None:
+    """Score images of a prepared store and write `scores/<configuration>/seed-<seed>/<dataset>.zarr`.
+
+    Args:
+        images: Prepared images.
+        rows: Which of them, None for all.
+        weights: Weights of the model.
+        basis: Its eigenbasis.
+        path: Store to write.
+        configuration_name: Name of the model's configuration, of which its probes are drawn.
+        seed: The model's seed, likewise.
+        settings: The section `score` of the configuration.
+        configuration: What the scores depend on, as YAML, for the store's attributes.
+    """
+    store = open_store(images)
+    rows = np.arange(store.sizes["image"]) if rows is None else rows
+    vae = load_vae(weights)
+    vectors = read_basis(basis)
+    key = model_key(configuration_name, seed, "probes")
+    maps = bool(settings["maps"])
+    attributes = provenance(
+        f"Scores of configuration {configuration_name}, seed {seed}",
+        "projected probes in parameter space" + (", deflated" if settings.get("probes") is None else ""),
+        configuration,
+        device_in_words(),
+    )
+    synthetic = int(store.attrs.get("synthetic", 0))
+    with StoreWriter(path, attributes={"synthetic": synthetic, **attributes}) as writer:
+        for name in ("id", "fst"):
+            values = store[name].values[rows]
+            writer.create(
+                name, ("image",), values.shape, values.dtype, coordinate=True,
+                attributes=FST_ATTRIBUTES if name == "fst" else described("name of the image", "data set"),
+            )  # fmt: skip
+            writer.write(name, ..., values)
+        _declare(writer, len(rows), store["pixels"].shape[1:], maps)
+        for block in _blocks(rows):
+            pixels = read_rows(store["pixels"], block)
+            for name, values in score_images(vae, vectors, pixels, key=key, **settings).items():
+                writer.append(name, values)
+
+
+def _declare(writer: StoreWriter, count: int, shape: tuple[int, ...], maps: bool) -> None:
+    for name, variable in {**PER_IMAGE, **(MAPS if maps else {})}.items():
+        size = (count, *shape[: len(variable.dimensions) - 1])
+        writer.create(name, variable.dimensions, size, variable.dtype, attributes=variable.attributes)
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), BLOCK):
+        yield rows[start : start + BLOCK]

@@ -1,0 +1,167 @@
+"""Training of one model: pixels from the store, weights, history and pictures to files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sluguq.generation import prior_samples
+from sluguq.objective import ObjectiveSettings
+from sluguq.perceptual import Perceptual, load_perceptual
+from sluguq.running import device_in_words
+from sluguq.scoring import reconstruct
+from sluguq.selection import read_rows, rows_of_role
+from sluguq.stages.keys import model_number
+from sluguq.store import described, open_store, whole_file, write_store
+from sluguq.training import TrainingResult, TrainingSettings, train
+from sluguq.vae import VAE, VAESettings
+from sluguq.weights import save_vae
+
+_SNAPSHOT_IMAGES = 4
+
+
+def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> TrainingSettings:
+    """Settings of the numerics from the sections `model` and `training` of the configuration."""
+    taken = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "precision")
+    weights = ("mse_weight", "kl_weight", "perceptual_weight", "reduction")
+    return TrainingSettings(
+        network=VAESettings(image_size=image_size, **model),
+        objective=ObjectiveSettings(**{name: training[name] for name in weights}),
+        **{name: training[name] for name in taken},
+    )
+
+
+def train_model(
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    perceptual_file: str | os.PathLike[str] | None,
+    *,
+    weights_path: str | os.PathLike[str],
+    history_path: str | os.PathLike[str],
+    samples_path: str | os.PathLike[str],
+    configuration_name: str,
+    seed: int,
+    image_size: int,
+    model: Mapping[str, Any],
+    training: Mapping[str, Any],
+    checkpoint_folder: str | os.PathLike[str],
+    checkpoint_minutes: float,
+    configuration: str,
+) -> None:
+    """Train one VAE and write its weights, its history and pictures of what it learnt.
+
+    Args:
+        images: Prepared images of the training data set.
+        split: The seed's split.
+        perceptual_file: ImageNet weights of the perceptual network, None for random ones or no such term.
+        weights_path: safetensors to write.
+        history_path: csv to write, a row an epoch.
+        samples_path: Store to write: prior samples, and reconstructions at a few epochs.
+        configuration_name: Name of the configuration.
+        seed: The model's seed.
+        image_size: Height and width in pixels.
+        model: The section `model` of the configuration.
+        training: The section `training`.
+        checkpoint_folder: Where the state is kept while training runs; removed at the end.
+        checkpoint_minutes: Minutes between two checkpoints.
+        configuration: What the model depends on, as YAML.
+    """
+    store = open_store(images)
+    pixels = read_rows(store["pixels"], rows_of_role(store, split, f"train_{configuration_name}"))
+    settings = training_settings(model, training, image_size)
+    shown = read_rows(store["pixels"], _shown(store, split))
+    kept_epochs = snapshot_epochs(settings.epochs, training["snapshots"])
+
+    def keep_reconstructions(epoch: int, vae: VAE, row: Mapping[str, float]) -> dict[str, np.ndarray] | None:
+        return {"reconstruction": reconstruct(vae, shown).reconstruction} if epoch in kept_epochs else None
+
+    result = train(
+        pixels,
+        settings,
+        seed=model_number(configuration_name, seed, "training"),
+        perceptual=_perceptual(training, perceptual_file),
+        checkpoint_folder=checkpoint_folder,
+        checkpoint_minutes=checkpoint_minutes,
+        on_epoch=keep_reconstructions,
+    )
+    print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
+    _write_history(result.history, Path(history_path))
+    samples = prior_samples(result.vae, training["samples"], seed=seed) if training["samples"] else None
+    pictures = _pictures(result, samples, shown)
+    write_store(
+        pictures.assign_attrs(synthetic=int(store.attrs.get("synthetic", 0))),
+        samples_path,
+        title=f"Pictures of the training of configuration {configuration_name}, seed {seed}",
+        source="VAE of the SLUG paper, section 4",
+        configuration=configuration,
+        device=device_in_words(),
+    )
+    save_vae(weights_path, result.vae, configuration=configuration_name, seed=seed)
+    shutil.rmtree(checkpoint_folder, ignore_errors=True)
+
+
+def snapshot_epochs(epochs: int, count: int) -> list[int]:
+    """`count` epochs from the first to the last, spread evenly on a logarithmic scale."""
+    if count == 0:
+        return []
+    return sorted({round(epoch) for epoch in np.geomspace(1, epochs, count)})
+
+
+def _perceptual(training: Mapping[str, Any], file: str | os.PathLike[str] | None) -> Perceptual | None:
+    if training["perceptual_weight"] == 0:
+        return None
+    wanted = training["perceptual"]
+    return load_perceptual(
+        wanted["network"],
+        None if file is None else Path(file),
+        weights=wanted["weights"],
+        normalisation=wanted["normalisation"],
+        seed=wanted["seed"],
+    )
+
+
+def _shown(store: xr.Dataset, split: str | os.PathLike[str]) -> np.ndarray:
+    """The same few test images for every configuration of a seed: evenly spaced through the test sets."""
+    tested = rows_of_role(store, split, "test_*")
+    return tested[np.linspace(0, len(tested) - 1, min(_SNAPSHOT_IMAGES, len(tested))).round().astype(int)]
+
+
+def _write_history(history: list[dict[str, float]], path: Path) -> None:
+    with whole_file(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _pictures(result: TrainingResult, samples: np.ndarray | None, shown: np.ndarray) -> xr.Dataset:
+    """Prior samples, and the shown test images with their reconstructions at a few epochs."""
+    picture = ("y", "x", "channel")
+    variables: dict[str, Any] = {
+        "shown": (("shown_image", *picture), shown, described("test images shown during training", "split"))
+    }
+    if samples is not None:
+        variables["samples"] = (
+            ("sample", *picture),
+            samples,
+            described("images drawn from the prior", "decoder's mean at z ~ N(0, I)"),
+        )
+    if result.snapshots:
+        epochs = sorted(result.snapshots)
+        variables["snapshots"] = (
+            ("snapshot", "shown_image", *picture),
+            np.stack([result.snapshots[epoch]["reconstruction"] for epoch in epochs]),
+            described("reconstructions during training", "decoder's mean at the encoder's mean"),
+        )
+        variables["snapshot_epoch"] = (
+            "snapshot",
+            np.array(epochs),
+            described("epoch of the snapshot", "training", "1"),
+        )
+    return xr.Dataset(variables)

@@ -1,0 +1,86 @@
+# What the rules share: the checked configuration, names, and which library files a script depends on.
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+_source = Path(workflow.basedir).parent / "src"
+if not _source.is_dir():
+    _source = Path(workflow.basedir) / "src"
+if _source.is_dir():
+    sys.path.insert(0, str(_source))
+
+from snakemake.exceptions import WorkflowError
+
+from sluguq.config import ConfigurationError, resolve, resolved_yaml
+
+try:
+    EXPERIMENT = resolve(config)
+except ConfigurationError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{EXPERIMENT.experiment}"
+SIZE = EXPERIMENT.images.size
+CONFIGURATIONS = list(EXPERIMENT.configurations)
+SEEDS = list(EXPERIMENT.seeds)
+MODELS = [(name, seed) for name in CONFIGURATIONS for seed in SEEDS]
+ARTEFACTS = "artefacts"
+AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts.images else [])]
+LIBRARY = Path(sys.modules["sluguq"].__file__).parent
+# Logs, threads and devices: an edit there changes no result, so it reruns nothing.
+WITHOUT_EFFECT = {LIBRARY / "running.py"}
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
+    configuration="[A-Za-z0-9][A-Za-z0-9_-]*",
+    seed=r"\d+",
+    size=r"\d+",
+
+
+@cache
+def library_files(module_file):
+    """Library files that a file imports, directly or through others; editing one of them reruns the rule."""
+    found = set()
+    pending = [Path(module_file)]
+    while pending:
+        file = pending.pop()
+        for name in _imported(file):
+            path = LIBRARY.joinpath(*name.split(".")[1:])
+            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+                if candidate.is_file() and candidate not in found | WITHOUT_EFFECT:
+                    found.add(candidate)
+                    pending.append(candidate)
+    return sorted(str(file) for file in found)
+
+
+def _imported(file):
+    """Names of the library's modules in the import statements of a file."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "sluguq")
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                inside = file.relative_to(LIBRARY).parent.parts
+                parts = ["sluguq", *inside[: len(inside) - node.level + 1], *([base] if base else [])]
+                base = ".".join(parts)
+            if base.split(".")[0] == "sluguq":
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def code(script):
+    """Input function's value for `code=`: the library files behind scripts/<script>."""
+    return library_files(workflow.source_path(f"../../scripts/{script}"))
+
+
+def prepared(dataset):
+    return f"data/images/{dataset}-{SIZE}px.zarr"
+
+
+def pixels_scored(wildcards):
+    """The image store that a score store's images come from."""
+    if wildcards.dataset == ARTEFACTS:
+        return f"{RESULTS}/artefacts/seed-{wildcards.seed}.zarr"
+    return prepared(wildcards.dataset)

@@ -1,0 +1,3 @@
+FIGURE_FILES = []
+CLAIMS = []
+REPORT_PAGE = []

@@ -1,0 +1,24 @@
+# Photographs decoded, made square and resampled, in one store a data set.
+
+
+rule prepare:
+    input:
+        images="data/raw/{dataset}/images.csv",
+        missing="data/raw/{dataset}/missing.csv",
+        code=code("prepare.py"),
+    output:
+        store=directory("data/images/{dataset}-{size}px.zarr"),
+        rejected="data/images/{dataset}-{size}px.rejected.csv",
+    params:
+        fit=EXPERIMENT.images.fit,
+        synthetic=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].source == "phantom",
+    log:
+        "logs/prepare/{dataset}-{size}px.log",
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../envs/images.yaml"
+    script:
+        "../../scripts/prepare.py"

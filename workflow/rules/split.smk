@@ -1,0 +1,46 @@
+# Who is tested and who is trained on, and which test images get foreign objects drawn on them.
+
+
+rule split:
+    input:
+        images=prepared(EXPERIMENT.training_dataset),
+        code=code("split.py"),
+    output:
+        f"{RESULTS}/splits/seed-{{seed}}.csv",
+    params:
+        groups=EXPERIMENT.model_dump(mode="json")["groups"],
+        configurations=EXPERIMENT.configurations,
+        split=EXPERIMENT.split.model_dump(mode="json"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/split/seed-{{seed}}.log",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/images.yaml"
+    script:
+        "../../scripts/split.py"
+
+
+rule artefacts:
+    input:
+        images=prepared(EXPERIMENT.training_dataset),
+        split=f"{RESULTS}/splits/seed-{{seed}}.csv",
+        code=code("artefacts.py"),
+    output:
+        directory(f"{RESULTS}/artefacts/seed-{{seed}}.zarr"),
+    params:
+        groups=list(EXPERIMENT.groups),
+        per_group=EXPERIMENT.artefacts.images,
+        kinds=list(EXPERIMENT.artefacts.kinds),
+    log:
+        f"logs/{EXPERIMENT.experiment}/artefacts/seed-{{seed}}.log",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/images.yaml"
+    script:
+        "../../scripts/artefacts.py"
