@@ -13,9 +13,11 @@ if _source.is_dir():
 from snakemake.exceptions import WorkflowError
 
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
+from sluguq.preflight import check_experiment
 
 try:
     EXPERIMENT = resolve(config)
+    check_experiment(EXPERIMENT)
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sluguq.config.sources import Source
 
@@ -187,6 +187,15 @@ class Resources(Section):
     runtime: Positive = Field(1440, description="Minutes that a training job may take.")
 
 
+def _seeds(seeds: object) -> object:
+    """A number n stands for seeds 0 to n - 1."""
+    if isinstance(seeds, bool) or not isinstance(seeds, int):
+        return seeds
+    if seeds < 1:
+        raise ValueError("at least one seed is needed")
+    return tuple(range(seeds))
+
+
 class Experiment(Section):
     """One experiment: its outputs lie under results/<experiment>/."""
 
@@ -206,7 +215,9 @@ class Experiment(Section):
         min_length=1,
         description="Configurations: the share of each group in the training images.",
     )
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds, json_schema_input_type=int | list[int])
+    ] = Field(
         tuple(range(10)),
         min_length=1,
         description="Independent repetitions: a number n for seeds 0 to n-1, or a list.",
@@ -219,15 +230,6 @@ class Experiment(Section):
     score: Score = Field(default_factory=Score)
     artefacts: Artefacts = Field(default_factory=Artefacts)
     resources: Resources = Field(default_factory=Resources)
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _number_of_seeds(cls, seeds: object) -> object:
-        if isinstance(seeds, bool) or not isinstance(seeds, int):
-            return seeds
-        if seeds < 1:
-            raise ValueError("at least one seed is needed")
-        return tuple(range(seeds))
 
     @field_validator("seeds")
     @classmethod

@@ -83,7 +83,7 @@ def _known_keys(location: list[str]) -> list[str]:
         for model in models:
             field = model.model_fields.get(part)
             if field is not None:
-                found += _models_in(field)
+                found += models_in(field)
         # A dictionary's key or a union's tag names no field: stay with the models it holds.
         models = found or models
     tagged = [m for m in models if location and _source_tag(m) == location[-1]]
@@ -95,11 +95,12 @@ def _source_tag(model: type[BaseModel]) -> str | None:
     return None if field is None else getattr(field.annotation, "__args__", (None,))[0]
 
 
-def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
+def models_in(field: FieldInfo) -> list[type[BaseModel]]:
+    """Models that a field holds, directly or inside containers and unions."""
     found: list[type[BaseModel]] = []
     pending: list[Any] = [field.annotation]
     while pending:
-        annotation = pending.pop()
+        annotation = pending.pop(0)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             found.append(annotation)
         else:

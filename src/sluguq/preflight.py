@@ -1,0 +1,107 @@
+"""What can be refused before any job starts: groups too small, a rank beyond the weights, no permission.
+
+Only what is known without downloading, decoding or importing the networks is looked at, so that planning stays
+quick. What must wait for the data is checked again by the split.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping
+
+from sluguq.config.experiment import Experiment, Model
+from sluguq.config.loading import ConfigurationError
+from sluguq.config.sources import FolderSource, PhantomSource, Source
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuse an experiment that cannot succeed.
+
+    Raises:
+        ConfigurationError: With one line for every reason: the key's path and what is allowed.
+    """
+    reasons = [*_rank(experiment), *_group_sizes(experiment)]
+    if reasons:
+        raise ConfigurationError("the experiment cannot succeed:\n" + "\n".join(f"  {reason}" for reason in reasons))
+
+
+def weight_count(model: Model, channels: int = 3) -> dict[str, int]:
+    """Number of weights of the VAE and of its decoder, counted from the architecture: keys all and decoder."""
+
+    def convolution(size: int, inputs: int, outputs: int) -> int:
+        return size * size * inputs * outputs + outputs
+
+    def norm(width: int) -> int:
+        return 0 if model.normalisation == "none" else 2 * width
+
+    top = model.width * 2**model.depth
+    bottleneck = norm(top) + convolution(3, top, top // 2) + norm(top // 2) + convolution(3, top // 2, top)
+    encoder = convolution(3, channels, model.width) + 2 * convolution(1, top, model.latent_channels)
+    decoder = convolution(5, model.width, channels) + convolution(1, model.latent_channels, top)
+    encoder += model.bottleneck_blocks * bottleneck
+    decoder += model.bottleneck_blocks * bottleneck
+    for level in range(model.depth):
+        narrow = model.width * 2**level
+        wide = 2 * narrow
+        encoder += norm(narrow) + convolution(3, narrow, narrow + wide) + norm(narrow) + convolution(3, narrow, wide)
+        decoder += norm(wide) + convolution(3, wide, narrow + narrow) + norm(narrow) + convolution(3, narrow, narrow)
+    return {"all": encoder + decoder, "decoder": decoder}
+
+
+def _rank(experiment: Experiment) -> list[str]:
+    rank, parameters = experiment.eigenbasis.rank, experiment.score.parameters
+    weights = weight_count(experiment.model)[parameters]
+    if rank <= weights:
+        return []
+    return [f"eigenbasis.rank: {rank} exceeds the {weights:,} weights of the network (score.parameters: {parameters})"]
+
+
+def _group_sizes(experiment: Experiment) -> list[str]:
+    name = experiment.training_dataset
+    counts = known_counts(experiment.datasets[name])
+    if counts is None:
+        return []
+    split = experiment.split
+    reasons = []
+    for group, types in experiment.groups.items():
+        there = sum(counts.get(fst, 0) for fst in types)
+        share = max((mix.get(group, 0.0) for mix in experiment.configurations.values()), default=0.0)
+        trained = math.ceil(share * split.train_images - 1e-9)
+        if split.replacement or split.shortage != "error":
+            trained = min(trained, 1)
+        needed = split.test_images + trained
+        if there < needed:
+            reasons.append(
+                f"datasets.{name}: group {group!r} (FST {', '.join(map(str, types))}) has {there} images, but "
+                f"split.test_images and split.train_images need {needed} ({split.test_images} to test, {trained} to "
+                "train); lower them, widen the group under groups, or add images"
+            )
+    return reasons
+
+
+def known_counts(options: Source) -> Mapping[int, int] | None:
+    """Images of each FST where the source tells without being acquired; None where it does not.
+
+    A folder's counts are an upper bound: files that are missing or damaged come to light later.
+    """
+    if isinstance(options, PhantomSource):
+        return options.counts
+    if isinstance(options, FolderSource) and options.columns.fst:
+        table = options.folder / options.table
+        if not table.is_file():
+            return None
+        # Imported here: planning an experiment on other sources should not wait for pandas.
+        from sluguq.datasets.base import parse_fst
+
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, delimiter=options.separator)
+            values = [(row.get(options.columns.fst) or "").strip() for row in rows]
+        counts: Counter[int] = Counter()
+        for value in values:
+            with contextlib.suppress(ValueError):
+                counts[parse_fst(value, options.fst_values)] += 1
+        return counts
+    return None
