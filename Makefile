@@ -1,5 +1,61 @@
-.POSIX:
-PYTHON = python3
+# make demo   environment in .venv, then the whole chain on synthetic photographs
+# make test   environment in .venv, then the tests
+# make help   the other targets
+
+PYTHON ?= python3
+CORES ?= all
+VENV_PYTHON = .venv/bin/python
+SNAKEMAKE = $(VENV_PYTHON) -m snakemake
+DEMO = --configfile config/demo.yaml
+
+.PHONY: help demo test torch lint format documents lock clean
+
+help:
+	@echo "make demo       run the whole chain on synthetic photographs (CORES=$(CORES))"
+	@echo "make test       run the tests (those against PyTorch skip without it)"
+	@echo "make torch      add PyTorch to .venv, for the tests that compare with it"
+	@echo "make lint       ruff, mypy, snakefmt and snakemake --lint"
+	@echo "make format     format Python and Snakemake files"
+	@echo "make documents  generate config/README.md and config/schema.json"
+	@echo "make lock       resolve requirements.lock anew (needs uv)"
+	@echo "make clean      remove .venv and results of the demo"
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) tools/check_machine.py
+	$(PYTHON) -m venv --clear .venv
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: .venv/installed
+	$(SNAKEMAKE) --cores $(CORES) $(DEMO)
+	$(SNAKEMAKE) --cores 1 $(DEMO) --report results/demo/report.html
+	@echo "Snakemake's report, with every figure and how it was made: results/demo/report.html"
+
+test: .venv/installed
+	$(VENV_PYTHON) -m pytest
+
+torch: .venv/installed
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+
+lint: .venv/installed
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff format --check
+	$(VENV_PYTHON) -m mypy
+	$(VENV_PYTHON) -m snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint $(DEMO)
+
+format: .venv/installed
+	$(VENV_PYTHON) -m ruff check --fix
+	$(VENV_PYTHON) -m ruff format
+	$(VENV_PYTHON) -m snakefmt Snakefile workflow
+
+documents: .venv/installed
+	$(VENV_PYTHON) -m sluguq.config.documents
+
 lock:
-	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --no-emit-index-url --generate-hashes --quiet \
-	    --extra workflow --extra test pyproject.toml --output-file requirements.lock
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-header \
+	    --generate-hashes --quiet --extra workflow --extra test pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .snakemake .cache results/demo data/raw/phantom data/images/phantom-*

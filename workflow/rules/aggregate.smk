@@ -1,18 +1,6 @@
 # Results of all models along configuration and seed: one store a data set, one for the models themselves.
 
 
-def image_stores(wildcards):
-    if wildcards.dataset == ARTEFACTS:
-        return [f"{RESULTS}/artefacts/seed-{seed}.zarr" for seed in SEEDS]
-    return [prepared(wildcards.dataset)]
-
-
-def role_of(wildcards):
-    if wildcards.dataset == ARTEFACTS:
-        return "artefacts"
-    return "training" if wildcards.dataset == EXPERIMENT.training_dataset else "external"
-
-
 rule aggregate:
     input:
         images=image_stores,
@@ -22,22 +10,22 @@ rule aggregate:
         code=code("aggregate.py"),
     output:
         directory(f"{RESULTS}/{{dataset}}.zarr"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/aggregate/{{dataset}}.log",
+    wildcard_constraints:
+        dataset="|".join(AGGREGATED),
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
     params:
         models=MODELS,
         experiment=EXPERIMENT.experiment,
         role=role_of,
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
         configuration=resolved_yaml(EXPERIMENT),
-    log:
-        f"logs/{EXPERIMENT.experiment}/aggregate/{{dataset}}.log",
-    wildcard_constraints:
-        dataset="|".join(AGGREGATED),
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    conda:
-        "../envs/results.yaml"
     script:
         "../../scripts/aggregate.py"
 
@@ -51,17 +39,17 @@ rule aggregate_models:
         code=code("aggregate_models.py"),
     output:
         directory(f"{RESULTS}/models.zarr"),
-    params:
-        models=MODELS,
-        experiment=EXPERIMENT.experiment,
-        configuration=resolved_yaml(EXPERIMENT),
     log:
         f"logs/{EXPERIMENT.experiment}/aggregate/models.log",
+    conda:
+        "../envs/results.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/results.yaml"
+    params:
+        models=MODELS,
+        experiment=EXPERIMENT.experiment,
+        configuration=resolved_yaml(EXPERIMENT),
     script:
         "../../scripts/aggregate_models.py"

@@ -29,6 +29,9 @@ MODELS = [(name, seed) for name in CONFIGURATIONS for seed in SEEDS]
 ARTEFACTS = "artefacts"
 AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts.images else [])]
 LIBRARY = Path(sys.modules["sluguq"].__file__).parent
+MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
+# Seeds whose eigenbases outlive the scoring.
+KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
 # Logs, threads and devices: an edit there changes no result, so it reruns nothing.
 WITHOUT_EFFECT = {LIBRARY / "running.py"}
 
@@ -86,3 +89,43 @@ def pixels_scored(wildcards):
     if wildcards.dataset == ARTEFACTS:
         return f"{RESULTS}/artefacts/seed-{wildcards.seed}.zarr"
     return prepared(wildcards.dataset)
+
+
+def source_files(wildcards):
+    """The table of a local folder, so that an edit of it is noticed."""
+    options = EXPERIMENT.datasets[wildcards.dataset]
+    if options.source != "folder":
+        return []
+    table = options.folder / options.table
+    return [str(table)] if table.is_file() else []
+
+
+def adapter_code(wildcards):
+    """Library files behind the acquisition: the adapter is imported by name, so it is added by hand."""
+    adapter = LIBRARY / "datasets" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
+    return sorted({*code("acquire.py"), str(adapter), *library_files(str(adapter))})
+
+
+def perceptual_file(wildcards):
+    """The file of ImageNet weights, where the loss needs one."""
+    perceptual = EXPERIMENT.training.perceptual
+    if perceptual.weights == "random" or EXPERIMENT.training.perceptual_weight == 0:
+        return []
+    return perceptual.file or f"data/weights/{perceptual.network}.pth"
+
+
+def only_seeds(seeds):
+    """Regular expression of these seeds; one that nothing matches where there are none."""
+    return "|".join(map(str, seeds)) or "(?!)"
+
+
+def image_stores(wildcards):
+    if wildcards.dataset == ARTEFACTS:
+        return [f"{RESULTS}/artefacts/seed-{seed}.zarr" for seed in SEEDS]
+    return [prepared(wildcards.dataset)]
+
+
+def role_of(wildcards):
+    if wildcards.dataset == ARTEFACTS:
+        return "artefacts"
+    return "training" if wildcards.dataset == EXPERIMENT.training_dataset else "external"

@@ -9,16 +9,16 @@ rule prepare:
     output:
         store=directory("data/images/{dataset}-{size}px.zarr"),
         rejected="data/images/{dataset}-{size}px.rejected.csv",
-    params:
-        fit=EXPERIMENT.images.fit,
-        synthetic=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].source == "phantom",
     log:
         "logs/prepare/{dataset}-{size}px.log",
+    conda:
+        "../envs/images.yaml"
     threads: 8
     resources:
         mem_mb=4000,
         runtime=240,
-    conda:
-        "../envs/images.yaml"
+    params:
+        fit=EXPERIMENT.images.fit,
+        synthetic=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].source == "phantom",
     script:
         "../../scripts/prepare.py"

@@ -5,25 +5,23 @@ rule score:
     input:
         images=pixels_scored,
         split=lambda wildcards: (
-            [f"{RESULTS}/splits/seed-{wildcards.seed}.csv"]
-            if wildcards.dataset == EXPERIMENT.training_dataset
-            else []
+            [f"{RESULTS}/splits/seed-{wildcards.seed}.csv"] if wildcards.dataset == EXPERIMENT.training_dataset else []
         ),
         weights=f"{MODEL_FOLDER}/weights.safetensors",
         basis=f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.zarr",
         code=code("score.py"),
     output:
         directory(f"{RESULTS}/scores/{{configuration}}/seed-{{seed}}/{{dataset}}.zarr"),
-    params:
-        score=EXPERIMENT.score.model_dump(mode="json"),
     log:
         f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}.log",
+    conda:
+        "../envs/networks.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=EXPERIMENT.resources.mem_mb,
         runtime=EXPERIMENT.resources.runtime,
-    conda:
-        "../envs/networks.yaml"
+    params:
+        score=EXPERIMENT.score.model_dump(mode="json"),
     script:
         "../../scripts/score.py"

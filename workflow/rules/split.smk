@@ -7,18 +7,18 @@ rule split:
         code=code("split.py"),
     output:
         f"{RESULTS}/splits/seed-{{seed}}.csv",
-    params:
-        groups=EXPERIMENT.model_dump(mode="json")["groups"],
-        configurations=EXPERIMENT.configurations,
-        split=EXPERIMENT.split.model_dump(mode="json"),
     log:
         f"logs/{EXPERIMENT.experiment}/split/seed-{{seed}}.log",
+    conda:
+        "../envs/images.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/images.yaml"
+    params:
+        groups=EXPERIMENT.model_dump(mode="json")["groups"],
+        configurations=EXPERIMENT.configurations,
+        split=EXPERIMENT.split.model_dump(mode="json"),
     script:
         "../../scripts/split.py"
 
@@ -30,17 +30,17 @@ rule artefacts:
         code=code("artefacts.py"),
     output:
         directory(f"{RESULTS}/artefacts/seed-{{seed}}.zarr"),
-    params:
-        groups=list(EXPERIMENT.groups),
-        per_group=EXPERIMENT.artefacts.images,
-        kinds=list(EXPERIMENT.artefacts.kinds),
     log:
         f"logs/{EXPERIMENT.experiment}/artefacts/seed-{{seed}}.log",
+    conda:
+        "../envs/images.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/images.yaml"
+    params:
+        groups=list(EXPERIMENT.groups),
+        per_group=EXPERIMENT.artefacts.images,
+        kinds=list(EXPERIMENT.artefacts.kinds),
     script:
         "../../scripts/artefacts.py"
