@@ -1,8 +1,8 @@
 """Data sets: one adapter a source, all handing over the same two tables.
 
-`acquire` is the door: it imports the module named as the source, which downloads, unpacks or finds the images, and writes images.csv and
-missing.csv into the raw folder. A new source is one module here with a function `collect`, one options model in
-`sluguq.config.sources`, and one entry of the registry if it is published.
+`acquire` is the door: it imports the module named as the source, which downloads, unpacks or finds the images, and
+writes images.csv and missing.csv into the raw folder. A new source is one module here with a function `collect`, one
+options model in `sluguq.config.sources`, and one entry of the registry if it is published.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
         The rows of both tables.
 
     Raises:
-        AcquisitionError: Nothing can be acquired; the message says what to do.
+        AcquisitionError: Nothing can be acquired; the message says what to do, missing.csv why.
     """
     raw = Path(raw_folder).resolve()
     raw.mkdir(parents=True, exist_ok=True)
@@ -43,11 +43,11 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
     acquired: Acquired = (
         adapter.collect(options, raw) if options.source in OWN_SOURCES else adapter.collect(options, raw, registry)
     )
+    write_tables(acquired, raw)
     if not acquired.images:
         reasons = acquired.missing_table()["reason"].value_counts().head(3)
         listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "its table is empty"
         raise AcquisitionError(f"no image of the source {options.source!r} could be had: {listed}")
-    write_tables(acquired, raw)
     return acquired
 
 

@@ -93,11 +93,12 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.Data
 
 
 def write_tables(acquired: Acquired, raw_folder: Path) -> None:
-    """Write images.csv and missing.csv, each whole or not at all."""
+    """Write images.csv, unless there is no image, and missing.csv, each whole or not at all."""
     images = acquired.image_table()
     for name, table in (("missing.csv", acquired.missing_table()), ("images.csv", images)):
-        with whole_file(raw_folder / name) as partial:
-            table.to_csv(partial, index=False)
+        if name == "missing.csv" or len(images):
+            with whole_file(raw_folder / name) as partial:
+                table.to_csv(partial, index=False)
 
 
 def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -157,7 +158,8 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
     if bare in _NO_LABEL:
         return UNLABELLED
     for word in ("fitzpatrick", "skin", "type", "fst"):
-        bare = bare.removeprefix(word).lstrip(" _-.:")
+        if bare.startswith(word):
+            bare = bare.removeprefix(word).lstrip(" _-.:")
     if bare in _ROMAN:
         return _ROMAN[bare]
     try:
@@ -187,10 +189,12 @@ class FileIndex:
             for path in sorted(_walk(folder))
             if path.suffix.lower() in allowed
         }
-        self._found: dict[str, list[Path]] = defaultdict(list)
+        # From the most to the least telling name: path, path without suffix, name, name without suffix.
+        self._found: tuple[dict[str, list[Path]], ...] = tuple(defaultdict(list) for _ in range(4))
         for path, relative in self.relative.items():
-            for key in {_key(relative), _key(relative.with_suffix("")), _key(path.name), _key(path.stem)}:
-                self._found[key].append(path)
+            names = (relative.as_posix(), relative.with_suffix("").as_posix(), path.name, path.stem)
+            for found, name in zip(self._found, names, strict=True):
+                found[_key(name)].append(path)
 
     @property
     def files(self) -> list[Path]:
@@ -207,11 +211,9 @@ class FileIndex:
             raise LookupError("the row names no file")
         wanted = name.strip().replace("\\", "/").removeprefix("./")
         suffix = Path(wanted).suffix.lower()
-        keys = [wanted]
-        if suffix in IMAGE_SUFFIXES:
-            keys.append(wanted[: -len(suffix)])
-        for key in keys:
-            found = self._found.get(_key(key), [])
+        bare = wanted[: -len(suffix)] if suffix in IMAGE_SUFFIXES else wanted
+        for found_by, name in zip(self._found, (wanted, bare, wanted, bare), strict=True):
+            found = found_by.get(_key(name), [])
             exact = [path for path in found if path.suffix.lower() == suffix]
             for fitting in (found, exact):
                 if len(fitting) == 1:
@@ -233,6 +235,5 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _key(path: str | Path) -> str:
-    text = path.as_posix() if isinstance(path, Path) else path
-    return unicodedata.normalize("NFC", text).casefold()
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

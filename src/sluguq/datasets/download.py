@@ -351,6 +351,7 @@ def _verify(part: Path, request: Request, published: dict[str, str]) -> None:
         if found != value.lower():
             # What is wrong must not be resumed.
             part.unlink()
+            part.with_suffix(".validator").unlink(missing_ok=True)
             raise _TryAgain(f"wrong checksum: {name.upper()} {found} in place of {value.lower()}", strike=False)
 
 

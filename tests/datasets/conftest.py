@@ -1,0 +1,37 @@
+"""Fixtures of the data sets' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from misbehaving import Server
+
+from sluguq.config.sources import Downloads
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real data beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+
+
+@pytest.fixture
+def downloads() -> Downloads:
+    """Manners that do not make a test wait."""
+    return Downloads.model_validate(
+        {"first_wait": 0.01, "timeout": 0.5, "requests_per_second": 1000, "attempts": 3, "longest_wait": 5}
+    )

@@ -1,0 +1,139 @@
+"""Skin types, csv files, names of files: what tables of real data sets hold."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from sluguq.datasets.base import (
+    Acquired,
+    AcquisitionError,
+    FileIndex,
+    parse_fst,
+    read_csv,
+    read_images,
+    read_missing,
+    write_tables,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "fst"),
+    [
+        ("3", 3),
+        (3, 3),
+        ("3.0", 3),
+        (" 6 ", 6),
+        ("III", 3),
+        ("vi", 6),
+        ("FST4", 4),
+        ("type 2", 2),
+        ("Fitzpatrick skin type V", 5),
+        ("skin_type-1", 1),
+        ("", -1),
+        ("-1", -1),
+        ("-1.0", -1),
+        ("NaN", -1),
+        ("NONE_SELECTED", -1),
+    ],
+)
+def test_skin_types_are_read(value, fst):
+    assert parse_fst(value) == fst
+
+
+@pytest.mark.parametrize("value", ["0", "7", "2.5", "dark", "12", "IIII", "inf", "1-2"])
+def test_what_is_no_skin_type_is_refused(value):
+    with pytest.raises(ValueError, match="no Fitzpatrick skin type"):
+        parse_fst(value)
+
+
+def test_a_mapping_comes_first():
+    assert parse_fst("dark", {"dark": 5}) == 5
+    assert parse_fst("1", {"1": 6}) == 6
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_csv_of_any_usual_encoding(tmp_path, encoding):
+    (tmp_path / "t.csv").write_bytes("file, name\nü.jpg,é\n".encode(encoding))
+    assert read_csv(tmp_path / "t.csv").to_dict("records") == [{"file": "ü.jpg", "name": "é"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "cannot be read as a csv"), ('a,b\n"1,2\n', "cannot be read as a csv"), ("a\n1\n", "has no column 'b'")],
+)
+def test_csv_that_is_none(tmp_path, content, message):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(AcquisitionError, match=message):
+        read_csv(tmp_path / "t.csv", columns=("a", "b"))
+
+
+def test_missing_csv_is_named(tmp_path):
+    with pytest.raises(AcquisitionError, match=r"no table .*t\.csv"):
+        read_csv(tmp_path / "t.csv")
+
+
+@pytest.fixture
+def index(tmp_path):
+    for name in ("a.jpg", "one/b.JPG", "two/b.jpg", "one/c.png", "one/c.jpg", "d e.tiff", ".hidden.jpg", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / unicodedata.normalize("NFD", "ü.jpg")).touch()
+    (tmp_path / "outside.jpg").symlink_to("/etc/passwd")
+    return FileIndex(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("a", "a.jpg"),
+        ("A.JPG", "a.jpg"),
+        ("a.png", "a.jpg"),
+        ("./one/b.jpg", "one/b.JPG"),
+        ("two\\b.jpg", "two/b.jpg"),
+        ("c.png", "one/c.png"),
+        ("d e", "d e.tiff"),
+        (unicodedata.normalize("NFC", "ü.jpg"), unicodedata.normalize("NFD", "ü.jpg")),
+    ],
+)
+def test_files_are_found_by_the_names_that_tables_use(index, tmp_path, name, found):
+    assert index.find(name) == tmp_path / found
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("b.jpg", r"fits 2 files \(one/b.JPG, two/b.jpg\)"),
+        ("c", "fits 2 files"),
+        ("nowhere.jpg", "no such file"),
+        (".hidden.jpg", "no such file"),
+        ("outside.jpg", "no such file"),
+        ("notes.txt", "no such file"),
+        (" ", "names no file"),
+    ],
+)
+def test_names_that_fit_no_single_file(index, name, reason):
+    with pytest.raises(LookupError, match=reason):
+        index.find(name)
+
+
+def test_tables_round_trip_and_a_repeated_id_is_lost(tmp_path):
+    acquired = Acquired(
+        images=[
+            {"id": "007", "file": "a.jpg", "fst": 2, "label_x": "1"},
+            {"id": "007", "file": "b.jpg", "fst": 5},
+            {"id": "NA", "file": "c.jpg", "fst": -1, "patient": "p"},
+        ]
+    )
+    write_tables(acquired, tmp_path)
+    images, missing = read_images(tmp_path / "images.csv"), read_missing(tmp_path / "missing.csv")
+    assert images[["id", "file", "fst", "patient", "label_x"]].to_numpy().tolist() == [
+        ["007", "a.jpg", 2, "", "1"],
+        ["NA", "c.jpg", -1, "p", ""],
+    ]
+    assert missing["file"].tolist() == ["b.jpg"]
+    assert missing["fst"].tolist() == [5]
+    assert "appears twice" in missing["reason"][0]
