@@ -52,6 +52,18 @@ def test_the_mask_is_where_the_object_covers(kind):
         np.testing.assert_array_equal(changed, results[0].mask)
 
 
+@pytest.mark.parametrize("kind", ["ruler", "patch"])
+def test_the_mask_counts_all_but_the_faintest_fringe(kind):
+    """Black and white backgrounds tell the opacity of every pixel: within the mask it is 4 % or more."""
+    least = 1.0
+    for seed in range(20):
+        over_black, over_white = (draw(np.full((96, 96, 3), value, np.uint8), kind, seed=seed) for value in (0, 255))
+        through = (over_white.pixels.astype(float) - over_black.pixels).mean(axis=-1) / 255
+        assert (through[~over_black.mask] == 1).all()
+        least = min(least, (1 - through[over_black.mask]).min())
+    assert 0.03 < least < 0.12
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_draws_the_same_and_another_something_else(kind):
     pixels = photograph(64, 64)

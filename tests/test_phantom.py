@@ -12,6 +12,7 @@ from scipy import stats
 from sluguq.phantom import CONDITIONS, SKIN_TYPES, phantom_records, render
 from sluguq.phantom.fields import noise
 from sluguq.phantom.hair import draw_hair
+from sluguq.phantom.light import photograph
 from sluguq.phantom.optics import skin_reflectance
 from sluguq.phantom.subjects import patient_of
 from sluguq.skin_colour import ITA_CLASSES, ita, ita_class, ita_of_lab, linear_to_srgb, srgb_to_lab, srgb_to_linear
@@ -192,6 +193,16 @@ def test_finer_grids_keep_the_coarse_waves_and_add_finer_ones():
     shifted = spectra[1] * np.exp(1j * np.pi * (1 / 128 - 1 / 512) * np.add.outer(np.arange(40), np.arange(40)))
     np.testing.assert_allclose(shifted, spectra[0], atol=1e-5)
     assert fine.var() > coarse.var()
+
+
+def test_sensor_noise_is_the_same_at_every_size_once_averaged():
+    deviations = {}
+    for n in (128, 512):
+        grey = np.full((3, n, n), 0.3, np.float32)
+        seen = photograph(np.random.default_rng(0), grey)
+        deviations[n] = seen.reshape(3, 128, n // 128, 128, n // 128).mean(axis=(2, 4)).std(axis=(1, 2)).mean()
+    assert 0.001 < deviations[128] < 0.02
+    assert deviations[512] == pytest.approx(deviations[128], rel=0.03)
 
 
 def test_hairier_patients_show_more_hair_and_the_hairless_none():

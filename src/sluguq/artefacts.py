@@ -132,9 +132,9 @@ def _ink(rng: np.random.Generator, pixels: Pixels) -> _Layer:
     strength = rng.uniform(0.7, 0.95)
     coverage = np.asarray(canvas.reduce(fine), dtype=np.float32) / np.float32(255)
     # Ink lies thicker here and thinner there.
-    grain = ndimage.gaussian_filter(rng.standard_normal((height, width), dtype=np.float32), short / 90)
+    grain = ndimage.gaussian_filter(rng.standard_normal((height, width), dtype=np.float32), short / 150)
     grain /= max(float(grain.std()), 1e-6)
-    alpha = coverage * np.clip(strength + 0.1 * grain, 0.3, 1.0)
+    alpha = coverage * np.clip(strength + 0.13 * grain, 0.3, 1.0)
     # A dye takes its share of the light that the skin returns, and has some body of its own.
     colour = 0.6 * (pixels * dye / np.float32(200)) + 0.4 * dye
     return _Layer(colour.astype(np.float32), alpha.astype(np.float32))

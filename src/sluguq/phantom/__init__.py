@@ -4,7 +4,7 @@ They let every stage run, and be tested, with no download and no patient. They p
 whatever is made of them is to be labelled *synthetic*.
 
 An image depends on (skin type, seed, index) alone, not on how many are made or in which order, and shows the
-same scene at every size: light is computed on a canvas of at least 256 px and averaged down.
+same scene at every size: light is computed on a canvas of at least 128 px and averaged down.
 
 Skin types differ by physics, not by a trick. Base colours follow published angles (see `subjects`); lesions
 add or remove melanin and haemoglobin, which absorb in proportion to what light is left (see `optics`). So

@@ -18,10 +18,10 @@ from sluguq.skin_colour import lab_to_linear
 
 Array = NDArray[np.float32]
 
-# Melanin absorbs as wavelength^-3.33 (Jacques, Phys. Med. Biol. 58:R37, 2013): taken at about 605, 540 and
-# 460 nm, relative to green. Oxyhaemoglobin hardly absorbs red; green and blue light it takes in alike, blue
+# Melanin absorbs as wavelength^-3.48 (Jacques, Melanosome absorption coefficient, OMLC, 1998): taken at about
+# 605, 540 and 460 nm, relative to green. Oxyhaemoglobin hardly absorbs red; green and blue light it takes in alike, blue
 # somewhat less because it returns from less deep (Anderson and Parrish, J. Invest. Dermatol. 77:13, 1981).
-MELANIN = np.array([0.68, 1.0, 1.70], np.float32)
+MELANIN = np.array([0.67, 1.0, 1.75], np.float32)
 HAEMOGLOBIN = np.array([0.06, 1.0, 0.75], np.float32)
 SURFACE = 0.018  # of the incident light, diffusely, from the stratum corneum
 UNPIGMENTED = (75.0, 8.0, 12.0)  # CIELAB of skin that has lost its melanin
