@@ -1,26 +1,25 @@
 """Colour of skin from its pigments, in linear light.
 
-    R = s + (B - s) * (D / B')^f * exp(-m k_melanin - h k_haemoglobin)
+    R = s + (B - s) * ((D - s) / (B - s))^f * exp(-m k_melanin - h k_haemoglobin)
 
-per colour channel: B the patient's base colour, s the part of the light that the surface returns untouched by
-any pigment, m and h melanin and haemoglobin in excess of the base (optical densities of the green channel),
-f in [0, 1] the part of the melanin that is missing, and D / B' the colour of skin without melanin, less s,
-over B - s. It is the Beer-Lambert law, so what is added absorbs a share of the light that is there: the same
-dose changes dark skin less in absolute terms.
+per colour channel: B the patient's base colour, D that of skin without melanin (never darker than B), s the
+part of the light that the surface returns untouched by any pigment, m and h melanin and haemoglobin in excess
+of the base (optical densities of the green channel), f in [0, 1] the part of the melanin that is missing. It is
+the Beer-Lambert law, so what is added absorbs a share of the light that is there: the same dose changes dark
+skin less in absolute terms.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sluguq.phantom.fields import Array
 from sluguq.skin_colour import lab_to_linear
 
-Array = NDArray[np.float32]
-
 # Melanin absorbs as wavelength^-3.48 (Jacques, Melanosome absorption coefficient, OMLC, 1998): taken at about
-# 605, 540 and 460 nm, relative to green. Oxyhaemoglobin hardly absorbs red; green and blue light it takes in alike, blue
-# somewhat less because it returns from less deep (Anderson and Parrish, J. Invest. Dermatol. 77:13, 1981).
+# 605, 540 and 460 nm, relative to green. Oxyhaemoglobin hardly absorbs red; green and blue light it takes in
+# alike, blue somewhat less because it returns from less deep (Anderson and Parrish, J. Invest. Dermatol. 77:13,
+# 1981; rounded). The surface's share and the colour without melanin are chosen to look right.
 MELANIN = np.array([0.67, 1.0, 1.75], np.float32)
 HAEMOGLOBIN = np.array([0.06, 1.0, 0.75], np.float32)
 SURFACE = 0.018  # of the incident light, diffusely, from the stratum corneum
