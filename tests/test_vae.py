@@ -193,7 +193,7 @@ def test_reconstruction_function_takes_bytes_or_floats_and_carries_statistics_as
     bytes_, floats = apply(params, images()), apply(params, to_unit_range(images()))
     np.testing.assert_allclose(bytes_, floats, atol=1e-6)
     assert jax.tree.leaves(apply), "batch statistics are leaves, hence arguments of compiled code"
-    with pytest.raises(ValueError, match="int64|int32"):
+    with pytest.raises(ValueError, match="images are int32"):
         apply(params, images().astype(np.int32))
 
 
