@@ -18,6 +18,9 @@ from scipy.sparse.csgraph import connected_components
 HASH_SIZE = 16
 """Side of the block of frequencies: 16 x 16 = 256 bits."""
 
+HASH_PIXELS = 64
+"""Smallest side of a picture whose hash is worth comparing: pHash itself looks at 64 x 64 pixels."""
+
 NEAR_BITS = 32
 """Largest number of differing bits, of 256, between near-duplicates.
 

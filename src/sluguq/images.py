@@ -33,8 +33,8 @@ MAX_PIXELS = 89_478_485
 MIN_SIDE = 16
 """Smallest width and height taken for a photograph; below lie tracking pixels and icons."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO", "AVIF", "JPEG2000", "PPM")
-"""Formats opened. Others of Pillow's run outside programs (EPS) or are no photographs."""
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
+"""Formats opened (JPEG includes MPO). Others of Pillow's run outside programs (EPS) or are no photographs."""
 
 DRAFT_MARGIN = 2
 """A JPEG is never decoded to less than this multiple of the size asked for."""

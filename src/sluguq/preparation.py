@@ -23,7 +23,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from sluguq.datasets.base import read_images
-from sluguq.duplicates import HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
+from sluguq.duplicates import HASH_PIXELS, HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
 from sluguq.images import DRAFT_MARGIN, FILTER, MAX_PIXELS, Fit, ImageRejected, decode, decode_mask
 from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, provenance, whole_file
 
@@ -154,12 +154,13 @@ def _load(file: Path, mask: Path | None, size: int, fit: Fit, max_pixels: int) -
     except OSError as error:
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
     pixels = decode(content, size, fit=fit, max_pixels=max_pixels)
+    hashed = pixels if size >= HASH_PIXELS else decode(content, HASH_PIXELS, fit=fit, max_pixels=max_pixels)
     return _Picture(
         pixels,
         None if drawn is None else decode_mask(drawn, size, fit=fit, max_pixels=max_pixels),
         hashlib.sha256(content).hexdigest(),
         hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(),
-        perceptual_hash(pixels),
+        perceptual_hash(hashed),
     )
 
 

@@ -157,7 +157,9 @@ def _draw_tests(
             most = max((shares.get(group, 0) for shares in needed.values()), default=0)
             raise _too_small(images, groups, group, test_images, most, 0, "the test set")
         rng = _stream(seed, f"test_{group}")
-        by_unit = {int(str(unit)): frame["id"].to_numpy(object) for unit, frame in members.groupby("unit")}
+        by_unit: dict[int, list[str]] = {}
+        for unit, identity in zip(members["unit"].tolist(), members["id"], strict=True):
+            by_unit.setdefault(unit, []).append(identity)
         order = [int(unit) for unit in rng.permutation(np.array(sorted(by_unit)))]
         # Units tested already, for another group, are lost to training anyway and so come first.
         order.sort(key=lambda unit: unit not in tested)
