@@ -30,6 +30,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
+def manners(downloads) -> dict[str, object]:
+    """The same as plain values, for a configuration."""
+    return downloads.model_dump()
+
+
+@pytest.fixture
 def downloads() -> Downloads:
     """Manners that do not make a test wait."""
     return Downloads.model_validate(

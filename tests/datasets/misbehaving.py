@@ -6,11 +6,15 @@ import contextlib
 import io
 import threading
 import time
+import zipfile
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pandas as pd
 from PIL import Image
+
+from sluguq.datasets.registry import Entry, load_registry
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (48, 40), kind: str = "JPEG") -> bytes:
@@ -119,3 +123,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         with self.owner.lock:
             self.owner.sent[self.path] += len(body)
+
+
+def mirrored(server: Server) -> dict[str, Entry]:
+    """The packaged registry with every address on the server, as `/<data set>/<file key>`, and no checksums."""
+    registry = {}
+    for name, entry in load_registry().items():
+        moved = {
+            key: file.model_copy(update={"url": f"{server.root}/{name}/{key}", "sha256": None})
+            for key, file in entry.files.items()
+        }
+        registry[name] = entry.model_copy(update={"files": moved})
+    return registry
+
+
+def table(rows: list[dict[str, object]]) -> bytes:
+    """Rows as a csv."""
+    return pd.DataFrame(rows).to_csv(index=False).encode()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """Members as a zip file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
