@@ -41,6 +41,7 @@ def test_round_trip_is_silent_and_exact(tmp_path, dataset):
         opened = open_store(tmp_path / "a.zarr")
         xr.testing.assert_equal(opened.load(), dataset)
     assert set(opened.coords) == {"id", "seed"}
+    assert opened.id.dtype == object
     assert opened.mse.attrs == dataset.mse.attrs
     assert opened.attrs["configuration"] == "x: 1"
     assert "numpy=" in opened.attrs["versions"]

@@ -43,7 +43,12 @@ def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
     if not (path / "zarr.json").is_file():
         raise StoreError(f"there is no store at {path}; run the rule that writes it, or check the path")
     try:
-        return xr.open_zarr(path, consolidated=True, chunks=None)
+        store = xr.open_zarr(path, consolidated=True, chunks=None)
+        # NumPy's new string type knows neither astype(str) nor most of pandas: hand over plain objects.
+        texts = {name: v.astype(object) for name, v in store.variables.items() if v.dtype.kind == "T"}
+        return store.assign({n: v for n, v in texts.items() if n not in store.coords}).assign_coords(
+            {n: v for n, v in texts.items() if n in store.coords}
+        )
     except Exception as error:
         raise StoreError(f"{path} is not a readable store ({error}); delete it and run its rule again") from error
 

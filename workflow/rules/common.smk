@@ -129,3 +129,34 @@ def role_of(wildcards):
     if wildcards.dataset == ARTEFACTS:
         return "artefacts"
     return "training" if wildcards.dataset == EXPERIMENT.training_dataset else "external"
+
+
+from sluguq.figures import FIGURES
+
+DATASET_FIGURES = [name for name, figure in FIGURES.items() if figure.needs in ("dataset", "labels")]
+MODEL_FIGURES = [name for name, figure in FIGURES.items() if figure.needs == "models"]
+# What captions state; the report is drawn from these values, not from a copy of them.
+CAPTION_SETTINGS = {
+    "seeds": len(SEEDS),
+    "train_images": EXPERIMENT.split.train_images,
+    "test_images": EXPERIMENT.split.test_images,
+    "size": SIZE,
+    "epochs": EXPERIMENT.training.epochs,
+    "rank": EXPERIMENT.eigenbasis.rank,
+    "probes": f"{EXPERIMENT.score.probes} probes" if EXPERIMENT.score.probes else "probes until the tolerance is met",
+}
+
+
+def figure_outputs(folder, names, category):
+    """SVG, PNG and csv of figures; the SVG goes into Snakemake's report with its caption."""
+    shown = []
+    for name in names:
+        caption, labels = f"../report/{name}.rst", {"figure": name.replace("_", " ")}
+        shown.append(report(f"{folder}/{name}.svg", caption=caption, category=category, labels=labels))
+    return [*shown, *(f"{folder}/{name}.{ending}" for name in names for ending in ("png", "csv"))]
+
+
+FIGURE_FILES = [
+    *(f"{RESULTS}/figures/{dataset}/{name}.svg" for dataset in EXPERIMENT.scored_datasets for name in DATASET_FIGURES),
+    *(f"{RESULTS}/figures/models/{name}.svg" for name in MODEL_FIGURES),
+]
