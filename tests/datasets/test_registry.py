@@ -6,9 +6,10 @@ import re
 from typing import get_args
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config import sources
+from sluguq.datasets import entry_of
 from sluguq.datasets.registry import load_registry
 
 
@@ -21,6 +22,15 @@ def published_sources() -> set[str]:
 def test_every_published_source_is_registered():
     registered = {re.sub(r"^isic\d+$", "isic", name) for name in load_registry()}
     assert registered == published_sources()
+
+
+def test_a_source_knows_its_entry():
+    def entry(**keys: object):
+        return entry_of(TypeAdapter(sources.Source).validate_python(keys))
+
+    assert entry(source="isic", edition=2018).title.startswith("ISIC 2018")
+    assert entry(source="scin").title.startswith("SCIN")
+    assert entry(source="phantom", counts={1: 1}) is None
 
 
 def test_what_must_be_asked_for_or_is_not_commercial_must_be_accepted():

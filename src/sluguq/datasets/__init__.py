@@ -11,11 +11,11 @@ import importlib
 import os
 from pathlib import Path
 
-from sluguq.config.sources import Source
+from sluguq.config.sources import IsicSource, Source
 from sluguq.datasets.base import Acquired, AcquisitionError, read_images, read_missing, write_tables
-from sluguq.datasets.registry import Registry
+from sluguq.datasets.registry import Entry, Registry, load_registry
 
-__all__ = ["Acquired", "AcquisitionError", "acquire", "is_synthetic", "read_images", "read_missing"]
+__all__ = ["Acquired", "AcquisitionError", "acquire", "entry_of", "is_synthetic", "read_images", "read_missing"]
 
 OWN_SOURCES = frozenset({"folder", "phantom"})
 """Sources that nobody published."""
@@ -49,6 +49,14 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
         listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "its table is empty"
         raise AcquisitionError(f"no image of the source {options.source!r} could be had: {listed}")
     return acquired
+
+
+def entry_of(options: Source, registry: Registry | None = None) -> Entry | None:
+    """What the registry says of a source; None for one that nobody published."""
+    if options.source in OWN_SOURCES:
+        return None
+    name = f"isic{options.edition}" if isinstance(options, IsicSource) else options.source
+    return (registry or load_registry())[name]
 
 
 def is_synthetic(options: Source) -> bool:
