@@ -112,10 +112,11 @@ def over_seeds(
 
         variance of the mean = s²/n + mean covariance of two different seeds,
 
-    unbiased whether the test sets of the seeds are the same, overlap, or are apart. The quantile is
-    Student's, its degrees of freedom joined from the two parts by Satterthwaite's formula: two or three
-    seeds say little about the spread of seeds, and the interval says so. With a single seed the interval
-    is of the images alone.
+    unbiased whether the test sets of the seeds are the same, overlap, or are apart. Few seeds may agree by
+    chance, so it is never taken smaller than the variance that the images alone give with the seeds held
+    fixed. The quantile is Student's, its degrees of freedom joined from the two parts by Satterthwaite's
+    formula: two or three seeds say little about the spread of seeds, and the interval says so. With a
+    single seed the interval is of the images alone.
 
     Raises ValueError where no seed has images. Where the statistic is undefined (NaN) in every seed, the
     estimate is NaN.
@@ -143,14 +144,17 @@ def over_seeds(
     mean = float(value.mean())
     if draw.shape[1] < 2:
         return Estimate(mean, np.nan, np.nan, np.nan, n, images, len(distinct))
-    covariance = np.atleast_2d(np.cov(draw))
+    patients = max(len(distinct) - 1, 1)
+    # The bootstrap's variance of a mean is too small by this factor.
+    covariance = np.atleast_2d(np.cov(draw)) * len(distinct) / patients
+    images_alone = float(covariance.mean())
     if n == 1:
-        between, shared = 0.0, float(covariance[0, 0])
-        freedom = max(len(distinct) - 1.0, 1.0)
+        between, shared, freedom = 0.0, images_alone, float(patients)
     else:
-        between = float(value.var(ddof=1)) / n
         shared = max(float((covariance.sum() - np.trace(covariance)) / (n * (n - 1))), 0.0)
-        parts = between**2 / (n - 1) + shared**2 / max(len(distinct) - 1, 1)
+        between = float(value.var(ddof=1)) / n
+        shared = max(shared, images_alone - between)
+        parts = between**2 / (n - 1) + shared**2 / patients
         freedom = (between + shared) ** 2 / parts if parts > 0 else np.inf
     error = float(np.sqrt(between + shared))
     width = float(student.ppf(0.5 + level / 2, freedom)) * error
@@ -209,6 +213,7 @@ def ranks(x: Array, weights: Array) -> Array:
 def _correlation(x: Array, y: Array, weights: Array) -> Array:
     """Weighted Pearson correlation of x and y, each (images,) or (replicates, images)."""
     total = weights.sum(axis=1, keepdims=True)
+    total = np.where(total > 0, total, np.nan)
     x = x - (weights * x).sum(axis=1, keepdims=True) / total
     y = y - (weights * y).sum(axis=1, keepdims=True) / total
     return _divide((weights * x * y).sum(axis=1), np.sqrt((weights * x**2).sum(1) * (weights * y**2).sum(1)))

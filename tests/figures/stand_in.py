@@ -133,7 +133,7 @@ def with_artefacts(
     kinds: tuple[str, ...] = ("ruler", "ink", "patch"),
     configurations: tuple[str, ...] = ("A", "B", "C"),
     seeds: int = 3,
-    images: int = 12,
+    images: int = 24,
     size: int = 16,
     slug_signal: float = 2.0,
     error_signal: float = 0.0,

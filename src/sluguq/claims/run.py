@@ -1,0 +1,191 @@
+"""What a run offers to the claims: who is light and dark, which configuration is which, arrays by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sluguq.foreign import pixel_scores, region_means
+from sluguq.statistics import Estimate, Transform, cluster_labels, over_seeds
+from sluguq.tables import clusters_of, groups_of, mixes_of
+
+
+class NotInRun(LookupError):
+    """The run lacks what a claim is about; the message says what."""
+
+
+class Run:
+    """The opened stores of one experiment, by role.
+
+    datasets: aggregated stores by name, each with the attribute `role`: one `training`, any number
+    `external`, and at most one with drawn objects (it has `artefact_mask`).
+    labels: the label table of the training data set with columns fst and state, or None.
+    """
+
+    def __init__(
+        self, datasets: Mapping[str, xr.Dataset], labels: pd.DataFrame | None = None, replicates: int = 500
+    ) -> None:
+        self.labels = labels
+        self.replicates = replicates
+        self._objects = next((d for d in datasets.values() if "artefact_mask" in d), None)
+        plain = {name: d for name, d in datasets.items() if "artefact_mask" not in d}
+        self._training = next((d for d in plain.values() if d.attrs.get("role") == "training"), None)
+        self.external = {name: d for name, d in plain.items() if d.attrs.get("role") == "external"}
+        self._clusters: dict[int, np.ndarray] = {}
+        self._values: dict[tuple[int, str], np.ndarray] = {}
+
+    @property
+    def training(self) -> xr.Dataset:
+        """The training data set's store."""
+        if self._training is None:
+            raise NotInRun("no store has the role training")
+        return self._training
+
+    @property
+    def objects(self) -> xr.Dataset:
+        """The store of images with drawn objects."""
+        if self._objects is None:
+            raise NotInRun("no images with drawn objects were scored")
+        return self._objects
+
+    @cached_property
+    def light(self) -> str:
+        """The lightest group."""
+        return self._outer(0)
+
+    @cached_property
+    def dark(self) -> str:
+        """The darkest group."""
+        return self._outer(-1)
+
+    def _outer(self, place: int) -> str:
+        groups = list(groups_of(self.training))
+        if len(groups) < 2:
+            raise NotInRun("the experiment has fewer than two groups")
+        return groups[place]
+
+    @property
+    def configurations(self) -> list[str]:
+        """All configurations in order."""
+        return [str(c) for c in self.training["configuration"].values]
+
+    @cached_property
+    def light_only(self) -> str:
+        """The configuration trained on the lightest group alone (A in the papers)."""
+        return self._mixed_as({self.light: 1.0}, f"trained on {self.light} only")
+
+    @cached_property
+    def dark_only(self) -> str:
+        """The configuration trained on the darkest group alone (C in the papers)."""
+        return self._mixed_as({self.dark: 1.0}, f"trained on {self.dark} only")
+
+    @cached_property
+    def both(self) -> str:
+        """The configuration trained on both in equal parts (B in the papers)."""
+        return self._mixed_as({self.light: 0.5, self.dark: 0.5}, f"trained on half {self.light}, half {self.dark}")
+
+    def _mixed_as(self, wanted: Mapping[str, float], words: str) -> str:
+        mixes = mixes_of(self.training)
+        for name in self.configurations:
+            mix = mixes.get(name, {})
+            if all(abs(mix.get(g, 0.0) - wanted.get(g, 0.0)) < 1e-6 for g in {*mix, *wanted}):
+                return name
+        raise NotInRun(f"no configuration is {words}")
+
+    def estimate(
+        self,
+        statistic: Callable[..., np.ndarray],
+        columns: Mapping[str, tuple[str, str]],
+        *,
+        dataset: xr.Dataset | None = None,
+        group: str | None = None,
+        by_group: bool = False,
+        fst: bool = False,
+        transform: Transform = "identity",
+    ) -> Estimate:
+        """A statistic of images, averaged over seeds, with its interval.
+
+        columns: the statistic's arguments, each a (variable, configuration). group: of this group's images
+        alone. by_group: of the lightest and darkest group, with an argument `group`, true in the darkest.
+        fst: of images with a skin type, with an argument `fst`.
+
+        Raises NotInRun where no image is left.
+        """
+        store = self.training if dataset is None else dataset
+        names = store["group"].values.astype(str)
+        types = store["fst"].values
+        keep = np.ones(store.sizes["image"], bool)
+        if group is not None:
+            keep &= names == group
+        if by_group:
+            keep &= np.isin(names, (self.light, self.dark))
+        if fst:
+            keep &= types >= 1
+        order = [str(c) for c in store["configuration"].values]
+        values = {}
+        for argument, (variable, configuration) in columns.items():
+            if configuration not in order:
+                raise NotInRun(f"{store.attrs.get('dataset')} has no scores of configuration {configuration}")
+            values[argument] = self._load(store, variable)[order.index(configuration)]
+        seeds, clusters = [], []
+        for s in range(store.sizes["seed"]):
+            chosen = keep & np.all([np.isfinite(v[s]) for v in values.values()], axis=0)
+            if not chosen.any():
+                continue
+            part: dict[str, Any] = {name: v[s][chosen].astype(float) for name, v in values.items()}
+            if by_group:
+                part["group"] = names[chosen] == self.dark
+            if fst:
+                part["fst"] = types[chosen].astype(float)
+            seeds.append(part)
+            clusters.append(self._cluster(store)[chosen])
+        if not seeds:
+            raise NotInRun(f"no image of {store.attrs.get('dataset')} is of this kind")
+        return over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+
+    def _load(self, store: xr.Dataset, variable: str) -> np.ndarray:
+        key = (id(store), variable)
+        if key not in self._values:
+            if variable not in store:
+                raise NotInRun(f"{store.attrs.get('dataset')} has no {variable}")
+            self._values[key] = store[variable].transpose("configuration", "seed", "image").values
+        return self._values[key]
+
+    def _cluster(self, store: xr.Dataset) -> np.ndarray:
+        if id(store) not in self._clusters:
+            self._clusters[id(store)] = clusters_of(store)
+        return self._clusters[id(store)]
+
+    @cached_property
+    def pixels(self) -> pd.DataFrame:
+        """How well each map finds the drawn objects, an image a row (see `sluguq.foreign.pixel_scores`)."""
+        return pixel_scores(self.objects, baselines=False)
+
+    @cached_property
+    def regions(self) -> pd.DataFrame:
+        """Mean of the maps inside object, lesion and rest, an image a row."""
+        return region_means(self.objects)
+
+    def table_estimate(
+        self,
+        frame: pd.DataFrame,
+        statistic: Callable[..., np.ndarray],
+        columns: Mapping[str, str],
+        transform: Transform = "identity",
+    ) -> Estimate:
+        """As `estimate`, for a table with the columns seed and clean_image besides those named."""
+        frame = frame.dropna(subset=list(columns.values()))
+        if frame.empty:
+            raise NotInRun("no image with a drawn object is of this kind")
+        cluster = pd.Series(cluster_labels(frame["clean_image"].to_numpy(str)), index=frame.index)
+        seeds = [
+            {argument: part[column].to_numpy(float) for argument, column in columns.items()}
+            for _, part in frame.groupby("seed")
+        ]
+        clusters = [cluster[part.index].to_numpy() for _, part in frame.groupby("seed")]
+        return over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)

@@ -1,0 +1,239 @@
+"""The claims' rules on simulated runs whose truth is known: every verdict of every claim is reached."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sluguq.claims import CLAIMS, COLUMNS, Run, judge
+from sluguq.claims.catalogue import _gap_in
+from sluguq.claims.rules import FAILS, HOLDS, OPEN, above, below, deciding, same_sign, together, within
+from sluguq.statistics import Estimate
+from tests.figures.stand_in import CONFIGURATIONS, aggregated, with_artefacts
+
+EXTERNAL = {"brown": [3, 4], "dark": [5, 6]}
+
+
+def external(light: float, dark: float, exponent: float = 1.0, **options):
+    errors = {c: {"brown": light, "dark": dark} for c in CONFIGURATIONS}
+    return aggregated(role="external", groups=EXTERNAL, errors=errors, exponent=exponent, maps=False, key=1, **options)
+
+
+def labels(light: int, dark: int) -> pd.DataFrame:
+    return pd.DataFrame({"fst": [1] * light + [6] * dark, "state": "available"})
+
+
+def world(errors, *, objects, table, abroad, **options):
+    """A run of good size: 4 seeds, 60 test images a group and seed."""
+    training = aggregated(errors=errors, seeds=4, tested=60, pool=120, maps=False, **options)
+    return judge(
+        {"home": training, "abroad": abroad, "objects": with_artefacts(seeds=4, **objects)}, table, replicates=200
+    ).set_index("claim")
+
+
+@pytest.fixture(scope="module")
+def as_slug_paper():
+    """The SLUG paper's world: dark worse everywhere, C worse than B for all, SLUG a power of the error."""
+    errors = {
+        "A": {"light": 0.010, "dark": 0.030},
+        "B": {"light": 0.012, "dark": 0.018},
+        "C": {"light": 0.022, "dark": 0.027},
+    }
+    return world(
+        errors, noise=0.1, objects={"slug_signal": 3.0}, table=labels(50, 10), abroad=external(0.01, 0.02, pool=60)
+    )
+
+
+@pytest.fixture(scope="module")
+def as_fairness_paper():
+    """The fairness paper's world where the two differ: under C light is worse, and dark is at its best."""
+    errors = {
+        "A": {"light": 0.010, "dark": 0.030},
+        "B": {"light": 0.012, "dark": 0.018},
+        "C": {"light": 0.022, "dark": 0.012},
+    }
+    return world(errors, objects={}, table=labels(50, 10), abroad=external(0.01, 0.02))
+
+
+@pytest.fixture(scope="module")
+def opposite():
+    """A world where what both papers say is false: SLUG falls as the error rises, and so on."""
+    errors = {
+        "A": {"light": 0.140, "dark": 0.100},
+        "B": {"light": 0.160, "dark": 0.120},
+        "C": {"light": 0.090, "dark": 0.170},
+    }
+    return world(
+        errors,
+        exponent=-1.0,
+        noise=0.05,
+        latent_gap=3.0,
+        objects={"slug_signal": -2.0, "error_signal": 3.0},
+        table=labels(10, 50),
+        abroad=external(0.02, 0.01, exponent=-1.0, pool=60),
+    )
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The papers' world, but five test images a group and two seeds."""
+    training = aggregated(seeds=2, tested=5, pool=40, noise=1.5, maps=False, patients=False)
+    abroad = external(0.015, 0.016, seeds=2, pool=3)
+    objects = with_artefacts(seeds=2, images=2, slug_signal=0.4, error_signal=0.6)
+    return judge({"home": training, "abroad": abroad, "objects": objects}, None, replicates=200).set_index("claim")
+
+
+# What the truth put into each world makes of each claim; None where the world does not say.
+EXPECTED = {
+    "dark_underrepresented": (HOLDS, HOLDS, FAILS),
+    "error_is_low": (HOLDS, HOLDS, FAILS),
+    "gap_under_A": (HOLDS, HOLDS, FAILS),
+    "gap_under_B": (HOLDS, HOLDS, FAILS),
+    "gap_under_C_reversed": (FAILS, HOLDS, FAILS),
+    "no_mirror": (HOLDS, HOLDS, FAILS),
+    "light_best_under_A": (HOLDS, HOLDS, FAILS),
+    "dark_best_under_C": (FAILS, HOLDS, FAILS),
+    "dark_more_sensitive": (FAILS, HOLDS, None),
+    "latent_std_is_blind": (None, None, FAILS),
+    "unseen_is_worse": (HOLDS, HOLDS, FAILS),
+    "dark_only_worse_for_all": (HOLDS, FAILS, FAILS),
+    "dark_worse_even_under_C": (HOLDS, FAILS, FAILS),
+    "slug_ranks_with_error": (HOLDS, HOLDS, FAILS),
+    "slug_linear_with_error": (HOLDS, HOLDS, FAILS),
+    "slug_ranks_within_groups": (HOLDS, HOLDS, FAILS),
+    "slug_beats_latent_std": (HOLDS, HOLDS, FAILS),
+    "slug_gap_has_sign_of_error": (HOLDS, HOLDS, FAILS),
+    "slug_gaps_order_as_error": (HOLDS, HOLDS, FAILS),
+    "external_error_rises_with_fst": (HOLDS, HOLDS, FAILS),
+    "external_slug_follows_error": (HOLDS, HOLDS, FAILS),
+    "removal_lowers_error": (HOLDS, None, FAILS),
+    "slug_map_finds_objects": (HOLDS, HOLDS, FAILS),
+    "error_map_misses_objects": (HOLDS, HOLDS, FAILS),
+    "lesion_between_object_and_skin": (HOLDS, HOLDS, FAILS),
+}
+
+
+def test_every_claim_is_expected():
+    assert [claim.key for claim in CLAIMS] == list(EXPECTED)
+
+
+@pytest.mark.parametrize("key", EXPECTED)
+def test_verdicts_follow_the_truth(key, as_slug_paper, as_fairness_paper, opposite):
+    for wanted, judged in zip(EXPECTED[key], (as_slug_paper, as_fairness_paper, opposite), strict=True):
+        if wanted is not None:
+            assert judged.loc[key, "verdict"] == wanted, judged.loc[key, "parts"]
+
+
+def test_small_runs_decide_little_and_say_why(small):
+    assert (small["verdict"] == OPEN).sum() >= 0.6 * len(small)
+    assert (small.loc[small["verdict"] == OPEN, "reason"] != "").all()
+    assert (small.loc[small["verdict"] != OPEN, "reason"] == "").all()
+
+
+def test_one_seed_decides_nothing_about_training():
+    run = judge({"home": aggregated(seeds=1, tested=30, maps=False)}, replicates=100).set_index("claim")
+    assert run.loc["gap_under_A", "verdict"] == OPEN
+    assert run.loc["gap_under_A", "reason"] == "rests on 1 seed; 2 are needed"
+
+
+def test_the_table_is_complete_and_says_what_is_missing():
+    table = judge({"home": aggregated(maps=False)}, replicates=50)
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == len(CLAIMS)
+    missing = table.set_index("claim")["reason"]
+    assert missing["slug_map_finds_objects"] == "no images with drawn objects were scored"
+    assert missing["external_error_rises_with_fst"] == "no external data set has images of two or more skin types"
+    assert table[["statement", "statistic", "rule", "where"]].map(bool).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "configurations",
+    [{"only": {"light": 1.0}}, {"mostly": {"light": 0.7, "dark": 0.3}, "D": {"dark": 1.0}}],
+)
+def test_configurations_are_found_by_their_mix_not_their_name(configurations):
+    errors = {name: {"light": 0.01, "dark": 0.03} for name in configurations}
+    store = aggregated(configurations=configurations, errors=errors, maps=False)
+    judged = judge({"home": store}, replicates=50).set_index("claim")
+    assert "no configuration is trained on half light, half dark" in judged.loc["gap_under_B", "reason"]
+    assert judged.loc["error_is_low", "verdict"] == HOLDS
+
+
+def test_other_names_and_more_groups_take_lightest_and_darkest():
+    groups = {"deep": [6], "middle": [3, 4], "pale": [1]}
+    mixes = {"X": {"pale": 1.0}, "Y": {"pale": 0.5, "deep": 0.5}, "Z": {"deep": 1.0}}
+    errors = {name: {"pale": 0.01, "middle": 0.02, "deep": 0.03} for name in mixes}
+    run = Run({"home": aggregated(groups=groups, configurations=mixes, errors=errors, maps=False)})
+    assert (run.light, run.dark) == ("pale", "deep")
+    assert (run.light_only, run.both, run.dark_only) == ("X", "Y", "Z")
+
+
+def test_false_verdicts_are_rare_where_there_is_no_gap():
+    """True gap zero: about 95 of 100 runs must leave it open. Patients with two images each."""
+    even = {c: {"light": 0.02, "dark": 0.02} for c in CONFIGURATIONS}
+    decided = 0
+    for key in range(150):
+        # The pool is drawn anew each time, so its own difference of difficulty is part of the test.
+        store = aggregated(errors=even, seeds=3, tested=20, pool=24, maps=False, key=key)
+        part = _gap_in(lambda run: run.light_only)(Run({"home": store}, replicates=100))[0]
+        decided += part.verdict != OPEN
+    assert decided / 150 <= 0.10
+
+
+# The rules themselves.
+
+
+def estimate(low: float, high: float, seeds: int = 5, patients: int = 60) -> Estimate:
+    return Estimate((low + high) / 2, low, high, 1.0, seeds, 90, patients)
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "high", "verdict"),
+    [
+        (above, 0.1, 1, HOLDS),
+        (above, -1, -0.1, FAILS),
+        (above, -1, 1, OPEN),
+        (below, -1, -0.1, HOLDS),
+        (below, 0.1, 1, FAILS),
+        (below, -1, 1, OPEN),
+    ],
+)
+def test_one_sided_rules(rule, low, high, verdict):
+    assert rule("part", estimate(low, high)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(-0.2, 0.3, HOLDS), (0.1, 0.2, HOLDS), (0.4, 0.6, FAILS), (-0.9, -0.4, FAILS), (0.2, 0.5, OPEN), (-1, 1, OPEN)],
+)
+def test_equivalence_needs_a_narrow_interval(low, high, verdict):
+    assert within("part", estimate(low, high), 0.33).verdict == verdict
+
+
+def test_same_sign_needs_both_decided():
+    plus, minus, unsure = estimate(0.1, 1), estimate(-1, -0.1), estimate(-1, 1)
+    assert same_sign("p", plus, plus, "x").verdict == HOLDS
+    assert same_sign("p", minus, minus, "x").verdict == HOLDS
+    assert same_sign("p", plus, minus, "x").verdict == FAILS
+    assert same_sign("p", plus, unsure, "x").verdict == OPEN
+    assert same_sign("p", unsure, minus, "x").verdict == OPEN
+
+
+def test_a_conjunction_holds_only_whole():
+    holds, fails, unsure = (above(n, estimate(*e)) for n, e in (("a", (1, 2)), ("b", (-2, -1)), ("c", (-1, 1))))
+    assert together([holds, holds])[0] == HOLDS
+    assert together([holds, unsure])[0] == OPEN
+    assert together([holds, unsure, fails])[0] == FAILS
+    assert together([])[0] == OPEN
+    assert deciding([holds, unsure, fails]) is fails
+    assert deciding([holds, unsure]) is unsure
+
+
+def test_few_seeds_or_patients_decide_nothing():
+    assert together([above("a", estimate(1, 2, seeds=1))]) == (OPEN, "rests on 1 seed; 2 are needed")
+    assert together([above("a", estimate(1, 2, patients=19))]) == (OPEN, "rests on 19 patients; 20 are needed")
+    assert together([above("a", estimate(1, 2, seeds=2, patients=20))]) == (HOLDS, "")
+
+
+def test_unknown_numbers_decide_nothing():
+    assert above("part", Estimate(np.nan, np.nan, np.nan, np.nan, 3, 1, 1)).verdict == OPEN
