@@ -28,7 +28,13 @@ def world(errors, *, objects, table, abroad, **options):
     """A run of good size: 4 seeds, 60 test images a group and seed."""
     training = aggregated(errors=errors, seeds=4, tested=60, pool=120, maps=False, **options)
     return judge(
-        {"home": training, "abroad": abroad, "objects": with_artefacts(seeds=4, **objects)}, table, replicates=200
+        {
+            "home": training,
+            "abroad": abroad,
+            "objects": with_artefacts(seeds=3, images=40, configurations=("B",), kinds=("ruler", "patch"), **objects),
+        },
+        table,
+        replicates=200,
     ).set_index("claim")
 
 

@@ -1,18 +1,22 @@
 """Do the maps find foreign objects? Measured against drawn objects with masks, and against labels.
 
 A store of images with drawn objects is an aggregated store with `artefact_mask` (image, y, x), `artefact`
-(image), the kind of the object, and `clean_image` (image), the id of the image that it was drawn on.
+(image), the kind of the object, and `clean_image` (image), the id of the image that it was drawn on. The
+bare images are in it too, with an empty `artefact`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import average_precision_score, roc_auc_score
+
+from sluguq.statistics import auroc, mean, over_seeds
+from sluguq.tables import clusters_of, estimate_fields, flags_of
 
 MAPS = {
     "slug_map": "SLUG map",
@@ -21,6 +25,9 @@ MAPS = {
     "colour": "distance from the median colour",
 }
 """The maps that are compared: two of the network, and two plain ones of the image alone."""
+
+
+_WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
 
 
 def gradient_map(pixels: np.ndarray) -> np.ndarray:
@@ -78,23 +85,25 @@ def pixel_scores(dataset: xr.Dataset, baselines: bool = True) -> pd.DataFrame:
                 }
                 for name, (auroc, precision) in measured.items()
             )
-    columns = ["configuration", "seed", "id", "clean_image", "artefact", "group", "map"]
-    return pd.DataFrame(rows, columns=[*columns, "auroc", "average_precision", "prevalence"])
+    return pd.DataFrame(rows, columns=[*_WHO, "map", "auroc", "average_precision", "prevalence"])
 
 
-def region_means(dataset: xr.Dataset) -> pd.DataFrame:
+def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.DataFrame:
     """The mean of the SLUG map and the error map inside the object, inside the lesion, and elsewhere.
 
-    The lesion is without what the object covers; NaN where the store has no lesion mask or it is empty.
-    Columns: configuration, seed, id, clean_image, artefact, group, and {slug,error}_{object,lesion,rest}.
+    lesions: a store with `lesion_mask` of the bare images by `id`, for example the training data set's; by
+    default `dataset` itself. The lesion is without what the object covers; NaN where there is no mask or it
+    is empty. Columns: configuration, seed, id, clean_image, artefact, group, and
+    {slug,error}_{object,lesion,rest}.
     """
-    rows = []
-    lesions = dataset.get("lesion_mask")
+    masks = _lesion_masks(dataset, lesions)
+    rows: list[dict[str, object]] = []
     for i, where, base in _images(dataset):
         inside = dataset["artefact_mask"].isel(image=i).transpose("y", "x").values.astype(bool)
-        lesion = np.zeros_like(inside)
-        if lesions is not None:
-            lesion = lesions.isel(image=i).transpose("y", "x").values.astype(bool) & ~inside
+        if not inside.any():
+            continue
+        lesion = masks(i)
+        lesion = np.zeros_like(inside) if lesion is None else lesion & ~inside
         regions = {"object": inside, "lesion": lesion, "rest": ~inside & ~lesion}
         for c, s in where:
             row = _who(dataset, c, s, i)
@@ -104,31 +113,79 @@ def region_means(dataset: xr.Dataset) -> pd.DataFrame:
                     key = f"{name.removesuffix('_map')}_{region}"
                     row[key] = float(values[chosen].mean()) if chosen.any() else np.nan
             rows.append(row)
-    return pd.DataFrame(rows)
+    keys = [f"{m}_{r}" for m in ("slug", "error") for r in ("object", "lesion", "rest")]
+    return pd.DataFrame(rows, columns=[*_WHO, *keys])
 
 
-def with_and_without(dataset: xr.Dataset, clean: xr.Dataset) -> pd.DataFrame:
+def _lesion_masks(dataset: xr.Dataset, lesions: xr.Dataset | None) -> Callable[[int], np.ndarray | None]:
+    store = dataset if lesions is None else lesions
+    if "lesion_mask" not in store:
+        return lambda i: None
+    names = store["id"].values.astype(str)
+    place = {name: k for k, name in enumerate(names)}
+    wanted = dataset["id" if lesions is None else "clean_image"].values.astype(str)
+
+    def mask(i: int) -> np.ndarray | None:
+        k = place.get(wanted[i])
+        if k is None:
+            return None
+        return store["lesion_mask"].isel(image=k).transpose("y", "x").values.astype(bool)
+
+    return mask
+
+
+def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
     """SLUG and error of images with a drawn object, beside those of the same image without it.
 
-    clean: the aggregated store of the images that were drawn on. Columns: configuration, seed, id,
-    clean_image, artefact, group, mse, mse_clean, slug, slug_clean. Rows without a clean counterpart in
-    the same seed are left out.
+    Columns: configuration, seed, id, clean_image, artefact, group, mse, mse_clean, slug, slug_clean. Rows
+    without a bare counterpart in the same seed are left out.
     """
-    drawn = dataset[["mse", "slug"]].to_dataframe().reset_index()
-    position = drawn["image"].to_numpy()
-    lookup = {image: place for place, image in enumerate(dataset["image"].values)}
-    at = np.array([lookup[image] for image in position])
-    for name in ("id", "clean_image", "artefact", "group"):
-        drawn[name] = dataset[name].values.astype(str)[at]
-    plain = clean[["mse", "slug"]].to_dataframe().reset_index()
-    ids = dict(zip(clean["image"].values, clean["id"].values.astype(str), strict=True))
-    plain["clean_image"] = [ids[image] for image in plain["image"]]
-    keys = ["configuration", "seed", "clean_image"]
-    joined = drawn.merge(
-        plain[[*keys, "mse", "slug"]].rename(columns={"mse": "mse_clean", "slug": "slug_clean"}), on=keys
-    )
-    columns = ["configuration", "seed", "id", "clean_image", "artefact", "group"]
-    return joined[[*columns, "mse", "mse_clean", "slug", "slug_clean"]].dropna().reset_index(drop=True)
+    rows: list[dict[str, object]] = []
+    values = {n: dataset[n].transpose("configuration", "seed", "image").values for n in ("mse", "slug")}
+    kinds = dataset["artefact"].values.astype(str)
+    origin = dataset["clean_image"].values.astype(str)
+    bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
+    for i in np.flatnonzero(kinds != ""):
+        clean = bare.get(origin[i])
+        if clean is None:
+            continue
+        both = np.isfinite(values["mse"][:, :, i]) & np.isfinite(values["mse"][:, :, clean])
+        for c, s in np.argwhere(both):
+            row = _who(dataset, int(c), int(s), int(i))
+            for name, array in values.items():
+                row[name] = float(array[c, s, i])
+                row[f"{name}_clean"] = float(array[c, s, clean])
+            rows.append(row)
+    return pd.DataFrame(rows, columns=[*_WHO, "mse", "mse_clean", "slug", "slug_clean"])
+
+
+def objects_found(
+    scores: pd.DataFrame, cluster: Mapping[str, int] | None = None, replicates: int = 300
+) -> pd.DataFrame:
+    """Pixel AUROC and average precision of every map by kind of object and configuration, with intervals.
+
+    scores: from `pixel_scores`. cluster: the patient's integer by id of the bare image. Columns:
+    configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
+    seeds, images, clusters.
+    """
+    rows: list[dict[str, object]] = []
+    codes = pd.factorize(scores["clean_image"])[0]
+    if cluster is not None:
+        codes = np.array([cluster.get(n, -1 - c) for n, c in zip(scores["clean_image"], codes, strict=True)])
+    scores = scores.assign(cluster=codes)
+    for (configuration, kind, name), part in scores.groupby(["configuration", "artefact", "map"], sort=False):
+        by = [some for _, some in part.groupby("seed")]
+        for measure in ("auroc", "average_precision", "prevalence"):
+            estimate = over_seeds(
+                mean,
+                [{"x": some[measure].to_numpy()} for some in by],
+                [some["cluster"].to_numpy() for some in by],
+                transform="logit",
+                replicates=replicates,
+            )
+            key = {"configuration": configuration, "artefact": kind, "map": name, "measure": measure}
+            rows.append({**key, **estimate_fields(estimate)})
+    return pd.DataFrame(rows)
 
 
 SUMMARIES = {
@@ -165,6 +222,33 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
                         "contrast": upper / middle if middle > 0 else np.nan,
                     }
                 )
+    return pd.DataFrame(rows)
+
+
+def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = 300) -> pd.DataFrame:
+    """How well summaries of the maps tell images that carry a label (ruler, ink) from those that do not.
+
+    summaries: from `map_summaries` of the same dataset. Only labels that say yes or no. Columns:
+    configuration, label, map, summary, value (AUROC), low, high, seeds, images, clusters, carrying (images
+    with the label).
+    """
+    clusters = clusters_of(dataset)
+    rows: list[dict[str, object]] = []
+    for label in flags_of(dataset):
+        carried = pd.to_numeric(pd.Series(dataset[label].values), errors="coerce").to_numpy(float)
+        known = summaries[np.isfinite(carried[summaries["image"]])]
+        for (configuration, name), part in known.groupby(["configuration", "map"], sort=False):
+            by = [some for _, some in part.groupby("seed")]
+            for summary in SUMMARIES:
+                kept = [some[np.isfinite(some[summary])] for some in by]
+                columns = [{"x": some[summary].to_numpy(float), "group": carried[some["image"]] == 1} for some in kept]
+                own = [clusters[some["image"]] for some in kept]
+                if not any(len(c) for c in own):
+                    continue
+                estimate = over_seeds(auroc, columns, own, transform="logit", replicates=replicates)
+                key = {"configuration": configuration, "label": label.removeprefix("label_"), "map": name}
+                carrying = int((carried == 1).sum())
+                rows.append({**key, "summary": summary, **estimate_fields(estimate), "carrying": carrying})
     return pd.DataFrame(rows)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 import yaml
 
-from sluguq.statistics import cluster_labels
+from sluguq.statistics import Estimate, cluster_labels
 
 SIGNALS = {
     "slug": "SLUG",
@@ -30,6 +30,11 @@ SIGNALS = {
 """Signals that may rank with the error, the dearest first, by their names for people."""
 
 COLUMN_LABELS = {"mse": "mean squared error", **SIGNALS}
+
+
+def estimate_fields(estimate: Estimate) -> dict[str, float]:
+    """The columns of a table that an estimate fills."""
+    return {name: getattr(estimate, name) for name in ("value", "low", "high", "seeds", "images", "clusters")}
 
 
 def groups_of(dataset: xr.Dataset) -> dict[str, list[int]]:
@@ -48,6 +53,17 @@ def mixes_of(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
 def labels_of(dataset: xr.Dataset) -> list[str]:
     """Names of the label variables (`label_*`) of a dataset."""
     return sorted(str(name) for name in dataset.data_vars if str(name).startswith("label_"))
+
+
+def flags_of(dataset: xr.Dataset) -> list[str]:
+    """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere."""
+    found = []
+    for name in labels_of(dataset):
+        values = pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
+        known = values[np.isfinite(values)]
+        if len(known) and np.isin(known, (0, 1)).all() and (known == 1).any():
+            found.append(name)
+    return found
 
 
 def clusters_of(dataset: xr.Dataset) -> np.ndarray:

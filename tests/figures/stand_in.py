@@ -133,7 +133,7 @@ def with_artefacts(
     kinds: tuple[str, ...] = ("ruler", "ink", "patch"),
     configurations: tuple[str, ...] = ("A", "B", "C"),
     seeds: int = 3,
-    images: int = 24,
+    images: int = 12,
     size: int = 16,
     slug_signal: float = 2.0,
     error_signal: float = 0.0,
@@ -144,9 +144,10 @@ def with_artefacts(
     rng = np.random.default_rng(key)
     group = np.repeat(list(GROUPS), images // 2)
     clean = [f"image-{i:04d}" for i in range(images)]
-    count = images * len(kinds)
+    all_kinds = ("", *kinds)
+    count = images * len(all_kinds)
     mask = np.zeros((count, size, size), np.uint8)
-    for i in range(count):
+    for i in range(images, count):
         top, left = rng.integers(0, size - 5, 2)
         mask[i, top : top + 4, left : left + 5] = 1
     lesion = np.zeros_like(mask)
@@ -158,7 +159,7 @@ def with_artefacts(
         field = rng.normal(size=(*shape, size, size)) + signal * mask + 0.3 * signal * lesion * (1 - mask)
         return np.exp(field + drift).astype(np.float32)
 
-    fst = np.tile([GROUPS[g][0] for g in group], len(kinds)).astype(np.int8)
+    fst = np.tile([GROUPS[g][0] for g in group], len(all_kinds)).astype(np.int8)
     pixels = _pixels(rng, fst, size)
     pixels[mask > 0] = 255
     slug_map, error_map = grid(slug_signal), grid(error_signal) / 1000
@@ -174,9 +175,9 @@ def with_artefacts(
             "pixels": (("image", "y", "x", "channel"), pixels),
             "artefact_mask": (("image", "y", "x"), mask),
             "lesion_mask": (("image", "y", "x"), lesion),
-            "artefact": ("image", np.repeat(kinds, images).astype(object)),
-            "clean_image": ("image", np.array(clean * len(kinds), dtype=object)),
-            "group": ("image", np.tile(group, len(kinds)).astype(object)),
+            "artefact": ("image", np.repeat(all_kinds, images).astype(object)),
+            "clean_image": ("image", np.array(clean * len(all_kinds), dtype=object)),
+            "group": ("image", np.tile(group, len(all_kinds)).astype(object)),
             "fst": ("image", fst),
             "patient": ("image", np.full(count, "", dtype=object)),
             "duplicate_group": ("image", np.full(count, "", dtype=object)),
@@ -185,7 +186,7 @@ def with_artefacts(
             "configuration": np.array(configurations, dtype=object),
             "seed": np.arange(seeds),
             "image": np.arange(count),
-            "id": ("image", np.array([f"{c}-{k}" for k in kinds for c in clean], dtype=object)),
+            "id": ("image", np.array([f"{c}--{k}" if k else c for k in all_kinds for c in clean], dtype=object)),
         },
         attrs={
             "experiment": "stand-in",

@@ -169,7 +169,16 @@ class Run:
     @cached_property
     def regions(self) -> pd.DataFrame:
         """Mean of the maps inside object, lesion and rest, an image a row."""
-        return region_means(self.objects)
+        own = "lesion_mask" in self.objects or self._training is None
+        return region_means(self.objects, None if own else self._training)
+
+    @cached_property
+    def _patients(self) -> dict[str, int]:
+        """The patient's integer of every test image of the training data set, by id."""
+        if self._training is None:
+            return {}
+        names = self._training["id"].values.astype(str)
+        return dict(zip(names, (int(c) for c in self._cluster(self._training)), strict=True))
 
     def table_estimate(
         self,
@@ -182,7 +191,9 @@ class Run:
         frame = frame.dropna(subset=list(columns.values()))
         if frame.empty:
             raise NotInRun("no image with a drawn object is of this kind")
-        cluster = pd.Series(cluster_labels(frame["clean_image"].to_numpy(str)), index=frame.index)
+        names = frame["clean_image"].to_numpy(str)
+        patients = np.array([self._patients.get(name, -1) for name in names])
+        cluster = pd.Series(cluster_labels(names, patients), index=frame.index)
         seeds = [
             {argument: part[column].to_numpy(float) for argument, column in columns.items()}
             for _, part in frame.groupby("seed")

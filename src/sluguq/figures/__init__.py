@@ -17,8 +17,11 @@ from matplotlib.figure import Figure
 from sluguq.figures.association import correlation_by_seed, slug_against_mse
 from sluguq.figures.boxes import boxes
 from sluguq.figures.distribution import fst_distribution
+from sluguq.figures.fairness import flagged, group_gaps
+from sluguq.figures.objects import drawn_objects, labelled_objects, object_change, object_maps
 from sluguq.figures.pictures import maps, reconstructions, samples
 from sluguq.figures.retention import retention
+from sluguq.figures.signals import signals
 from sluguq.figures.style import styled
 from sluguq.figures.training import spectrum, training_history
 
@@ -29,7 +32,8 @@ class Specification(NamedTuple):
     """One figure.
 
     function: gives (Figure, DataFrame). needs: what it is drawn from, an aggregated store (`dataset`), the
-    store of models, or a label table. roles: the roles of aggregated stores that it makes sense for.
+    store of models, or a label table. roles: the roles of aggregated stores that it makes sense for (training,
+    external, artefacts).
     caption: what it shows, in one or two sentences. paper: the figures of the papers it answers to.
     """
 
@@ -41,6 +45,7 @@ class Specification(NamedTuple):
 
 
 _BOTH = ("training", "external")
+_DRAWN = ("artefacts",)
 
 FIGURES: dict[str, Specification] = {
     "fst_distribution": Specification(
@@ -114,6 +119,54 @@ FIGURES: dict[str, Specification] = {
         _BOTH,
         "The same, many more images.",
         "SLUG paper, figure 4 right",
+    ),
+    "group_gaps": Specification(
+        group_gaps,
+        "dataset",
+        _BOTH,
+        "Every group against the lightest in error, latent standard deviation and SLUG: ratio of means and effect "
+        "size, with 95 % intervals.",
+    ),
+    "flagged": Specification(
+        flagged,
+        "dataset",
+        _BOTH,
+        "When the tenth of images with the highest SLUG is flagged: the share of each group that is flagged, that is "
+        "among the worst errors, and the share of its worst errors that is caught.",
+    ),
+    "signals": Specification(
+        signals,
+        "dataset",
+        _BOTH,
+        "Is SLUG worth its cost? The same tests for cheaper signals, and partial rank correlations: what SLUG knows "
+        "of the error that each of them does not.",
+    ),
+    "labelled_objects": Specification(
+        labelled_objects,
+        "dataset",
+        _BOTH,
+        "AUROC of several summaries of the SLUG and the error map for images labelled as having a foreign object.",
+        "SLUG paper, figure 4 right",
+    ),
+    "drawn_objects": Specification(
+        drawn_objects,
+        "dataset",
+        _DRAWN,
+        "Pixel AUROC of SLUG maps, error maps and two plain maps of the photograph for drawn objects.",
+        "SLUG paper, figure 4 right",
+    ),
+    "object_maps": Specification(
+        object_maps,
+        "dataset",
+        _DRAWN,
+        "Images with drawn objects, their reconstructions, error maps and SLUG maps.",
+        "SLUG paper, figure 4 right",
+    ),
+    "object_change": Specification(
+        object_change,
+        "dataset",
+        _DRAWN,
+        "SLUG and error of an image with an object drawn on it, over those of the same image without.",
     ),
     "training_history": Specification(training_history, "models", (), "Every term of the training loss by epoch."),
     "spectrum": Specification(

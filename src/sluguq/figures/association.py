@@ -24,8 +24,8 @@ from sluguq.figures.style import (
     plural,
     span,
 )
-from sluguq.statistics import Estimate, over_seeds, pearson, spearman
-from sluguq.tables import by_seed, groups_of, per_image
+from sluguq.statistics import over_seeds, pearson, spearman
+from sluguq.tables import by_seed, estimate_fields, groups_of, per_image
 
 POINTS = 3000
 """At most this many points are drawn in one panel; the numbers are of all."""
@@ -49,12 +49,8 @@ def correlations(frame: pd.DataFrame, signal: str = "slug") -> pd.DataFrame:
             parts += [(n, [c], [k]) for n, c, k in zip(numbers, columns, clusters, strict=True)]
             for number, some, their in parts:
                 estimate = over_seeds(statistic, some, their, transform="fisher", replicates=500)
-                rows.append({"configuration": configuration, "seed": number, "kind": kind, **_fields(estimate)})
+                rows.append({"configuration": configuration, "seed": number, "kind": kind, **estimate_fields(estimate)})
     return pd.DataFrame(rows)
-
-
-def _fields(estimate: Estimate) -> dict[str, float]:
-    return {name: getattr(estimate, name) for name in ("value", "low", "high", "seeds", "images", "clusters")}
 
 
 def slug_against_mse(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:

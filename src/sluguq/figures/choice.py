@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.tables import groups_of, labels_of, mixes_of, per_image
+from sluguq.tables import flags_of, groups_of, mixes_of, per_image
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -39,17 +39,6 @@ def at_quantiles(dataset: xr.Dataset, quantiles: tuple[float, ...] = QUANTILES, 
                 {"group": group, "quantile": q, "image": int(best["image"]), "id": best["id"], column: best[column]}
             )
     return pd.DataFrame(rows, columns=["group", "quantile", "image", "id", column])
-
-
-def flags_of(dataset: xr.Dataset) -> list[str]:
-    """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere."""
-    found = []
-    for name in labels_of(dataset):
-        values = pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
-        known = values[np.isfinite(values)]
-        if len(known) and np.isin(known, (0, 1)).all() and (known == 1).any():
-            found.append(name)
-    return found
 
 
 def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.DataFrame:

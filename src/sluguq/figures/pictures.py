@@ -11,9 +11,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sluguq.figures.choice import at_quantiles, by_label, first_seed, flags_of, middle_configuration
+from sluguq.figures.choice import at_quantiles, by_label, first_seed, middle_configuration
 from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label
-from sluguq.tables import groups_of
+from sluguq.tables import flags_of, groups_of
 
 BRIGHTEST = 99.5
 """Each map is divided by this percentile of its own pixels, and cut off at 1."""
@@ -43,7 +43,7 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         if seed is None:
             continue
         one = dataset.isel(image=position, seed=seed)
-        _show(line[0], one["pixels"].transpose("y", "x", "channel").values)
+        show(line[0], one["pixels"].transpose("y", "x", "channel").values)
         name = group_label(choice["group"], groups[choice["group"]]) if choice["group"] else "all images"
         name = name.replace(" (", "\n(")
         line[0].set_ylabel(f"{name}\n{100 * choice['quantile']:.0f}th percentile", fontsize=6.6)
@@ -53,7 +53,7 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                 axes.axis("off")
                 continue
             picture = one["reconstruction"].isel(configuration=c).transpose("y", "x", "channel").values
-            _show(axes, picture, f"MSE {mse:.4f}")
+            show(axes, picture, f"MSE {mse:.4f}")
             rows.append(
                 {
                     **{k: choice[k] for k in ("group", "quantile", "id")},
@@ -140,13 +140,13 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
 def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: bool) -> None:
     for axes in line:
         axes.axis("on")
-    _show(line[0], one["pixels"].transpose("y", "x", "channel").values)
+    show(line[0], one["pixels"].transpose("y", "x", "channel").values)
     if "reconstruction" in one:
-        _show(line[1], one["reconstruction"].transpose("y", "x", "channel").values)
+        show(line[1], one["reconstruction"].transpose("y", "x", "channel").values)
     else:
         line[1].axis("off")
     for axes, variable in zip(line[2:], ("error_map", "slug_map"), strict=True):
-        _show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
+        show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
     line[2].set_xlabel(f"MSE {float(one['mse']):.4f}", fontsize=6, labelpad=1.5)
     line[3].set_xlabel(f"SLUG {float(one['slug']):.3g}", fontsize=6, labelpad=1.5)
     who = choice["group"] or "all images"
@@ -159,7 +159,7 @@ def scaled(values: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(values) / top, 0, 1) if top > 0 else np.zeros_like(values)
 
 
-def _show(axes: Axes, picture: np.ndarray, below: str = "") -> None:
+def show(axes: Axes, picture: np.ndarray, below: str = "") -> None:
     if picture.ndim == 2:
         axes.imshow(picture, cmap=MAP_COLOURS, vmin=0, vmax=1, interpolation="nearest")
     else:
@@ -191,7 +191,7 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
     rows = []
     for line, configuration, some in zip(grid, configurations, pictures, strict=True):
         for number, (axes, picture) in enumerate(zip(line, some, strict=True)):
-            _show(axes, picture)
+            show(axes, picture)
             red, green, blue = picture.reshape(-1, 3).mean(axis=0)
             rows.append(
                 {

@@ -1,0 +1,184 @@
+"""Fairness beyond means: gaps with intervals and effect sizes, worst groups, quantiles, who is flagged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sluguq.retention import caught_share, flagged_share
+from sluguq.statistics import (
+    Array,
+    cliffs_delta,
+    difference,
+    log_ratio,
+    mean,
+    over_seeds,
+    quantile,
+    standardised_difference,
+)
+from sluguq.tables import by_seed, estimate_fields, groups_of, labels_of, per_image
+
+VARIABLES = ("mse", "latent_std", "slug")
+QUANTILES = (0.5, 0.9, 0.99)
+FEWEST = 10
+"""Intersections with fewer images than this in all are not listed."""
+
+
+def gaps(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
+    """Every group against the lightest, by variable and configuration.
+
+    Columns: variable, configuration, group, reference, measure, value, low, high, seeds, images, clusters.
+    Measures: `difference` of means, `log_ratio` of means, `cliffs_delta`, `standardised` difference.
+    """
+    frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
+    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    rows: list[dict[str, Any]] = []
+    measures: dict[str, tuple[Any, Any]] = {
+        "difference": (difference, "identity"),
+        "log_ratio": (log_ratio, "identity"),
+        "cliffs_delta": (cliffs_delta, "fisher"),
+        "standardised": (standardised_difference, "identity"),
+    }
+    for variable in (v for v in VARIABLES if v in frame):
+        for configuration in dict.fromkeys(frame["configuration"]):
+            for group in names[1:]:
+                pair = frame["group"].isin([names[0], group])
+                seeds, clusters = by_seed(frame, configuration, (variable, "group"), pair)
+                columns = [{"x": s[variable].astype(float), "group": s["group"] == group} for s in seeds]
+                for measure, (statistic, transform) in measures.items():
+                    estimate = over_seeds(statistic, columns, clusters, transform=transform, replicates=replicates)
+                    rows.append(
+                        {
+                            "variable": variable,
+                            "configuration": configuration,
+                            "group": group,
+                            "reference": names[0],
+                            "measure": measure,
+                            **estimate_fields(estimate),
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def levels(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
+    """Mean and quantiles of every variable by configuration and group, and which group is worst.
+
+    Columns: variable, configuration, group, measure (`mean`, `q50`, `q90`, `q99`), value, low, high, seeds,
+    images, clusters, worst (whether this group has the largest value of its configuration).
+    """
+    frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
+    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    measures: dict[str, Any] = {"mean": mean}
+    for q in QUANTILES:
+        measures[f"q{100 * q:.0f}"] = _quantile(q)
+    rows: list[dict[str, Any]] = []
+    for variable in (v for v in VARIABLES if v in frame):
+        for configuration in dict.fromkeys(frame["configuration"]):
+            for group in names:
+                seeds, clusters = by_seed(frame, configuration, (variable,), frame["group"] == group)
+                columns = [{"x": s[variable].astype(float)} for s in seeds]
+                for measure, statistic in measures.items():
+                    if columns:
+                        estimate = over_seeds(statistic, columns, clusters, replicates=replicates)
+                        rows.append(
+                            {
+                                "variable": variable,
+                                "configuration": configuration,
+                                "group": group,
+                                "measure": measure,
+                                **estimate_fields(estimate),
+                            }
+                        )
+    table = pd.DataFrame(rows)
+    if not table.empty:
+        largest = table.groupby(["variable", "configuration", "measure"])["value"].transform("max")
+        table["worst"] = table["value"] == largest
+    return table
+
+
+def _quantile(q: float) -> Any:
+    def of(x: Array, weights: Array) -> Array:
+        return quantile(x, q, weights)
+
+    return of
+
+
+def flagging(dataset: xr.Dataset, share: float = 0.1, replicates: int = 500) -> pd.DataFrame:
+    """Whose images are flagged when the highest `share` of SLUG is, and which of the worst errors are caught.
+
+    Columns: configuration, group, measure, value, low, high, seeds, images, clusters. Measures: `flagged`,
+    the share of the group's images that is flagged (`share` for each group if flags fell evenly); `worst`,
+    the share of the group's images among the worst `share` of errors; `caught`, the share of the group's
+    worst errors that is flagged. All thresholds are over the test images of all groups of one seed.
+    """
+    frame = per_image(dataset, ["mse", "slug"])
+    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    rows: list[dict[str, Any]] = []
+    for configuration in dict.fromkeys(frame["configuration"]):
+        seeds, clusters = by_seed(frame, configuration, ("mse", "slug", "group"), frame["group"].isin(names))
+        for group in names:
+            columns = [
+                {"error": s["mse"].astype(float), "score": s["slug"].astype(float), "group": s["group"] == group}
+                for s in seeds
+            ]
+            for measure, statistic in (("flagged", _flagged), ("worst", _worst), ("caught", caught_share)):
+
+                def of(weights: Array, statistic: Any = statistic, **columns: Any) -> Array:
+                    return statistic(weights=weights, share=share, **columns)
+
+                estimate = over_seeds(of, columns, clusters, replicates=replicates)
+                bounded = estimate._replace(low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
+                rows.append(
+                    {"configuration": configuration, "group": group, "measure": measure, **estimate_fields(bounded)}
+                )
+    return pd.DataFrame(rows)
+
+
+def _flagged(error: Array, score: Array, group: np.ndarray, weights: Array, share: float) -> Array:
+    return flagged_share(score, group, weights, share)
+
+
+def _worst(error: Array, score: Array, group: np.ndarray, weights: Array, share: float) -> Array:
+    return flagged_share(error, group, weights, share)
+
+
+def intersections(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
+    """Mean error and SLUG of every group crossed with every value of every label (condition, body site).
+
+    Columns: label, level, group, configuration, variable, value, low, high, seeds, images, clusters. Labels
+    with more than 30 values and crossings with fewer than `FEWEST` images in all are left out.
+    """
+    frame = per_image(dataset, ["mse", "slug", *labels_of(dataset)])
+    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    rows: list[dict[str, Any]] = []
+    for label in labels_of(dataset):
+        known = frame[label].notna() & ~frame[label].astype(str).isin(["", "nan"])
+        levels_of = sorted(frame.loc[known, label].astype(str).unique())
+        if not 1 < len(levels_of) <= 30:
+            continue
+        for level in levels_of:
+            for group in names:
+                chosen = (frame[label].astype(str) == level) & (frame["group"] == group)
+                if frame.loc[chosen, "image"].nunique() < FEWEST:
+                    continue
+                for configuration in dict.fromkeys(frame["configuration"]):
+                    for variable in ("mse", "slug"):
+                        seeds, clusters = by_seed(frame, configuration, (variable,), chosen)
+                        columns = [{"x": s[variable].astype(float)} for s in seeds]
+                        if columns:
+                            estimate = over_seeds(mean, columns, clusters, replicates=replicates)
+                            rows.append(
+                                {
+                                    "label": label.removeprefix("label_"),
+                                    "level": level,
+                                    "group": group,
+                                    "configuration": configuration,
+                                    "variable": variable,
+                                    **estimate_fields(estimate),
+                                }
+                            )
+    columns_of = ["label", "level", "group", "configuration", "variable", "value", "low", "high"]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*columns_of, "seeds", "images", "clusters"])

@@ -1,0 +1,136 @@
+"""Gaps between groups with intervals, and who is flagged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from sluguq.fairness import flagging, gaps
+from sluguq.figures.style import (
+    MARKERS,
+    configuration_colours,
+    empty,
+    figure,
+    finish,
+    group_colours,
+    group_label,
+    plural,
+    span,
+)
+from sluguq.tables import groups_of
+
+_NAMES = {"mse": "mean squared error", "latent_std": "latent standard deviation", "slug": "SLUG"}
+_FEW = "fewer than two groups have scores"
+
+
+def group_gaps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Each group against the lightest: ratio of means and Cliff's delta, with intervals.
+
+    The table is that of `sluguq.fairness.gaps`.
+    """
+    title = "Gaps between groups"
+    table = gaps(dataset)
+    if table.empty:
+        return empty(title, _FEW, dataset), table
+    variables = list(dict.fromkeys(table["variable"]))
+    configurations = list(dict.fromkeys(table["configuration"]))
+    colours = configuration_colours(dataset["configuration"].values.astype(str))
+    groups = groups_of(dataset)
+    reference = table["reference"].iloc[0]
+    others = list(dict.fromkeys(table["group"]))
+    lines = [(v, g) for v in variables for g in others]
+    fig = figure(height=0.42 * len(lines) + 1.55)
+    panels = fig.subplots(1, 2, sharey=True)
+    for axes, measure in zip(panels, ("log_ratio", "cliffs_delta"), strict=True):
+        for i, (variable, group) in enumerate(lines):
+            for j, configuration in enumerate(configurations):
+                row = table[
+                    (table["variable"] == variable)
+                    & (table["group"] == group)
+                    & (table["configuration"] == configuration)
+                    & (table["measure"] == measure)
+                ].iloc[0]
+                place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
+                ends = row[["low", "value", "high"]].to_numpy(float)
+                low, value, high = np.exp(ends) if measure == "log_ratio" else ends
+                axes.hlines(place, low, high, color=colours[configuration], lw=1.1)
+                axes.plot(value, place, MARKERS[j % len(MARKERS)], ms=3.6, color=colours[configuration])
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+    panels[0].set_xscale("log", base=2)
+    panels[0].xaxis.set_major_formatter(lambda value, _: f"{value:.3g}×")
+    panels[0].axvline(1, color="#33383d", lw=0.7)
+    panels[1].axvline(0, color="#33383d", lw=0.7)
+    panels[0].set_title("ratio of means")
+    panels[1].set_title("Cliff's delta")
+    panels[1].set_xlim(-1.04, 1.04)
+    many = len(others) > 1
+    panels[0].set_yticks(range(len(lines)), [_NAMES[v] + (f"\n{g}" if many else "") for v, g in lines])
+    whom = "each group" if many else group_label(others[0], groups[others[0]])
+    handles = [
+        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
+        for j, c in enumerate(configurations)
+    ]
+    note = (
+        f"{whom} against {group_label(reference, groups[reference])}. n = {span(table['images'])} images a seed, "
+        f"{plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. Cliff's delta: 0 "
+        "where the groups do not differ, 1 where every image of the one is above every image of the other."
+    )
+    finish(fig, title, note, dataset, handles=handles, columns=8)
+    return fig, table
+
+
+def flagged(dataset: xr.Dataset, share: float = 0.1) -> tuple[Figure, pd.DataFrame]:
+    """When the tenth of images with the highest SLUG is flagged: whose they are, and which errors they catch.
+
+    The table is that of `sluguq.fairness.flagging`.
+    """
+    title = f"Who is flagged when {100 * share:.0f} % of the images are"
+    table = flagging(dataset, share)
+    if table.empty:
+        return empty(title, "no image of a group has scores", dataset), table
+    groups = groups_of(dataset)
+    colours = group_colours(groups)
+    names = [g for g in groups if (table["group"] == g).any()]
+    configurations = list(dict.fromkeys(table["configuration"]))
+    panels_of = {
+        "flagged": "share of the group\nthat is flagged",
+        "worst": f"share of the group among\nthe worst {100 * share:.0f} % of errors",
+        "caught": "share of its worst errors\nthat is flagged",
+    }
+    fig = figure(height=2.9)
+    for axes, (measure, heading) in zip(fig.subplots(1, 3), panels_of.items(), strict=True):
+        step = 0.8 / len(names)
+        for j, group in enumerate(names):
+            part = table[(table["measure"] == measure) & (table["group"] == group)].set_index("configuration")
+            for i, configuration in enumerate(configurations):
+                row = part.loc[configuration]
+                place = i + (j - (len(names) - 1) / 2) * step
+                if not np.isfinite(row["value"]):
+                    axes.text(place, 0.5, "none", ha="center", fontsize=6.5, rotation=90)
+                    continue
+                axes.bar(
+                    place, 100 * row["value"], 0.86 * step, color=colours[group], edgecolor="#33383d", linewidth=0.6
+                )
+                if np.isfinite(row["low"]):
+                    axes.vlines(place, 100 * row["low"], 100 * row["high"], color="#7d8790", lw=1.6)
+        if measure != "caught":
+            axes.axhline(100 * share, color="#33383d", lw=0.8, ls="--")
+        axes.set_title(heading, fontsize=7.8)
+        axes.set_xticks(range(len(configurations)), configurations)
+        axes.set_xlabel("configuration")
+        axes.set_ylim(0, None)
+        axes.grid(axis="x", visible=False)
+    fig.axes[0].set_ylabel("%")
+    handles = [Patch(facecolor=colours[g], edgecolor="#33383d", label=group_label(g, groups[g])) for g in names]
+    note = (
+        f"n = {span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % "
+        f"over seeds and patients. Dashed: {100 * share:.0f} %, what each group would have if groups did not differ. "
+        "Thresholds are over the test images of all groups of a seed."
+    )
+    finish(fig, title, note, dataset, handles=handles, columns=4)
+    return fig, table
