@@ -93,12 +93,15 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.Data
 
 
 def write_tables(acquired: Acquired, raw_folder: Path) -> None:
-    """Write images.csv, unless there is no image, and missing.csv, each whole or not at all."""
+    """Write missing.csv and, unless there is no image, images.csv, each whole or not at all."""
     images = acquired.image_table()
-    for name, table in (("missing.csv", acquired.missing_table()), ("images.csv", images)):
-        if name == "missing.csv" or len(images):
-            with whole_file(raw_folder / name) as partial:
-                table.to_csv(partial, index=False)
+    # First gone, last written: an images.csv is there only beside the missing.csv that belongs to it.
+    (raw_folder / "images.csv").unlink(missing_ok=True)
+    with whole_file(raw_folder / "missing.csv") as partial:
+        acquired.missing_table().to_csv(partial, index=False)
+    if len(images):
+        with whole_file(raw_folder / "images.csv") as partial:
+            images.to_csv(partial, index=False)
 
 
 def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
