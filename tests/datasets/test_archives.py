@@ -50,6 +50,13 @@ def test_unpacks_everything_once(tmp_path, make):
     assert (folder / "a.jpg").read_bytes() == b"kept"
 
 
+def test_the_only_folder_of_an_archive_is_meant(tmp_path):
+    archive = make_zip(tmp_path / "set.zip", {"mine/a.jpg": b"one", "mine/b/c.jpg": b"two", "__MACOSX/x": b""})
+    folder = opened(archive, tmp_path / "raw")
+    assert folder.name == "mine"
+    assert everything(folder) == {"a.jpg": b"one", "b/c.jpg": b"two"}
+
+
 def test_a_changed_archive_is_unpacked_anew(tmp_path):
     archive = make_zip(tmp_path / "set.zip", {"a.jpg": b"one"})
     first = opened(archive, tmp_path / "raw")

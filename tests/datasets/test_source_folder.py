@@ -76,6 +76,15 @@ def test_a_folder_without_skin_types(folder, tmp_path):
     assert set(read_images(tmp_path / "raw" / "images.csv")["fst"]) == {-1}
 
 
+def test_the_raw_folder_can_be_moved_with_what_was_unpacked_in_it(folder, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path, "mine")
+    acquire(options(folder=archive, columns=COLUMNS), tmp_path / "raw")
+    (tmp_path / "raw").rename(tmp_path / "moved")
+    images = read_images(tmp_path / "moved" / "images.csv").set_index("id")
+    for column in ("file", "mask"):
+        assert (tmp_path / "moved" / images.loc["a.jpg", column]).is_file()
+
+
 def test_a_zip_and_a_table_beside_it(folder, tmp_path):
     table = tmp_path / "elsewhere.csv"
     shutil.move(folder / "labels.csv", table)

@@ -222,6 +222,8 @@ def test_isic_options_that_cannot_work():
         options(source="isic", masks="download")
     with pytest.raises(ValidationError, match="needs `images`"):
         options(source="isic", access="archive")
+    with pytest.raises(ValidationError, match="no skin type"):
+        options(source="isic", fst=[1, 2])
     with pytest.raises(ValidationError, match="edition"):
         options(source="isic", edition=2016)
 

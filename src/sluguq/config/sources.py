@@ -23,38 +23,38 @@ class _Options(BaseModel):
 class Columns(_Options):
     """Names of the columns of a table of images. A name that is null means: there is no such column."""
 
-    file: str = Field("file", description="path of the image, relative to the folder")
-    fst: str | None = Field("fst", description="Fitzpatrick skin type; null: no image is labelled")
-    id: str | None = Field(None, description="unique name of the image; null: the file's path serves")
-    patient: str | None = Field(None, description="images of one patient never part between splits")
-    lesion: str | None = Field(None, description="images of one lesion never part between splits")
-    mask: str | None = Field(None, description="path of the lesion mask, relative to the folder")
-    labels: tuple[str, ...] = Field((), description="further columns to carry along")
+    file: str = Field("file", description="Path of the image, relative to the folder.")
+    fst: str | None = Field("fst", description="Fitzpatrick skin type; null: no image is labelled.")
+    id: str | None = Field(None, description="Unique name of the image; null: the file's path serves.")
+    patient: str | None = Field(None, description="Images of one patient never part between splits.")
+    lesion: str | None = Field(None, description="Images of one lesion never part between splits.")
+    mask: str | None = Field(None, description="Path of the lesion mask, relative to the folder.")
+    labels: tuple[str, ...] = Field((), description="Further columns to carry along.")
 
 
 class FolderSource(_Options):
     """A folder (or zip or tar file) of images and a table with a row an image: your own data."""
 
     source: Literal["folder"]
-    folder: Path = Field(description="folder, zip or tar file that holds the images")
-    table: Path = Field(Path("labels.csv"), description="the csv; a relative path starts at the folder")
-    separator: str = Field(",", min_length=1, description="what separates the columns of the csv")
+    folder: Path = Field(description="Folder, zip or tar file that holds the images.")
+    table: Path = Field(Path("labels.csv"), description="The csv; a relative path starts at the folder.")
+    separator: str = Field(",", min_length=1, description="What separates the columns of the csv.")
     columns: Columns = Field(default_factory=Columns)  # type: ignore[arg-type]
     fst_values: dict[str, Literal[-1, 1, 2, 3, 4, 5, 6]] = Field(
-        default_factory=dict, description="what the values of the FST column mean, where they are no 1 to 6"
+        default_factory=dict, description="What the values of the FST column mean, where they are no 1 to 6."
     )
-    fst: tuple[SkinType, ...] | None = Field(None, description="take images of these FSTs only; null: all")
+    fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
 
 
 class PhantomSource(_Options):
     """Synthetic skin photographs, drawn deterministically from a seed."""
 
     source: Literal["phantom"]
-    counts: dict[SkinType, Annotated[int, Field(ge=0)]] = Field(description="images of each FST")
+    counts: dict[SkinType, Annotated[int, Field(ge=0)]] = Field(description="Images of each FST.")
     seed: int = Field(0, ge=0)
-    size: int = Field(256, ge=32, le=512, description="side of the drawn photographs, in pixels")
+    size: int = Field(256, ge=32, le=512, description="Side of the drawn photographs, in pixels.")
     artefacts: float = Field(
-        0.0, ge=0, le=1, description="share of photographs with a ruler, ink, a patch or gel bubbles drawn on them"
+        0.0, ge=0, le=1, description="Share of photographs with a ruler, ink, a patch or gel bubbles drawn on them."
     )
 
     @field_validator("counts")
@@ -68,22 +68,22 @@ class PhantomSource(_Options):
 class Downloads(_Options):
     """Manners and patience of downloading."""
 
-    concurrency: int = Field(8, ge=1, le=64, description="transfers at a time, over all hosts")
-    per_host: int = Field(2, ge=1, le=16, description="transfers at a time from one host")
-    requests_per_second: float = Field(4.0, gt=0, description="requests started a second at one host")
-    attempts: int = Field(5, ge=1, description="tries of one address before it is given up")
-    first_wait: float = Field(1.0, ge=0, description="seconds before the second try; doubled for each one after")
-    timeout: float = Field(30.0, gt=0, description="seconds without a byte after which a transfer is cut")
-    slowest: int = Field(256, ge=0, description="bytes a second, over the timeout, below which it is cut too")
-    longest_wait: float = Field(300.0, ge=0, description="longest Retry-After obeyed, in seconds")
+    concurrency: int = Field(8, ge=1, le=64, description="Transfers at a time, over all hosts.")
+    per_host: int = Field(2, ge=1, le=16, description="Transfers at a time from one host.")
+    requests_per_second: float = Field(4.0, gt=0, description="Requests started a second at one host.")
+    attempts: int = Field(5, ge=1, description="Tries of one address before it is given up.")
+    first_wait: float = Field(1.0, ge=0, description="Seconds before the second try; doubled for each one after.")
+    timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a transfer is cut.")
+    slowest: int = Field(256, ge=0, description="Bytes a second, over the timeout, below which it is cut too.")
+    longest_wait: float = Field(300.0, ge=0, description="Longest Retry-After obeyed, in seconds.")
 
 
 class PublishedSource(_Options):
     """Options shared by the published data sets."""
 
-    folder: Path | None = Field(None, description="folder, zip or tar file with the data set, in place of a download")
-    accept_licence: bool = Field(False, description="you have read the data set's licence and accept it")
-    fst: tuple[SkinType, ...] | None = Field(None, description="take images of these FSTs only; null: all")
+    folder: Path | None = Field(None, description="Folder, zip or tar file with the data set, in place of a download.")
+    accept_licence: bool = Field(False, description="You have read the data set's licence and accept it.")
+    fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
     downloads: Downloads = Field(default_factory=Downloads)  # type: ignore[arg-type]
 
 
@@ -94,18 +94,18 @@ class Fitzpatrick17kSource(PublishedSource):
     images: Literal["urls", "record"] = Field(
         "urls",
         description="urls: each image from its atlas; record: the zip of images published on Zenodo with "
-        "Fitzpatrick17k-C. Ignored where `folder` is given",
+        "Fitzpatrick17k-C. Ignored where `folder` is given.",
     )
-    table: Path | None = Field(None, description="local copy of fitzpatrick17k.csv; null: download it")
+    table: Path | None = Field(None, description="Local copy of fitzpatrick17k.csv; null: download it.")
     fst_column: Literal["fitzpatrick_scale", "fitzpatrick_centaur"] = Field(
-        "fitzpatrick_scale", description="fitzpatrick_scale: Scale AI's labels (the papers); or Centaur Labs'"
+        "fitzpatrick_scale", description="fitzpatrick_scale: Scale AI's labels (the papers); or Centaur Labs'."
     )
     exclude_quality: tuple[str, ...] = Field(
-        (), description="leave out rows whose `qc` begins with one of these, for example '3 Wrongly labelled'"
+        (), description="Leave out rows whose `qc` begins with one of these, for example '3 Wrongly labelled'."
     )
-    unlabelled: bool = Field(False, description="acquire images without an FST too")
+    unlabelled: bool = Field(False, description="Acquire images without an FST too.")
     verify_md5: bool = Field(
-        True, description="a downloaded image whose MD5 differs from its `md5hash` counts as missing"
+        True, description="A downloaded image whose MD5 differs from its `md5hash` counts as missing."
     )
 
 
@@ -114,7 +114,7 @@ class Fitzpatrick17kCSource(Fitzpatrick17kSource):
 
     source: Literal["fitzpatrick17k_c"]  # type: ignore[assignment]
     keep: Path | None = Field(
-        None, description="csv with the column md5hash: the images to keep; null: download the published list"
+        None, description="Csv with the column md5hash: the images to keep; null: download the published list."
     )
 
 
@@ -122,9 +122,9 @@ class PassionSource(PublishedSource):
     """PASSION (Gottfrois et al. 2024): FST 3 to 6, Sub-Saharan Africa; by request, hence from a folder."""
 
     source: Literal["passion"]
-    split: Literal["all", "train", "test"] = Field("all", description="part of the official split")
+    split: Literal["all", "train", "test"] = Field("all", description="Part of the official split.")
     split_table: Path | None = Field(
-        None, description="PASSION_split.csv; null: the one in the folder, needed for train or test only"
+        None, description="PASSION_split.csv; null: the one in the folder, needed for train or test only."
     )
 
 
@@ -133,26 +133,28 @@ class IsicSource(PublishedSource):
 
     source: Literal["isic"]
     edition: Literal[2017, 2018, 2019] = Field(
-        2019, description="year of the challenge: 2019 holds HAM10000, BCN20000 and ISIC 2017; 2018 tasks 1 and 2"
+        2019, description="Year of the challenge: 2019 holds HAM10000, BCN20000 and ISIC 2017; 2018 tasks 1 and 2."
     )
     access: Literal["bulk", "archive"] = Field(
         "bulk",
         description="bulk: the challenge's zip file; archive: only the images named by `images`, one by one "
-        "through the ISIC Archive's interface. Ignored where `folder` is given",
+        "through the ISIC Archive's interface. Ignored where `folder` is given.",
     )
-    images: Path | None = Field(None, description="csv or text file of the image ids to take; null: all")
+    images: Path | None = Field(None, description="Csv or text file of the image ids to take; null: all.")
     artefacts: Path | Literal["download"] | None = Field(
         None,
-        description="table of 0/1 artefact labels (Bissoto et al. 2020): a path, or `download`; null: none",
+        description="Table of 0/1 artefact labels (Bissoto et al. 2020): a path, or `download`; null: none.",
     )
     masks: Path | Literal["download"] | None = Field(
         None,
-        description="lesion masks, <id>_segmentation.png: a folder, zip or tar file, or `download` (2017 and "
-        "2018 only); null: those of the folder, if any",
+        description="Lesion masks, <id>_segmentation.png: a folder, zip or tar file, or `download` (2017 and "
+        "2018 only); null: those of the folder, if any.",
     )
 
     @model_validator(mode="after")
-    def _published(self) -> IsicSource:
+    def _possible(self) -> IsicSource:
+        if self.fst is not None:
+            raise ValueError("ISIC images have no skin type: leave fst out")
         if self.masks == "download" and self.edition == 2019:
             raise ValueError("ISIC 2019 has no published masks: give a path, or leave masks out")
         if self.access == "archive" and self.images is None and self.folder is None:
@@ -165,7 +167,7 @@ class PadUfes20Source(PublishedSource):
 
     source: Literal["padufes20"]
     masks: Path | None = Field(
-        None, description="folder of lesion masks named as the images; null: lesion_masks in the folder"
+        None, description="Folder of lesion masks named as the images; null: lesion_masks in the folder."
     )
 
 
@@ -181,9 +183,9 @@ class ScinSource(PublishedSource):
     source: Literal["scin"]
     fst_column: Literal["self_reported", "dermatologist"] = Field(
         "dermatologist",
-        description="FST as the contributor reports it, or the median of the dermatologists' estimates",
+        description="FST as the contributor reports it, or the median of the dermatologists' estimates.",
     )
-    gradable_only: bool = Field(False, description="leave out cases whose FST no dermatologist could grade")
+    gradable_only: bool = Field(False, description="Leave out cases whose FST no dermatologist could grade.")
 
     @model_validator(mode="after")
     def _gradable_needs_estimates(self) -> ScinSource:

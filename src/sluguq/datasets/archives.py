@@ -47,6 +47,8 @@ class Limits:
 def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Path:
     """A folder as it is; a zip or tar file unpacked once under `raw_folder/unpacked/`.
 
+    Where all of an archive lies in one folder, that folder is meant.
+
     Raises:
         AcquisitionError: There is nothing at `path`, or it is neither folder nor archive.
         UnsafeArchiveError: The archive must not be unpacked.
@@ -62,7 +64,8 @@ def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Pat
     target = raw_folder / "unpacked" / f"{path.stem}-{mark}"
     if not target.is_dir():
         unpack(path, target, limits=limits)
-    return target
+    entries = [entry for entry in target.iterdir() if entry.name != "__MACOSX" and not entry.name.startswith(".")]
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else target
 
 
 def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None:

@@ -94,6 +94,12 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.Data
 
 def write_tables(acquired: Acquired, raw_folder: Path) -> None:
     """Write missing.csv and, unless there is no image, images.csv, each whole or not at all."""
+    for row in acquired.images:
+        for column in ("file", "mask"):
+            path = Path(row.get(column, ""))
+            # Relative, so that the raw folder can be moved.
+            if path.is_absolute() and path.is_relative_to(raw_folder):
+                row[column] = path.relative_to(raw_folder).as_posix()
     images = acquired.image_table()
     # First gone, last written: an images.csv is there only beside the missing.csv that belongs to it.
     (raw_folder / "images.csv").unlink(missing_ok=True)
