@@ -67,8 +67,11 @@ def retention_step(error: Array, score: Array, weights: Array, keep: float, of: 
 
 
 def flagged_share(score: Array, group: NDArray[np.bool_], weights: Array, share: float = 0.1) -> Array:
-    """The share of the images of `group` that is flagged when the `share` highest scores of all are."""
-    flag = score[None] >= quantile(score, 1 - share, weights)[:, None]
+    """The share of the images of `group` that is flagged when the `share` highest scores of all are.
+
+    At most `share` of all: of 64 images at a share of 0.1 six are flagged.
+    """
+    flag = score[None] > quantile(score, 1 - share, weights)[:, None]
     inside = weights[:, group]
     total = inside.sum(axis=1)
     hit = (inside * flag[:, group]).sum(axis=1)
@@ -81,8 +84,8 @@ def caught_share(score: Array, error: Array, group: NDArray[np.bool_], weights: 
     Flagged: the `share` highest scores of all images. Worst: the `share` highest errors of all images. NaN
     where the group has none of the worst errors.
     """
-    worst = error[None] >= quantile(error, 1 - share, weights)[:, None]
-    flag = score[None] >= quantile(score, 1 - share, weights)[:, None]
+    worst = error[None] > quantile(error, 1 - share, weights)[:, None]
+    flag = score[None] > quantile(score, 1 - share, weights)[:, None]
     inside = weights * worst * group[None]
     total = inside.sum(axis=1)
     return np.divide((inside * flag).sum(axis=1), total, out=np.full_like(total, np.nan), where=total > 0)

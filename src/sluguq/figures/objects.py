@@ -215,7 +215,8 @@ def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     ]
     note = (
         f"Configuration {name}; n = {span(table_shown['images'])} images, "
-        f"{plural(int(table_shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. Panels: how a map was made one number. Intervals at 95 %."
+        f"{plural(int(table_shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
+        "Panels: how a map was made one number. Intervals at 95 %."
     )
     finish(fig, title, note, dataset, handles=handles)
     return fig, table
