@@ -64,17 +64,8 @@ def decode(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MA
     Raises:
         ImageRejected: With the reason.
     """
-    try:
-        opened = _opened(content, max_pixels)
-        profile = opened.info.get("icc_profile")
-        _draft(opened, size, fit)
-        image = _plain_colours(_upright(_loaded(opened)))
-        image = _srgb(_squared(image, size, fit), profile)
-    except ImageRejected:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, MemoryError, OverflowError, IndexError) as error:
-        raise ImageRejected(f"cannot be decoded: {error}") from error
-    return np.asarray(image)
+    image, profile = _decoded(content, size, fit, max_pixels)
+    return np.asarray(_srgb(_squared(image, size, fit), profile))
 
 
 def decode_mask(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -84,15 +75,13 @@ def decode_mask(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int
         ImageRejected: With the reason.
     """
     try:
-        image = _upright(_loaded(_opened(content, max_pixels)))
-        grey = np.asarray(_plain_colours(image).convert("L"))
-        # Masks hold 0 and 1, or 0 and 255; half of the largest value parts the two.
-        binary = Image.fromarray(((grey > grey.max() // 2) * 255).astype(np.uint8))
-        squared = _squared(binary, size, fit, resample=Image.Resampling.BOX)
-    except ImageRejected:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, MemoryError, OverflowError, IndexError) as error:
-        raise ImageRejected(f"the mask cannot be decoded: {error}") from error
+        image, _ = _decoded(content, size, fit, max_pixels)
+    except ImageRejected as rejection:
+        raise ImageRejected(f"lesion mask: {rejection}") from rejection
+    grey = np.asarray(image.convert("L"))
+    # Masks hold 0 and 1, or 0 and 255; half of the largest value parts the two.
+    binary = Image.fromarray(((grey > grey.max() // 2) * 255).astype(np.uint8))
+    squared = _squared(binary, size, fit, resample=Image.Resampling.BOX)
     return (np.asarray(squared) > 127).astype(np.uint8)
 
 
@@ -105,13 +94,27 @@ def not_a_picture(start: bytes) -> str | None:
         return "an HTML page, not a picture"
     if text.startswith((b"<?xml", b"<error", b"<svg")):
         return "an XML document, not a picture"
-    if text.startswith((b"{", b"[")) and not text.startswith(b"[\x00"):
+    if text.startswith((b"{", b"[")):
         return "a JSON document, not a picture"
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not a picture"
     if text.startswith(b"%pdf"):
         return "a PDF document, not a picture"
     return None
+
+
+def _decoded(content: bytes, size: int, fit: Fit, max_pixels: int) -> tuple[Image.Image, bytes | None]:
+    """The picture, upright, in one of the modes L, RGB, CMYK, and its colour profile."""
+    try:
+        opened = _opened(content, max_pixels)
+        profile = opened.info.get("icc_profile")
+        _draft(opened, size, fit)
+        return _plain_colours(_upright(_loaded(opened))), profile
+    except ImageRejected:
+        raise
+    except Exception as error:
+        # Decoders fail in every way on broken files; one file must not end the preparation of ten thousand.
+        raise ImageRejected(f"cannot be decoded: {type(error).__name__}: {error}") from error
 
 
 def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
