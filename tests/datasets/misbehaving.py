@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import socket
+import struct
 import threading
 import time
 import zipfile
@@ -30,7 +32,8 @@ class Server:
 
     Misdeeds: a status as a number (`404`), `429 <Retry-After>`, `cut` (half of what was promised), `drip`,
     `html`, `redirect <path>`, `no-range` (answers a range with the whole), `wrong` (other bytes of equal length),
-    `changed` (a new ETag), `no-length`.
+    `changed` (a new ETag), `no-length`, `chunked`, `chunked-cut` (the last chunk never comes), `reset` (the connection
+    is torn down half-way).
     """
 
     def __init__(self) -> None:
@@ -106,7 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             if value:
                 self.send_header(name, value)
-        if misdeed != "no-length":
+        if misdeed.startswith("chunked"):
+            self.send_header("Transfer-Encoding", "chunked")
+        elif misdeed != "no-length":
             self.send_header("Content-Length", str(len(body)))
         else:
             self.send_header("Connection", "close")
@@ -115,6 +120,18 @@ class _Handler(BaseHTTPRequestHandler):
         if misdeed == "cut":
             body = body[: len(body) // 2]
             self.close_connection = True
+        if misdeed.startswith("chunked"):
+            half = len(body) // 2
+            for part in (body[:half], body[half:], b"")[: 1 if misdeed == "chunked-cut" else 3]:
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            self.close_connection = True
+            return
+        if misdeed == "reset":
+            self.wfile.write(body[: len(body) // 2])
+            # No lingering: what is not sent yet is dropped, and the other side sees a reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            return
         if misdeed == "drip":
             for position in range(len(body)):
                 self.wfile.write(body[position : position + 1])

@@ -47,7 +47,9 @@ def test_lasting_refusal_is_not_repeated(server, downloads, tmp_path, status):
     assert left_over(tmp_path) == set()
 
 
-@pytest.mark.parametrize("misdeeds", [["500"], ["503", "502"], ["408"], ["cut"], ["cut", "500"], ["wrong"]])
+@pytest.mark.parametrize(
+    "misdeeds", [["500"], ["503", "502"], ["408"], ["cut"], ["cut", "500"], ["wrong"], ["chunked-cut"], ["reset"]]
+)
 def test_passing_failures_are_overcome(server, downloads, tmp_path, misdeeds):
     server.files["/file"] = BODY
     server.misdeeds["/file"] = list(misdeeds)
@@ -139,9 +141,10 @@ def test_whole_part_left_by_a_crash_is_completed(server, downloads, tmp_path):
     assert left_over(tmp_path) == {"file"}
 
 
-def test_body_without_length_comes_whole(server, downloads, tmp_path):
+@pytest.mark.parametrize("how", ["no-length", "chunked"])
+def test_body_without_length_comes_whole(server, downloads, tmp_path, how):
     server.files["/file"] = BODY
-    server.always["/file"] = "no-length"
+    server.always["/file"] = how
     assert fetch(server, downloads, tmp_path / "file").read_bytes() == BODY
 
 

@@ -40,7 +40,6 @@ LONGEST_BACK_OFF = 60.0
 
 _BLOCK = 64 * 2**10
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-_NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class DownloadError(AcquisitionError):
