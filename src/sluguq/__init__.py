@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sluguq.slug.eigenbasis import Eigenbasis, LanczosState, eigenbasis
     from sluguq.slug.exact import score_exact
     from sluguq.slug.score import Scores, score
+    from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched, sketched_eigenbasis
 
 __version__ = "0.1.0"
 
@@ -21,9 +22,24 @@ _HOMES = {
     "score": "sluguq.slug.score",
     "Scores": "sluguq.slug.score",
     "score_exact": "sluguq.slug.exact",
+    "sketched_eigenbasis": "sluguq.slug.sketched",
+    "score_sketched": "sluguq.slug.sketched",
+    "SketchedBasis": "sluguq.slug.sketched",
+    "SketchedScores": "sluguq.slug.sketched",
 }
 
-__all__ = ["Eigenbasis", "LanczosState", "Scores", "eigenbasis", "score", "score_exact"]
+__all__ = [
+    "Eigenbasis",
+    "LanczosState",
+    "Scores",
+    "SketchedBasis",
+    "SketchedScores",
+    "eigenbasis",
+    "score",
+    "score_exact",
+    "score_sketched",
+    "sketched_eigenbasis",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -72,3 +72,13 @@ def pictures(n, height=4, width=3, channels=2, dtype=jnp.float64, seed=1):
     key_pixels, key_scale = jax.random.split(jax.random.key(seed))
     pixels = jax.random.normal(key_pixels, (n, height, width, channels), dtype)
     return pixels * jax.random.uniform(key_scale, (n, 1, 1, 1), dtype, 0.3, 1.5)
+
+
+def diagonal_network(spectrum):
+    """A linear network whose Gauss-Newton matrix is diag(spectrum), for one image of ones."""
+    roots = jnp.sqrt(jnp.asarray(spectrum))
+
+    def apply(params, images):
+        return (params["w"] * roots).reshape(1, -1, 1, 1) * images[:, :1, :1, :1]
+
+    return apply, {"w": jnp.ones(len(spectrum))}, jnp.ones((1, len(spectrum), 1, 1))

@@ -7,19 +7,9 @@ import pytest
 
 import sluguq
 from sluguq.slug.exact import dense_ggn
-from tests.slug.conftest import convnet_apply, convnet_params, mlp, mlp_params, pictures
+from tests.slug.conftest import convnet_apply, convnet_params, diagonal_network, mlp, mlp_params, pictures
 
 KEY = jax.random.key(7)
-
-
-def diagonal_network(spectrum):
-    """A linear network whose Gauss-Newton matrix is diag(spectrum), for one image of ones."""
-    roots = jnp.sqrt(jnp.asarray(spectrum))
-
-    def apply(params, images):
-        return (params["w"] * roots).reshape(1, -1, 1, 1) * images[:, :1, :1, :1]
-
-    return apply, {"w": jnp.ones(len(spectrum))}, jnp.ones((1, len(spectrum), 1, 1))
 
 
 def assert_eigenpairs(basis, dense, rtol=1e-8):

@@ -48,12 +48,12 @@ class Batches:
         self.resize(self.size // 2)
         return True
 
-    def slice(self, index: int) -> slice:
+    def part(self, index: int) -> slice:
         """Which images batch ``index`` holds, without its padding."""
         return slice(index * self.size, min(self.n, (index + 1) * self.size))
 
-    def _load(self, index: int) -> tuple[jax.Array, jax.Array]:
-        part = self.slice(index)
+    def load(self, part: slice) -> tuple[jax.Array, jax.Array]:
+        """The images of ``part``, filled up to a whole batch, with their weights."""
         images = self.images[part]
         missing = self.size - (part.stop - part.start)
         weights = np.ones(self.size, np.float32)
@@ -70,15 +70,15 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
         """Batches of images (size, height, width, channels) with their weights (size,)."""
         if self._resident is None and self._fits():
-            self._resident = [self._load(index) for index in range(self.count)]
+            self._resident = [self.load(self.part(index)) for index in range(self.count)]
         if self._resident is not None:
             yield from self._resident
             return
-        ahead = self._load(0)
+        ahead = self.load(self.part(0))
         for index in range(self.count):
             now = ahead
             if index + 1 < self.count:
-                ahead = self._load(index + 1)  # transfers run while the device computes
+                ahead = self.load(self.part(index + 1))  # transfers run while the device computes
             yield now
 
     def stacked(self) -> tuple[jax.Array, jax.Array] | None:

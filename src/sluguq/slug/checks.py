@@ -182,3 +182,15 @@ def check_finite_scores(scores: np.ndarray) -> None:
             f"image {int(bad.argmax())} has a NaN or infinite score ({int(bad.sum())} such images): look for "
             f"NaN in these images, or an overflow of apply on them"
         )
+
+
+def check_sketch(sketch_size: int, iterations: int, count: int) -> None:
+    """Refuse a sketch that cannot tell the directions apart, or that is longer than what it sketches.
+
+    :raises ValueError: with what is allowed.
+    """
+    if not iterations <= sketch_size <= count:
+        raise ValueError(
+            f"sketch_size {sketch_size} is impossible: it must lie between the {iterations} iterations of Lanczos "
+            f"and the {count} weights"
+        )

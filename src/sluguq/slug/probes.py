@@ -90,6 +90,23 @@ def tangent_width() -> int:
     return 1 if platform() == "cpu" else 8
 
 
+def _passes(product, tangents, width):
+    """The tangents in blocks of ``width``, each passed side by side, and what is left over."""
+    whole = len(tangents) // width * width
+    blocks = tangents[:whole].reshape(-1, width, tangents.shape[1])
+    side_by_side = jax.vmap(product) if width > 1 else lambda block: product(block[0])[None]
+    return side_by_side, blocks, tangents[whole:]
+
+
+@partial(jax.jit, static_argnames="width")
+def outputs(apply, params, images, tangents, *, width):
+    """J(x) η for each tangent and image, (m, n, height, width, channels)."""
+    side_by_side, blocks, rest = _passes(linearised(apply, params, images), tangents, width)
+    passed = jax.lax.map(side_by_side, blocks)
+    passed = passed.reshape(-1, *passed.shape[2:])
+    return jnp.concatenate([passed, side_by_side(rest)]) if len(rest) else passed
+
+
 @partial(jax.jit, static_argnames=("maps", "width"))
 def probe_batch(apply, params, images, tangents, *, maps, width):
     """‖J(x) η‖² for each tangent and image, (m, n), and Σ over tangents of its map (n, height, width).
@@ -97,33 +114,23 @@ def probe_batch(apply, params, images, tangents, *, maps, width):
     One linearisation serves all tangents (m, p); ``width`` of them run side by side.
     """
     product = linearised(apply, params, images)
-    count = tangents.shape[0]
-    whole = count // width * width
+    side_by_side, blocks, rest = _passes(product, tangents, width)
 
-    def some(total, block):
-        squares = jnp.square(jax.vmap(product)(block))
-        energy = squares.reshape(*squares.shape[:2], -1).sum(-1)
-        return (total + squares.sum((0, -1)) if maps else total), energy
-
-    def one(total, vector):
-        squares = jnp.square(product(vector))
-        energy = squares.reshape(squares.shape[0], -1).sum(-1)
-        return (total + squares.sum(-1) if maps else total), energy
+    def step(total, block):
+        squares = jnp.square(side_by_side(block))
+        return (
+            total + squares.sum((0, -1)) if maps else total,
+            squares.reshape(*squares.shape[:2], -1).sum(-1),
+        )
 
     output = jax.eval_shape(product, tangents[0])
     total = jnp.zeros(output.shape[:-1] if maps else (), output.dtype)
-    if width == 1:
-        total, energy = jax.lax.scan(one, total, tangents)
-        return energy, total
-    parts = []
-    if whole:
-        blocks = tangents[:whole].reshape(-1, width, tangents.shape[1])
-        total, energy = jax.lax.scan(some, total, blocks)
-        parts.append(energy.reshape(whole, -1))
-    if whole < count:
-        total, energy = some(total, tangents[whole:])
-        parts.append(energy)
-    return jnp.concatenate(parts), total
+    total, energy = jax.lax.scan(step, total, blocks)
+    energy = energy.reshape(-1, energy.shape[-1])
+    if len(rest):
+        total, last = step(total, rest)
+        energy = jnp.concatenate([energy, last])
+    return energy, total
 
 
 def energies(ggn: GGN, vectors: Any, probes: int, key: jax.Array) -> np.ndarray:
@@ -133,6 +140,6 @@ def energies(ggn: GGN, vectors: Any, probes: int, key: jax.Array) -> np.ndarray:
         tangents = ggn.placement.copied(projected(vectors, draw(key, index, 1, ggn.size, ggn.dtype)))
         for batch, (images, _) in enumerate(ggn.batches):
             energy, _ = probe_batch(ggn.apply, ggn.params, images, tangents, maps=False, width=1)
-            part = ggn.batches.slice(batch)
+            part = ggn.batches.part(batch)
             result[index, part] = np.asarray(energy)[0, : part.stop - part.start]
     return result

@@ -13,16 +13,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from sluguq.slug.checks import check_all, check_finite_scores, check_score_arguments
+from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, available_bytes, is_out_of_memory
 from sluguq.slug.probes import combination, draw, probe_batch, projected, shrinkage, tangent_width
 
 _PROBE_SHARE = 0.2  # of the free memory may be taken by a block of probes
+_DIRECTIONS = 24  # with a tolerance: measured to be near the least time for 1 %
+_FRESH = 32  # probes added at a time to what directions leave
+_BASIS_SHARE = 0.4  # of the free memory may be taken by a basis that is moved to the device
 
 
 class Scores(NamedTuple):
@@ -34,8 +39,9 @@ class Scores(NamedTuple):
         score. None unless asked for.
     :ivar jacobian_norm: (n,) ‖J‖² = Tr J Jᵀ, no direction removed.
     :ivar jacobian_norm_sem: (n,) its standard error.
-    :ivar probes: how many probes were spent on ``slug``.
+    :ivar probes: how many probes each image saw; with ``tolerance``, the most that any did.
     :ivar converged: (n,) whether the relative standard error is within ``tolerance``, where one was given.
+    :ivar directions: how many directions of each image were taken exactly.
     """
 
     slug: np.ndarray
@@ -45,6 +51,7 @@ class Scores(NamedTuple):
     jacobian_norm_sem: np.ndarray
     probes: int
     converged: np.ndarray
+    directions: int = 0
 
     @property
     def removed(self) -> np.ndarray:
@@ -80,7 +87,7 @@ def _pass(ggn: GGN, tangents: jax.Array, sums: _Sums, maps: bool, width: int) ->
     pending = []
     tangents = ggn.placement.copied(tangents)
     for index, (images, _) in enumerate(ggn.batches):
-        part = ggn.batches.slice(index)
+        part = ggn.batches.part(index)
         count = part.stop - part.start
         values, image_maps = probe_batch(ggn.apply, ggn.params, images, tangents, maps=maps, width=width)
         energy[:, part] = np.asarray(values)[:, :count]
@@ -96,14 +103,14 @@ def _pass(ggn: GGN, tangents: jax.Array, sums: _Sums, maps: bool, width: int) ->
 class _Sampler:
     """Draws blocks of tangents and passes them; smaller blocks and batches when memory runs out."""
 
-    def __init__(self, ggn: GGN, block: int | None, width: int | None, progress: bool, total: int) -> None:
+    def __init__(self, ggn: GGN, block: int | None, width: int | None, progress: bool) -> None:
         self.ggn = ggn
         if block is None:
             block = int(_PROBE_SHARE * available_bytes() / (3 * ggn.size * ggn.dtype.itemsize))
             block = min(64, max(1, block))
         self.block = block
         self.width = tangent_width() if width is None else width
-        self.bar = tqdm(total=total, desc="score", unit="probe", disable=None if progress else True)
+        self.bar = tqdm(desc="score", unit="probe", unit_scale=True, disable=None if progress else True)
 
     def run(
         self, tangents_of: Callable[[int, int], jax.Array], first: int, count: int, sums: _Sums, maps: bool
@@ -115,14 +122,14 @@ class _Sampler:
             try:
                 _pass(self.ggn, tangents_of(first + done, block), sums, maps, min(self.width, block))
             except Exception as error:
-                if not is_out_of_memory(error) or not self._shrink():
+                if not is_out_of_memory(error) or not self.shrink():
                     raise
                 continue
             done += block
-            self.bar.update(block)
+            self.bar.update(block * self.ggn.batches.n)
 
-    def _shrink(self) -> bool:
-        """The dearest first: tangents side by side, then images, then probes."""
+    def shrink(self) -> bool:
+        """Take less at a time, the dearest first: tangents side by side, images, probes. False at the least."""
         if self.width > 1:
             self.width //= 2
         elif not self.ggn.batches.halve():
@@ -145,24 +152,26 @@ def score(
     key: jax.Array,
     maps: bool = False,
     prior_precision: float = 0.0,
+    directions: int | None = None,
     norm_probes: int = 16,
     probe_block: int | None = None,
     tangent_block: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: bool = True,
 ) -> Scores:
-    """SLUG of every image by the ``projected`` estimator.
+    """SLUG of every image by the ``projected`` estimator, plain or with directions taken exactly.
 
-    Cost: about two forward passes a probe and image. Memory on the device: ``probe_block`` weight vectors
-    (three times over while they are projected) and one batch under ``tangent_block`` tangents, whatever
-    the number of images, probes or eigenvectors.
+    Cost: about two forward passes a probe and image; a direction costs about two probes. Memory on the
+    device: ``probe_block`` weight vectors (three times over while they are projected), twice
+    ``directions`` such vectors, and one batch under ``tangent_block`` tangents, whatever the number of
+    images, probes or eigenvectors.
 
     :param apply: pure function (params, images) → (n, height, width, channels), see
         :func:`~sluguq.slug.eigenbasis.eigenbasis`.
     :param params: the weights, as given to ``eigenbasis``.
     :param basis: the directions that the training data determine; None scores ‖J‖² itself.
     :param images: (n, height, width, channels), as for ``eigenbasis``.
-    :param probes: how many probes; with ``tolerance``, how many at a time.
+    :param probes: how many probes; with ``tolerance``, the most to add at a time.
     :param tolerance: add probes until every image's relative standard error is at most this.
     :param max_probes: where ``tolerance`` gives up; ``Scores.converged`` then tells which images are within.
     :param batch_size: the most images at a time; halved when memory runs out.
@@ -170,6 +179,9 @@ def score(
     :param maps: whether to return maps.
     :param prior_precision: α ≥ 0. Above 0, I − UUᵀ becomes I − U diag(λ / (λ + α)) Uᵀ, the covariance of
         the low-rank Laplace approximation up to the factor 1/α.
+    :param directions: how many leading directions of each image's own A = J (I − UUᵀ) Jᵀ are taken exactly
+        before the rest is estimated, see :mod:`sluguq.slug.deflated`; a third more probes than that find
+        them. 0 is the plain mean over probes. By default 24 with a ``tolerance`` below 10 %, else 0.
     :param norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN.
     :param probe_block: probes on the device at a time; by default up to 64, as memory allows.
     :param tangent_block: tangents side by side in one pass; by default what suits the device.
@@ -180,44 +192,152 @@ def score(
     check_all(apply, params, images)
     check_score_arguments(basis, params, probes, tolerance, prior_precision)
     ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
-    vectors = None if basis is None else basis.vectors
+    vectors = None if basis is None else _near(basis.vectors)
     weights = None if basis is None else shrinkage(basis.eigenvalues, prior_precision)
     probe_key, norm_key = jax.random.split(key)
 
     def tangents_of(first: int, count: int) -> jax.Array:
         return projected(vectors, draw(probe_key, first, count, ggn.size, ggn.dtype), weights)
 
-    sums = _Sums(ggn.batches.n)
-    sampler = _Sampler(ggn, probe_block, tangent_block, progress, probes)
-    while True:
-        sampler.run(tangents_of, sums.count, probes, sums, maps)
-        converged = sums.sem <= np.inf if tolerance is None else sums.sem <= tolerance * sums.mean
-        if converged.all() or sums.count >= max_probes:
-            break
-        sampler.bar.total = sums.count + probes
-    check_finite_scores(sums.mean)
-
-    norm, norm_variance = sums.mean, sums.sem**2
+    sampler = _Sampler(ggn, probe_block, tangent_block, progress)
+    count = _direction_count(directions, tolerance, vectors, ggn)
+    if count:
+        slug, sem, score_maps, spent = _deflated(
+            sampler, tangents_of, vectors, weights, count, probes, tolerance, max_probes, maps
+        )
+    else:
+        slug, sem, score_maps, spent = _plain(sampler, tangents_of, probes, tolerance, max_probes, maps)
+    check_finite_scores(slug)
+    removed, removed_variance = np.zeros_like(slug), np.zeros_like(slug)
     if basis is not None:
-        taken = np.sqrt(1 - (1 - shrinkage(basis.eigenvalues, prior_precision)) ** 2)
-
-        def removed_tangents(first: int, count: int) -> jax.Array:
-            spread = draw(norm_key, first, count, len(taken), ggn.dtype) * taken.astype(ggn.dtype)
-            return combination(vectors, spread)
-
-        removed = _Sums(ggn.batches.n)
-        if norm_probes >= 2:
-            sampler.run(removed_tangents, 0, norm_probes, removed, False)
-            norm, norm_variance = norm + removed.mean, norm_variance + removed.sem**2
-        else:
-            norm, norm_variance = np.full_like(norm, np.nan), np.full_like(norm, np.nan)
+        removed, removed_variance = _removed(sampler, basis, prior_precision, norm_probes, norm_key)
     sampler.bar.close()
     return Scores(
-        slug=sums.mean,
-        slug_sem=sums.sem,
-        maps=None if sums.maps is None else (sums.maps / sums.count).astype(np.float32),
-        jacobian_norm=norm,
-        jacobian_norm_sem=np.sqrt(norm_variance),
-        probes=sums.count,
-        converged=converged,
+        slug=slug,
+        slug_sem=sem,
+        maps=score_maps,
+        jacobian_norm=slug + removed,
+        jacobian_norm_sem=np.sqrt(sem**2 + removed_variance),
+        probes=spent,
+        converged=np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug,
+        directions=count,
     )
+
+
+def _direction_count(directions: int | None, tolerance: float | None, vectors: Any, ggn: GGN) -> int:
+    """How many directions, none where the basis would have to be streamed for each image."""
+    if directions is not None:
+        return min(directions, ggn.size)
+    near = vectors is None or isinstance(vectors, jax.Array)
+    return min(_DIRECTIONS, ggn.size) if tolerance is not None and tolerance < 0.1 and near else 0
+
+
+def _near(vectors: Any) -> Any:
+    """The basis on the device, where it has room."""
+    if vectors is None or isinstance(vectors, jax.Array) or vectors.nbytes > _BASIS_SHARE * available_bytes():
+        return vectors
+    return jax.device_put(np.asarray(vectors))
+
+
+_Estimate = tuple[np.ndarray, np.ndarray, np.ndarray | None, int]
+
+
+def _plain(
+    sampler: _Sampler,
+    tangents_of: Callable[[int, int], jax.Array],
+    probes: int,
+    tolerance: float | None,
+    max_probes: int,
+    maps: bool,
+) -> _Estimate:
+    """The mean of ‖y‖² over probes; blocks of probes outside, batches of images inside."""
+    sums = _Sums(sampler.ggn.batches.n)
+    while True:
+        sampler.run(tangents_of, sums.count, probes, sums, maps)
+        done = tolerance is None or (sums.sem <= tolerance * sums.mean).all()
+        if done or sums.count >= max_probes:
+            means = None if sums.maps is None else (sums.maps / sums.count).astype(np.float32)
+            return sums.mean, sums.sem, means, sums.count
+
+
+def _deflated(
+    sampler: _Sampler,
+    tangents_of: Callable[[int, int], jax.Array],
+    vectors: Any,
+    weights: np.ndarray | None,
+    directions: int,
+    probes: int,
+    tolerance: float | None,
+    max_probes: int,
+    maps: bool,
+) -> _Estimate:
+    """Directions taken exactly; batches of images outside, as what is known of each has to be kept."""
+    batches = sampler.ggn.batches
+    first_probes = directions + -(-directions // 3)
+    cache = ProbeCache(tangents_of, sampler.ggn)
+    slug, sem = np.empty(batches.n), np.empty(batches.n)
+    score_maps: np.ndarray | None = None
+    start = most = 0
+    while start < batches.n:
+        part = slice(start, min(batches.n, start + batches.size))
+        try:
+            result = deflated_batch(
+                sampler.ggn,
+                batches.load(part)[0],
+                part.stop - start,
+                cache,
+                vectors,
+                weights,
+                directions=directions,
+                first_probes=first_probes,
+                probes=probes if tolerance is None else min(probes, _FRESH),
+                tolerance=tolerance,
+                max_probes=max_probes,
+                block=sampler.block,
+                width=sampler.width,
+                maps=maps,
+            )
+        except Exception as error:
+            if not is_out_of_memory(error) or not sampler.shrink():
+                raise
+            cache = ProbeCache(tangents_of, sampler.ggn)
+            continue
+        slug[part], sem[part], most = result.score, result.sem, max(most, first_probes + result.probes)
+        if result.maps is not None:
+            if score_maps is None:
+                score_maps = np.empty((batches.n, *result.maps.shape[1:]), np.float32)
+            score_maps[part] = result.maps
+        sampler.bar.update((part.stop - start) * (first_probes + result.probes))
+        start = part.stop
+    return slug, sem, score_maps, most
+
+
+def _removed(
+    sampler: _Sampler, basis: Eigenbasis, prior_precision: float, probes: int, key: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the basis takes off ‖J‖², Σ τᵢ ‖J uᵢ‖² with τ = λ / (λ + α), and the variance of the estimate.
+
+    The leading half of the passes goes to single eigenvectors, since the first few hold nearly all of it,
+    and the others to random combinations of the rest.
+    """
+    ggn = sampler.ggn
+    spread = np.sqrt(1 - (1 - shrinkage(basis.eigenvalues, prior_precision)) ** 2).astype(ggn.dtype)
+    rank = len(spread)
+    if rank > probes and probes < 4:
+        return np.full(ggn.batches.n, np.nan), np.full(ggn.batches.n, np.nan)
+    single = rank if rank <= probes else probes // 2
+    identity = np.eye(rank, dtype=ggn.dtype) * spread
+
+    def leading(first: int, count: int) -> jax.Array:
+        return combination(basis.vectors, jnp.asarray(identity[first : first + count]))
+
+    def others(first: int, count: int) -> jax.Array:
+        random = draw(key, first, count, rank, ggn.dtype) * jnp.asarray(np.where(np.arange(rank) < single, 0, spread))
+        return combination(basis.vectors, random)
+
+    exact, rest = _Sums(ggn.batches.n), _Sums(ggn.batches.n)
+    sampler.run(leading, 0, single, exact, False)
+    if single == rank:
+        return exact.mean * single, np.zeros(ggn.batches.n)
+    sampler.run(others, 0, probes - single, rest, False)
+    return exact.mean * single + rest.mean, rest.sem**2

@@ -1,0 +1,182 @@
+"""Scores with each image's own leading directions taken exactly.
+
+Write M = J(x) S with S = I − UUᵀ (or its form with a prior precision), so that A = M Mᵀ and a probe's
+y = M ξ ~ N(0, A). The spectrum of A falls fast, image by image, even after the data set's leading
+directions are gone, so that a plain mean of ‖y‖² spends most probes on a few directions. Here
+
+1. a few first probes, shared by all images, show where A(x) is large: Q, (m, D), the leading left
+   singular vectors of their y;
+2. one backward pass each brings Q to weight space, g = S Jᵀ q; V = C g are orthonormal, with C from the
+   eigendecomposition of H = g gᵀ = Q A Qᵀ;
+3. one forward pass each brings V back, Z = M V, and Tr Z Zᵀ is taken exactly;
+4. fresh probes estimate the rest, E ‖M (I − VVᵀ) ξ‖². Since Vᵀξ = C g ξ = C Q y, this needs no vector in
+   weight space: the residual of a probe is y − Zᵀ C Q y.
+
+The estimate Tr Z Zᵀ + mean ‖y − Zᵀ C Q y‖² is unbiased for any Q that the fresh probes do not depend on,
+never negative, and so is its diagonal, the map. This is a Nyström approximation plus Hutchinson's
+estimator on what it leaves (Persson, Cortinovis and Kressner, "Improved variants of the Hutch++
+algorithm for trace estimation", 2022), with the first probes in place of a random test matrix: they
+bring the range of A^{1/2} for the price of forward passes alone. One image at a time goes through steps 2
+and 3, all its directions side by side, see :mod:`sluguq.slug.passes`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sluguq.slug.ggn import GGN
+from sluguq.slug.network import available_bytes
+from sluguq.slug.passes import backward, forward
+from sluguq.slug.probes import outputs, projected
+
+_CACHE_SHARE = 0.3  # of the free memory may keep projected probes between batches of images
+
+
+class Directions(NamedTuple):
+    """What is known exactly of a batch of images.
+
+    :ivar coefficients: (n, m, D), C Q: from a probe's output to its coefficients on V.
+    :ivar images: (n, m, D), Zᵀ = (M V)ᵀ.
+    """
+
+    coefficients: jax.Array
+    images: jax.Array
+
+
+@partial(jax.jit, static_argnames="count")
+def _leading(samples, count):
+    """(m, D) orthonormal leading right singular vectors of (N, D), m = count ≤ N."""
+    _, vectors = jnp.linalg.eigh(jnp.matmul(samples, samples.T, precision="highest"))
+    rows = jnp.matmul(vectors[:, ::-1][:, :count].T, samples, precision="highest")
+    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), jnp.finfo(rows.dtype).tiny)
+
+
+@jax.jit
+def _whitening(rows):
+    """C, (m, m), such that the rows of C g are orthonormal; rows of zeros for what rounding cannot tell."""
+    values, vectors = jnp.linalg.eigh(jnp.matmul(rows, rows.T, precision="highest"))
+    kept = values > 100 * jnp.finfo(rows.dtype).eps * values[-1]
+    return jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1)), 0)[:, None] * vectors.T
+
+
+@jax.jit
+def _apply_whitening(whitening, rows):
+    return jnp.matmul(whitening, rows, precision="highest")
+
+
+def directions_of(
+    ggn: GGN, vectors: Any, weights: np.ndarray | None, image: jax.Array, samples: jax.Array, count: int
+) -> tuple[jax.Array, jax.Array]:
+    """C Q and Zᵀ, both (count, D), of one image (1, height, width, channels) from samples y, (N, D)."""
+    basis = _leading(samples, count)
+    rows = projected(vectors, backward(ggn.apply, ggn.params, image, basis), weights)
+    whitening = _whitening(rows)
+    rows = _apply_whitening(whitening, rows)
+    if weights is not None and not (weights == 1).all():
+        rows = projected(vectors, rows, weights)  # S V; with α = 0 V lies in the range of S already
+    return _apply_whitening(whitening, basis), forward(ggn.apply, ggn.params, image, rows)
+
+
+@partial(jax.jit, static_argnames="maps")
+def _residual(outputs, coefficients, images, *, maps):
+    """‖y − Zᵀ C Q y‖² for probes' outputs (N, n, …), and its map summed over probes."""
+    flat = outputs.reshape(*outputs.shape[:2], -1)
+    inner = jnp.einsum("nmd,pnd->pnm", coefficients, flat, precision="highest")
+    rest = jnp.square(flat - jnp.einsum("nmd,pnm->pnd", images, inner, precision="highest"))
+    return rest.sum(-1), rest.reshape(outputs.shape).sum((0, -1)) if maps else None
+
+
+@partial(jax.jit, static_argnames="shape")
+def _exact(images, *, shape):
+    """Tr Z Zᵀ and its map for each image of (n, m, D)."""
+    diagonal = jnp.square(images).sum(1)
+    return diagonal.sum(-1), diagonal.reshape(-1, *shape).sum(-1)
+
+
+class Deflated(NamedTuple):
+    """Estimates of a batch of n images.
+
+    :ivar score: (n,) the estimate.
+    :ivar sem: (n,) its standard error, from the fresh probes.
+    :ivar maps: (n, height, width), or None.
+    :ivar probes: fresh probes spent.
+    """
+
+    score: np.ndarray
+    sem: np.ndarray
+    maps: np.ndarray | None
+    probes: int
+
+
+class ProbeCache:
+    """Projected probes by block, kept between batches of images as far as memory allows."""
+
+    def __init__(self, tangents_of: Callable[[int, int], jax.Array], ggn: GGN) -> None:
+        self.tangents_of = tangents_of
+        self.room = int(_CACHE_SHARE * available_bytes() / (ggn.size * ggn.dtype.itemsize))
+        self.blocks: dict[tuple[int, int], jax.Array] = {}
+
+    def __call__(self, first: int, count: int) -> jax.Array:
+        """Probes ``first`` to ``first + count``, (count, p)."""
+        if (first, count) in self.blocks:
+            return self.blocks[first, count]
+        tangents = self.tangents_of(first, count)
+        if count <= self.room:
+            self.room -= count
+            self.blocks[first, count] = tangents
+        return tangents
+
+
+def deflated_batch(
+    ggn: GGN,
+    images: jax.Array,
+    count: int,
+    cache: Callable[[int, int], jax.Array],
+    vectors: Any,
+    weights: np.ndarray | None,
+    *,
+    directions: int,
+    first_probes: int,
+    probes: int,
+    tolerance: float | None,
+    max_probes: int,
+    block: int,
+    width: int,
+    maps: bool,
+) -> Deflated:
+    """Score the first ``count`` images of a batch; the others fill it up.
+
+    ``probes`` fresh probes at a time, until all images are within ``tolerance``.
+    """
+
+    def passed(first: int, count: int):
+        for start in range(first, first + count, block):
+            size = min(block, first + count - start)
+            tangents = ggn.placement.copied(cache(start, size))
+            yield outputs(ggn.apply, ggn.params, images, tangents, width=min(width, size))
+
+    samples = jnp.concatenate(list(passed(0, first_probes)))
+    shape = samples.shape[2:]
+    flat = samples.reshape(first_probes, len(images), -1)
+    pairs = [directions_of(ggn, vectors, weights, images[i : i + 1], flat[:, i], directions) for i in range(count)]
+    pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (len(images) - count)
+    known = Directions(*(ggn.placement.split(jnp.stack(arrays)) for arrays in zip(*pairs, strict=True)))
+    exact, exact_maps = _exact(known.images, shape=shape)
+    energies: list[np.ndarray] = []
+    total: Any = 0
+    spent = 0
+    while True:
+        for output in passed(first_probes + spent, probes):
+            energy, rest = _residual(output, *known, maps=maps)
+            energies.append(np.asarray(energy, np.float64)[:, :count])
+            total = total + np.asarray(rest, np.float64)[:count] if maps else total
+        spent += probes
+        everything = np.concatenate(energies)
+        score = np.asarray(exact, np.float64)[:count] + everything.mean(axis=0)
+        sem = everything.std(axis=0, ddof=1) / np.sqrt(spent)
+        if tolerance is None or (sem <= tolerance * score).all() or spent + first_probes >= max_probes:
+            return Deflated(score, sem, np.asarray(exact_maps)[:count] + total / spent if maps else None, spent)

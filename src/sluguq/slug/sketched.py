@@ -1,0 +1,297 @@
+"""The papers' estimator: a low-memory Lanczos, sketched, and output-space probes.
+
+Miani et al., "Sketched Lanczos uncertainty score" (NeurIPS 2024), as used by López-Pérez et al. for SLUG:
+three-term Lanczos keeps two weight vectors alive; each is sketched as it appears, and orthogonality is
+restored among the sketches afterwards. A score is then the mean over ε ~ N(0, I_D) of
+
+    ‖g‖² − ‖U_S S g‖²,    g = J(x)ᵀ ε.
+
+Sketching keeps lengths on average only, so that scores carry a bias of about k / s of ‖J‖² and come out
+negative where the true score is small against it: :func:`sluguq.score` has neither fault and is faster.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from sluguq.slug.batches import chosen
+from sluguq.slug.checks import check_all, check_finite_scores, check_rank, check_sketch
+from sluguq.slug.ggn import GGN
+from sluguq.slug.network import Apply, as_partial, available_bytes, is_out_of_memory, parameter_count
+from sluguq.slug.passes import backward
+from sluguq.slug.probes import draw
+from sluguq.slug.sketch import Sketch, apply_sketch, make_sketch
+
+
+class SketchedBasis(NamedTuple):
+    """The leading directions of G, seen through a sketch.
+
+    :ivar eigenvalues: (k,) Ritz values kept, descending; k may be below the rank asked for.
+    :ivar sketched: (k, s) orthonormal rows, spanning the sketches of the Ritz vectors.
+    :ivar residuals: (k,) ‖G u − λ u‖, as the three-term recurrence has it.
+    :ivar sketch: the random transform S.
+    :ivar ghosts: copies of eigenvalues that the recurrence found again, left out.
+    :ivar negative: Ritz values that were negative (rounding: G has none), left out.
+    :ivar unconverged: Ritz pairs within the rank asked for that had not converged, left out.
+    :ivar products: how many products with G were spent.
+    """
+
+    eigenvalues: np.ndarray
+    sketched: jax.Array
+    residuals: np.ndarray
+    sketch: Sketch
+    ghosts: int
+    negative: int
+    unconverged: int
+    products: int
+
+
+class SketchedScores(NamedTuple):
+    """The papers' scores of n images.
+
+    :ivar slug: (n,) estimate of Tr J (I − UUᵀ) Jᵀ; may be negative.
+    :ivar slug_sem: (n,) its standard error over probes. It knows nothing of the sketch's bias.
+    :ivar jacobian_norm: (n,) mean of ‖g‖², an estimate of ‖J‖².
+    :ivar jacobian_norm_sem: (n,) its standard error.
+    :ivar slu: (n, c) the score of single output coordinates, None unless asked for; may be negative.
+    :ivar probes: how many probes were spent.
+    """
+
+    slug: np.ndarray
+    slug_sem: np.ndarray
+    jacobian_norm: np.ndarray
+    jacobian_norm_sem: np.ndarray
+    slu: np.ndarray | None
+    probes: int
+
+
+def sketched_eigenbasis(
+    apply: Apply,
+    params: Any,
+    images: Any,
+    *,
+    rank: int = 50,
+    sketch_size: int = 20_000,
+    batch_size: int = 64,
+    key: jax.Array,
+    iterations: int | None = None,
+    subset: Sequence[int] | np.ndarray | None = None,
+    tolerance: float = 0.05,
+    devices: Sequence[jax.Device] | None = None,
+    matmul_precision: str = "highest",
+    progress: bool = True,
+) -> SketchedBasis:
+    """The leading directions of G by three-term Lanczos, kept only as sketches.
+
+    Memory: three weight vectors and ``iterations`` sketches. Without reorthogonalisation the recurrence finds
+    converged eigenvalues again: such ghosts have sketches in the span of those before them and are left out,
+    as are negative and unconverged Ritz pairs; all are counted.
+
+    :param apply: pure function (params, images) → (n, height, width, channels).
+    :param params: pytree of floating-point arrays.
+    :param images: (n, height, width, channels), as for ``eigenbasis``.
+    :param rank: the most directions to keep.
+    :param sketch_size: s, between ``iterations`` and the number of weights.
+    :param batch_size: the most images at a time.
+    :param key: ``jax.random.key``.
+    :param iterations: products with G; 2 · rank + 10 by default.
+    :param subset: indices of the images to use, all by default.
+    :param tolerance: a pair has converged when its residual is at most tolerance · λ.
+    :param devices: devices that share each batch.
+    :param matmul_precision: of the products, see ``eigenbasis``.
+    :param progress: show a progress bar where there is a terminal.
+    :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
+    """
+    images = chosen(images, subset)
+    check_all(apply, params, images)
+    check_rank(rank, params)
+    ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
+    iterations = min(ggn.size, 2 * rank + 10 if iterations is None else max(rank, iterations))
+    check_sketch(sketch_size, iterations, ggn.size)
+    start_key, sketch_key = jax.random.split(key)
+    sketch = make_sketch(sketch_key, ggn.size, sketch_size)
+    with jax.default_matmul_precision(matmul_precision):
+        alphas, betas, sketches = _three_term(ggn, sketch, iterations, start_key, progress)
+    steps = len(alphas)
+    tridiagonal = np.diag(alphas) + np.diag(betas[: steps - 1], 1) + np.diag(betas[: steps - 1], -1)
+    values, coefficients = (array[..., ::-1] for array in np.linalg.eigh(tridiagonal))
+    residuals = betas[steps - 1] * np.abs(coefficients[-1])
+    kept, ghosts, unconverged, rows = _selected(values, residuals, coefficients.T @ sketches, rank, tolerance)
+    negative = int((values < -1e-6 * values[0]).sum())
+    if len(kept) < min(rank, steps) or negative:
+        warnings.warn(
+            f"{len(kept)} of {rank} directions are kept: {unconverged} Ritz pairs have not converged, {ghosts} "
+            f"are ghosts, {negative} are negative. More iterations, or a lower rank, keep all",
+            stacklevel=2,
+        )
+    if not kept:
+        raise ValueError(f"no Ritz pair has converged to {tolerance:g} in {steps} iterations: raise iterations")
+    orthonormal = np.linalg.qr(rows.T)[0].T
+    return SketchedBasis(
+        values[kept],
+        jnp.asarray(orthonormal, ggn.dtype),
+        residuals[kept],
+        sketch,
+        ghosts,
+        negative,
+        unconverged,
+        steps,
+    )
+
+
+def _three_term(
+    ggn: GGN, sketch: Sketch, iterations: int, key: jax.Array, progress: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Diagonal (m,), off-diagonal with the last coupling (m,), and sketches (m, s) of the Lanczos vectors."""
+    alphas, betas, sketches = [], [], []
+    vector = draw(key, 0, 1, ggn.size, ggn.dtype)[0]
+    vector = vector / jnp.linalg.norm(vector)
+    before, beta = jnp.zeros_like(vector), 0.0
+    for _ in tqdm(range(iterations), desc="sketched eigenbasis", disable=None if progress else True):
+        sketches.append(np.asarray(apply_sketch(sketch, vector), np.float64))
+        image = ggn.product(vector) - beta * before
+        alpha = float(jnp.vdot(vector, image))
+        image = image - alpha * vector
+        beta = float(jnp.linalg.norm(image))
+        alphas.append(alpha)
+        betas.append(beta)
+        if beta <= 4 * float(jnp.finfo(ggn.dtype).eps) * max(alphas):
+            break
+        before, vector = vector, image / beta
+    return np.array(alphas), np.array(betas), np.stack(sketches)
+
+
+def _selected(
+    values: np.ndarray, residuals: np.ndarray, ritz: np.ndarray, rank: int, tolerance: float
+) -> tuple[list[int], int, int, np.ndarray]:
+    """Which Ritz pairs to keep, how many were ghosts and unconverged, and the kept sketches (k, s)."""
+    kept: list[int] = []
+    orthonormal = np.zeros((0, ritz.shape[1]))
+    ghosts = unconverged = 0
+    for index, row in enumerate(ritz):
+        if len(kept) + unconverged == rank or values[index] <= 0:
+            break
+        length = np.linalg.norm(row)
+        rest = row - (row @ orthonormal.T) @ orthonormal
+        rest -= (rest @ orthonormal.T) @ orthonormal
+        # A ghost is a copy of what is there, or a combination of Lanczos vectors that cancels to nothing.
+        if length < 0.1 or np.linalg.norm(rest) < 0.5 * length:
+            ghosts += 1
+        elif residuals[index] > tolerance * values[index]:
+            unconverged += 1
+        else:
+            kept.append(index)
+            orthonormal = np.vstack([orthonormal, rest / np.linalg.norm(rest)])
+    return kept, ghosts, unconverged, ritz[kept]
+
+
+@jax.jit
+def _energies(apply, params, image, cotangents, sketch, sketched):
+    """‖g‖² and ‖U_S S g‖² for each row of cotangents (m, D)."""
+    rows = backward(apply, params, image, cotangents)
+    seen = jax.lax.map(partial(apply_sketch, sketch), rows)
+    inside = jnp.matmul(seen, sketched.T, precision="highest")
+    return jnp.square(rows).sum(-1), jnp.square(inside).sum(-1)
+
+
+def score_sketched(
+    apply: Apply,
+    params: Any,
+    basis: SketchedBasis,
+    images: Any,
+    *,
+    probes: int = 500,
+    batch_size: int = 8,
+    key: jax.Array,
+    coordinates: Any = None,
+    progress: bool = True,
+) -> SketchedScores:
+    """SLUG by output-space probes and a sketched basis, and SLU of single output coordinates.
+
+    Cost: a backward pass and a transform of p numbers for each image and probe, and for each image and
+    coordinate. Memory: ``batch_size`` weight vectors a few times over.
+
+    :param apply: pure function (params, images) → (n, height, width, channels).
+    :param params: the weights, as given to ``sketched_eigenbasis``.
+    :param basis: from ``sketched_eigenbasis``.
+    :param images: (n, height, width, channels).
+    :param probes: S, 500 in the SLUG paper; all images see the same.
+    :param batch_size: probes, or coordinates, at a time; halved when memory runs out.
+    :param key: ``jax.random.key``.
+    :param coordinates: (c, 3) integers y, x, channel of outputs whose own SLU is wanted.
+    :param progress: show a progress bar where there is a terminal.
+    :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
+    """
+    check_all(apply, params, images)
+    if probes < 2:
+        raise ValueError(f"probes is {probes}: a standard error needs at least 2")
+    shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(images[:1])).shape[1:]
+    picked = np.zeros((0, 3), int) if coordinates is None else np.asarray(coordinates).reshape(-1, 3)
+    if (picked < 0).any() or (picked >= np.array(shape)).any():
+        raise ValueError(f"coordinates must be (y, x, channel) within an output of shape {shape}")
+    size = int(np.prod(shape))
+    room = int(0.2 * available_bytes() / (8 * parameter_count(params) * 4))
+    meter = _Meter(as_partial(apply), params, basis, max(1, min(batch_size, room)))
+    positions = np.ravel_multi_index(tuple(picked.T), shape)
+    slug, sem, norm, norm_sem, slu = [], [], [], [], []
+    for index in tqdm(range(images.shape[0]), desc="score_sketched", disable=None if progress else True):
+        image = jnp.asarray(images[index : index + 1])
+        total, inside = meter(image, probes, lambda first, count: draw(key, first, count, size, jnp.float32))
+        score = total - inside
+        slug.append(score.mean())
+        sem.append(score.std(ddof=1) / np.sqrt(probes))
+        norm.append(total.mean())
+        norm_sem.append(total.std(ddof=1) / np.sqrt(probes))
+        if len(positions):
+            total, inside = meter(
+                image,
+                len(positions),
+                lambda first, count: jax.nn.one_hot(positions[first : first + count], size),
+            )
+            slu.append(total - inside)
+    check_finite_scores(np.array(slug))
+    return SketchedScores(
+        np.array(slug),
+        np.array(sem),
+        np.array(norm),
+        np.array(norm_sem),
+        np.stack(slu) if slu else None,
+        probes,
+    )
+
+
+class _Meter:
+    """‖g‖² and ‖U_S S g‖² of many cotangents, a block at a time."""
+
+    def __init__(self, apply: Any, params: Any, basis: SketchedBasis, block: int) -> None:
+        self.apply, self.params, self.basis, self.block = apply, params, basis, block
+
+    def __call__(self, image: jax.Array, count: int, cotangents_of: Any) -> tuple[np.ndarray, np.ndarray]:
+        total, inside = np.empty(count), np.empty(count)
+        done = 0
+        while done < count:
+            block = min(self.block, count - done)
+            try:
+                energies = _energies(
+                    self.apply,
+                    self.params,
+                    image,
+                    cotangents_of(done, block).astype(self.basis.sketched.dtype),
+                    self.basis.sketch,
+                    self.basis.sketched,
+                )
+                part = slice(done, done + block)
+                total[part], inside[part] = (np.asarray(array) for array in energies)
+            except Exception as error:
+                if not is_out_of_memory(error) or self.block == 1:
+                    raise
+                self.block //= 2
+                continue
+            done += block
+        return total, inside
