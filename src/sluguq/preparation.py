@@ -131,7 +131,7 @@ def prepare(
             raise PreparationError(f"{images_csv}: none of {len(files)} files is a usable picture; the first: {reason}")
         scratch.seek(0)
         attributes = {
-            **provenance(title, source or str(images_csv), configuration, "cpu"),
+            **provenance(title, source or images_csv.parent.name, configuration, "cpu"),
             "synthetic": int(synthetic),
             "fit": fit,
             "filter": FILTER,
