@@ -14,7 +14,7 @@ rule acquire:
         "../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=2880,
     params:
         options=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].model_dump(mode="json"),
@@ -33,7 +33,7 @@ rule perceptual_weights:
         "../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     script:
         "../../scripts/perceptual_weights.py"

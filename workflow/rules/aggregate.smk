@@ -18,7 +18,7 @@ rule aggregate:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         models=MODELS,
@@ -45,7 +45,7 @@ rule aggregate_models:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         models=MODELS,

@@ -54,7 +54,8 @@ def library_files(module_file):
             path = LIBRARY.joinpath(*name.split(".")[1:])
             for candidate in (path.with_suffix(".py"), path / "__init__.py"):
                 if candidate.is_file() and candidate not in found | WITHOUT_EFFECT:
-                    found.add(candidate)
+                    # With a module go the template or table beside it that has its name.
+                    found.update(candidate.parent.glob(f"{candidate.stem}.*"))
                     pending.append(candidate)
     return sorted(str(file) for file in found)
 
@@ -114,9 +115,19 @@ def perceptual_file(wildcards):
     return perceptual.file or f"data/weights/{perceptual.network}.pth"
 
 
+def memory(megabytes):
+    """Memory of a job: as much again at every retry, since one that ran out of it would do so again."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 def only_seeds(seeds):
     """Regular expression of these seeds; one that nothing matches where there are none."""
     return "|".join(map(str, seeds)) or "(?!)"
+
+
+def registry_entry(options):
+    """Name of a source in the registry of published data sets; that of ISIC carries its edition."""
+    return f"isic{options.edition}" if options.source == "isic" else options.source
 
 
 def image_stores(wildcards):
@@ -156,6 +167,10 @@ def figure_outputs(folder, names, category):
     return [*shown, *(f"{folder}/{name}.{ending}" for name in names for ending in ("png", "csv"))]
 
 
+SYNTHETIC = EXPERIMENT.datasets[EXPERIMENT.training_dataset].source == "phantom"
+REPORT_PAGE = f"{RESULTS}/index.html"
+CLAIMS = f"{RESULTS}/claims.csv"
+DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]
 FIGURE_FILES = [
     *(f"{RESULTS}/figures/{dataset}/{name}.svg" for dataset in EXPERIMENT.scored_datasets for name in DATASET_FIGURES),
     *(f"{RESULTS}/figures/models/{name}.svg" for name in MODEL_FIGURES),

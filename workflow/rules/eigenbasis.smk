@@ -18,7 +18,7 @@ rule eigenbasis:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=EXPERIMENT.resources.mem_mb,
+        mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
         eigenbasis=EXPERIMENT.eigenbasis.model_dump(mode="json", exclude={"keep"}),

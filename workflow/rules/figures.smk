@@ -18,7 +18,7 @@ rule figures:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         names=DATASET_FIGURES,
@@ -39,10 +39,68 @@ rule figures_of_models:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         names=MODEL_FIGURES,
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"
+
+
+rule datasheet:
+    input:
+        store=f"data/images/{{dataset}}-{SIZE}px.zarr",
+        images="data/raw/{dataset}/images.csv",
+        missing="data/raw/{dataset}/missing.csv",
+        rejected=f"data/images/{{dataset}}-{SIZE}px.rejected.csv",
+        code=code("datasheet.py"),
+    output:
+        report(
+            f"{RESULTS}/datasheets/{{dataset}}.html",
+            caption="../report/datasheet.rst",
+            category="{dataset}",
+            labels={"figure": "datasheet"},
+        ),
+    log:
+        f"logs/{EXPERIMENT.experiment}/datasheet/{{dataset}}.log",
+    wildcard_constraints:
+        dataset="|".join(EXPERIMENT.scored_datasets),
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        entry=lambda wildcards: registry_entry(EXPERIMENT.datasets[wildcards.dataset]),
+    script:
+        "../../scripts/datasheet.py"
+
+
+rule claims:
+    input:
+        datasets=[f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
+        images=f"data/raw/{EXPERIMENT.training_dataset}/images.csv",
+        missing=f"data/raw/{EXPERIMENT.training_dataset}/missing.csv",
+        rejected=f"data/images/{EXPERIMENT.training_dataset}-{SIZE}px.rejected.csv",
+        code=code("claims.py"),
+    output:
+        report(
+            f"{RESULTS}/claims.csv",
+            caption="../report/claims.rst",
+            category="claims",
+            labels={"figure": "claims of both papers"},
+        ),
+    log:
+        f"logs/{EXPERIMENT.experiment}/claims.log",
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=60,
+    params:
+        names=AGGREGATED,
+    script:
+        "../../scripts/claims.py"

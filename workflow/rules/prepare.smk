@@ -15,7 +15,7 @@ rule prepare:
         "../envs/images.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         fit=EXPERIMENT.images.fit,

@@ -19,7 +19,7 @@ rule score:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=EXPERIMENT.resources.mem_mb,
+        mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
         score=EXPERIMENT.score.model_dump(mode="json"),

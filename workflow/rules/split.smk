@@ -13,7 +13,7 @@ rule split:
         "../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
@@ -36,7 +36,7 @@ rule artefacts:
         "../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         groups=list(EXPERIMENT.groups),

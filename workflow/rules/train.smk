@@ -17,7 +17,7 @@ rule train:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=EXPERIMENT.resources.mem_mb,
+        mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
         image_size=SIZE,

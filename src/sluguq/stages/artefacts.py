@@ -11,7 +11,8 @@ import xarray as xr
 from sluguq.artefacts import draw
 from sluguq.selection import read_rows, rows_of_role
 from sluguq.stages.seeds import stream
-from sluguq.store import FST_ATTRIBUTES, described, open_store, write_store
+from sluguq.store import described, open_store, write_store
+from sluguq.variables import IMAGE_COORDINATES
 
 _SOURCE = "objects drawn by sluguq.artefacts on test images of the training data set"
 
@@ -28,7 +29,7 @@ def draw_artefacts(
 ) -> None:
     """Write a store like that of prepared images: chosen test images, each bare and with every kind of object.
 
-    Variables beside those of prepared images: `artefact` (kind, empty for the bare image), `artefact_mask`
+    Variables beside those of prepared images (all but the checksum): `artefact` (kind, empty for the bare image), `artefact_mask`
     (image, y, x) and `clean_image` (id of the bare image).
 
     Args:
@@ -49,38 +50,45 @@ def draw_artefacts(
     rows = np.concatenate(chosen)
     clean = read_rows(store["pixels"], rows)
     identity = store["id"].values[rows]
-    pixels, masks, ids, kind_of, origin, fst = [], [], [], [], [], []
-    for number, (image, name) in enumerate(zip(clean, identity, strict=True)):
-        drawn = [("", image, np.zeros(image.shape[:2], bool))]
-        drawn += [
-            (kind, *draw(image, kind, seed=int(stream(seed, f"{kind}-{number}").integers(2**31)))) for kind in kinds
-        ]
-        for kind, picture, mask in drawn:
-            pixels.append(picture)
-            masks.append(mask)
-            ids.append(f"{name}--{kind}-s{seed}" if kind else str(name))
-            kind_of.append(kind)
-            origin.append(str(name))
-            fst.append(int(store["fst"].values[rows[number]]))
+    drawn = [
+        (name, "", image, np.zeros(image.shape[:2], bool)) if not kind else
+        (f"{name}--{kind}-s{seed}", kind, *draw(image, kind, seed=int(stream(seed, f"{kind} {name}").integers(2**31))))
+        for name, image in zip(identity, clean, strict=True)
+        for kind in ("", *kinds)
+    ]  # fmt: skip
+    ids, kind_of, pictures, masks = zip(*drawn, strict=True)
+    # Everything else that is known of an image holds for it with an object on it, too.
+    repeated = np.repeat(rows, 1 + len(kinds))
+    known = {
+        name: (store[name].dims, read_rows(store[name], repeated), store[name].attrs)
+        for name in store.variables
+        if store[name].dims[:1] == ("image",) and name not in ("pixels", "id", "sha256")
+    }
     dataset = xr.Dataset(
         {
+            **known,
             "pixels": (
                 ("image", "y", "x", "channel"),
-                np.stack(pixels),
-                described("intensity", "data set, with objects drawn on it", "1"),
+                np.stack(pictures),
+                described("intensity", "data set, with objects drawn on it"),
             ),
             "artefact_mask": (
                 ("image", "y", "x"),
                 np.stack(masks).astype("uint8"),
                 described("1 where the object was drawn", _SOURCE),
             ),
-            "artefact": ("image", np.array(kind_of, object), described("kind of the object, empty for none", _SOURCE)),
-            "clean_image": ("image", np.array(origin, object), described("id of the image without object", _SOURCE)),
-        },
-        coords={
+            "artefact": (
+                "image",
+                np.array(kind_of, object),
+                described("kind of the object, empty for none", _SOURCE),
+            ),
+            "clean_image": (
+                "image",
+                np.repeat(identity, 1 + len(kinds)),
+                described("id of the image without object", _SOURCE),
+            ),
             "id": ("image", np.array(ids, object), described("name of the image", "data set")),
-            "fst": ("image", np.array(fst, "int8"), FST_ATTRIBUTES),
         },
         attrs={"synthetic": int(store.attrs.get("synthetic", 0))},
-    )
+    ).set_coords([name for name in IMAGE_COORDINATES if name in known or name == "id"])
     write_store(dataset, path, title="Test images with foreign objects drawn on them", source=_SOURCE)

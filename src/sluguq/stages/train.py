@@ -91,6 +91,8 @@ def train_model(
         checkpoint_minutes=checkpoint_minutes,
         on_epoch=keep_reconstructions,
     )
+    if result.resumed_at:
+        print(f"resumed at step {result.resumed_at} of a checkpoint")
     print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
     _write_history(result.history, Path(history_path))
     samples = prior_samples(result.vae, training["samples"], seed=seed) if training["samples"] else None

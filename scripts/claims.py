@@ -1,0 +1,18 @@
+"""Judge every claim of both papers on the stores of the experiment."""
+
+import pandas as pd
+
+from sluguq.claims import judge
+from sluguq.running import job
+from sluguq.store import open_store, whole_file
+from sluguq.tables import availability
+
+with job(snakemake.log[0]):
+    stores = {
+        name: open_store(path) for name, path in zip(snakemake.params.names, snakemake.input.datasets, strict=True)
+    }
+    tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
+    judged = judge(stores, availability(*tables))
+    with whole_file(snakemake.output[0]) as partial:
+        judged.to_csv(partial, index=False)
+    print(judged[["claim", "verdict"]].to_string(index=False))

@@ -1,0 +1,16 @@
+"""Write the datasheet of one prepared data set."""
+
+from sluguq.datasets.registry import load_registry
+from sluguq.datasheet import write_datasheet
+from sluguq.running import job
+
+with job(snakemake.log[0]):
+    write_datasheet(
+        snakemake.output[0],
+        store=snakemake.input.store,
+        images=snakemake.input.images,
+        missing=snakemake.input.missing,
+        rejected=snakemake.input.rejected,
+        name=snakemake.wildcards.dataset,
+        entry=load_registry().get(snakemake.params.entry),
+    )
