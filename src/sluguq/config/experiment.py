@@ -135,6 +135,9 @@ class Eigenbasis(Section):
         "projected", description="Stored eigenvectors, or the SLUG paper's sketch of them."
     )
     sketch_size: Positive = Field(100_000, description="Rows of the sketch; only with method: sketched.")
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-3, description="An eigenpair has converged when its residual is below this share of its eigenvalue."
+    )
     batch_size: Positive = Field(32, description="Images a batch of the matrix product.")
     max_images: Positive | None = Field(None, description="Use only this many training images (first of the split).")
     dtype: Literal["bfloat16", "float32"] = Field("float32", description="Precision of the stored vectors.")

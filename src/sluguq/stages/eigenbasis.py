@@ -67,6 +67,7 @@ def compute_basis(
         params,
         pixels,
         rank=settings["rank"],
+        tolerance=settings["tolerance"],
         batch_size=settings["batch_size"],
         key=model_key(configuration_name, seed, "eigenbasis"),
         dtype=settings["dtype"],
