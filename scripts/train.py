@@ -34,7 +34,8 @@ with job(snakemake.log[0], threads=snakemake.threads):
         model=settings["model"],
         training=settings["training"],
         checkpoint_folder=folder.parent / name,
-        checkpoint_minutes=snakemake.config.get("training", {}).get("checkpoint_minutes", 10.0),
+        # From the configuration, since a parameter of the rule would cause a rerun; a number on the command line is text.
+        checkpoint_minutes=float(snakemake.config.get("training", {}).get("checkpoint_minutes", 10.0)),
         configuration=yaml.safe_dump(settings, sort_keys=False),
     )
     with whole_file(snakemake.output.configuration) as partial:
