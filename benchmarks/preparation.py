@@ -118,7 +118,7 @@ def main() -> None:
         for how, (a_second, a_cpu_second) in rates.items():
             share = a_cpu_second / rates[DRAFT][1]
             print(f"{how:30s} {a_second:8.1f} images/s {a_cpu_second:8.1f} per CPU second, {share:4.0%} of draft mode")
-        # A shard of the store, 128 MB of pixels, is the largest thing held; memory is flat beyond it.
+        # Copies of one shard of the store, 128 MB of pixels, are the largest thing held; memory is flat beyond it.
         for images in (chosen.images, 4 * chosen.images, 16 * chosen.images) if chosen.memory else ():
             more = listed(files, images, folder / f"memory-{images}")
             print(f"peak memory of {images:6d} images: {peak_memory(more, chosen.size, chosen.workers):6.0f} MB")

@@ -153,6 +153,30 @@ def test_test_sizes_are_exact_whenever_there_are_images(units, size, seed):
         assert all(len(ids & tested) in (0, len(ids)) for ids in whole), "an exact fill cuts no unit"
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_no_relation_ever_leaks_and_sizes_are_kept(data):
+    """Whatever images share, a split meets the sizes and keeps both sides apart, or says that it cannot."""
+    count = data.draw(st.integers(8, 60))
+
+    def column(values: int) -> list[int]:
+        return data.draw(st.lists(st.integers(-1, values), min_size=count, max_size=count))
+
+    table = pd.DataFrame({"id": [f"i{n}" for n in range(count)], "fst": [(1, 2, 5, 6, 3)[n % 5] for n in range(count)]})
+    table["patient"] = [f"p{n}" if n >= 0 else "" for n in column(12)]
+    table["lesion"] = [f"l{n}" if n >= 0 else "" for n in column(40)]
+    table["duplicate_group"] = column(40)
+    train, test = data.draw(st.integers(1, 10)), data.draw(st.integers(1, 8))
+    keys = {"replacement": data.draw(st.booleans()), "seed": data.draw(st.integers(0, 99))}
+    try:
+        drawn = split(table, train, test, **keys)
+    except SplitError as error:
+        assert "usable images" in str(error)  # noqa: PT017
+        return
+    assert sizes(drawn) == {"test_light": test, "test_dark": test, "train_A": train, "train_B": train, "train_C": train}
+    assert len(leaks(drawn, table)) == 0
+
+
 def test_with_replacement_images_repeat_and_a_small_group_suffices():
     drawn = split(images(40, 20), 100, 10, replacement=True)
     assert sizes(drawn)["train_C"] == 100

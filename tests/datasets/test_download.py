@@ -9,6 +9,7 @@ import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from misbehaving import Server, picture
@@ -146,6 +147,14 @@ def test_body_without_length_comes_whole(server, downloads, tmp_path, how):
     server.files["/file"] = BODY
     server.always["/file"] = how
     assert fetch(server, downloads, tmp_path / "file").read_bytes() == BODY
+
+
+def test_a_file_that_will_not_fit_is_not_begun(server, downloads, tmp_path, monkeypatch):
+    server.files["/file"] = BODY
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(DownloadError, match=r"0\.0 GB are free at"):
+        fetch(server, downloads, tmp_path / "file")
+    assert server.asked("/file") == 1
 
 
 def test_slow_drip_is_cut(server, downloads, tmp_path):

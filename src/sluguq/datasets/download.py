@@ -13,6 +13,7 @@ import binascii
 import email.utils
 import hashlib
 import random
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -259,6 +260,11 @@ class Downloader:
     def _receive(self, response: requests.Response, part: Path, start: int, request: Request) -> None:
         length = response.headers.get("Content-Length", "")
         expected = int(length) if length.isdigit() else None
+        free = shutil.disk_usage(part.parent).free
+        if expected is not None and expected > free:
+            raise DownloadError(
+                f"{expected / 1e9:.1f} GB to come, but only {free / 1e9:.1f} GB are free at {part.parent}"
+            )
         received = 0
         window_start, window_bytes = time.monotonic(), 0
         with (
