@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from sluguq.figures import FIGURES, draw, save
+from sluguq.figures import draw, save
 from sluguq.running import job
 from sluguq.store import open_store
 from sluguq.tables import availability
@@ -23,7 +23,7 @@ with job(snakemake.log[0]):
         tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
         given["labels"] = availability(*tables)
     folder = Path(snakemake.output[0]).parent
-    for name in snakemake.params.names:
+    for name in snakemake.params.captions:
         figure, table = draw(name, **given)
         save(figure, table, folder, name)
         plt.close(figure)

@@ -142,20 +142,21 @@ def role_of(wildcards):
     return "training" if wildcards.dataset == EXPERIMENT.training_dataset else "external"
 
 
-from sluguq.figures import FIGURES
+from sluguq.figures import FIGURES, names_for
 
-DATASET_FIGURES = [name for name, figure in FIGURES.items() if figure.needs in ("dataset", "labels")]
 MODEL_FIGURES = [name for name, figure in FIGURES.items() if figure.needs == "models"]
-# What captions state; the report is drawn from these values, not from a copy of them.
-CAPTION_SETTINGS = {
-    "seeds": len(SEEDS),
-    "train_images": EXPERIMENT.split.train_images,
-    "test_images": EXPERIMENT.split.test_images,
-    "size": SIZE,
-    "epochs": EXPERIMENT.training.epochs,
-    "rank": EXPERIMENT.eigenbasis.rank,
-    "probes": f"{EXPERIMENT.score.probes} probes" if EXPERIMENT.score.probes else "probes until the tolerance is met",
-}
+PROBES = EXPERIMENT.score.probes or "as many as the tolerance asks for"
+# What captions state: the values of this run, not a copy of them.
+CAPTION_SETTINGS = (
+    f"Experiment {EXPERIMENT.experiment}: {len(SEEDS)} seeds, {EXPERIMENT.split.train_images} training images a "
+    f"configuration, {EXPERIMENT.split.test_images} test images a group, {SIZE} pixels, "
+    f"{EXPERIMENT.training.epochs} epochs; rank {EXPERIMENT.eigenbasis.rank}, probes: {PROBES}."
+)
+
+
+def caption_of(name):
+    paper = FIGURES[name].paper
+    return FIGURES[name].caption + (f" ({paper})" if paper else "")
 
 
 def figure_outputs(folder, names, category):
@@ -172,6 +173,11 @@ REPORT_PAGE = f"{RESULTS}/index.html"
 CLAIMS = f"{RESULTS}/claims.csv"
 DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]
 FIGURE_FILES = [
-    *(f"{RESULTS}/figures/{dataset}/{name}.svg" for dataset in EXPERIMENT.scored_datasets for name in DATASET_FIGURES),
-    *(f"{RESULTS}/figures/models/{name}.svg" for name in MODEL_FIGURES),
+    f"{RESULTS}/figures/{folder}/{name}.svg"
+    for folder, names in (
+        *((dataset, names_for("training")) for dataset in EXPERIMENT.scored_datasets),
+        *((dataset, names_for("artefacts")) for dataset in AGGREGATED if dataset == ARTEFACTS),
+        ("models", MODEL_FIGURES),
+    )
+    for name in names
 ]

@@ -9,7 +9,7 @@ rule figures:
         rejected=f"data/images/{{dataset}}-{SIZE}px.rejected.csv",
         code=code("figures.py"),
     output:
-        figure_outputs(f"{RESULTS}/figures/{{dataset}}", DATASET_FIGURES, "{dataset}"),
+        figure_outputs(f"{RESULTS}/figures/{{dataset}}", names_for("training"), "{dataset}"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/{{dataset}}.log",
     wildcard_constraints:
@@ -18,10 +18,31 @@ rule figures:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=4000,
         runtime=60,
     params:
-        names=DATASET_FIGURES,
+        captions={name: caption_of(name) for name in names_for("training")},
+        settings=CAPTION_SETTINGS,
+    script:
+        "../../scripts/figures.py"
+
+
+rule figures_of_artefacts:
+    input:
+        dataset=f"{RESULTS}/{ARTEFACTS}.zarr",
+        code=code("figures.py"),
+    output:
+        figure_outputs(f"{RESULTS}/figures/{ARTEFACTS}", names_for("artefacts"), "foreign objects"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/figures/{ARTEFACTS}.log",
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        captions={name: caption_of(name) for name in names_for("artefacts")},
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"
@@ -39,10 +60,10 @@ rule figures_of_models:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=4000,
         runtime=60,
     params:
-        names=MODEL_FIGURES,
+        captions={name: caption_of(name) for name in MODEL_FIGURES},
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"
@@ -104,3 +125,28 @@ rule claims:
         names=AGGREGATED,
     script:
         "../../scripts/claims.py"
+
+
+rule report_page:
+    input:
+        claims=CLAIMS,
+        datasets=[f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
+        figures=FIGURE_FILES,
+        code=code("report_page.py"),
+    output:
+        REPORT_PAGE,
+    log:
+        f"logs/{EXPERIMENT.experiment}/report_page.log",
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        names=AGGREGATED,
+        figures=[f"{RESULTS}/figures/{name}" for name in (*AGGREGATED, "models")],
+        configurations=CONFIGURATIONS,
+        cards=f"{RESULTS}/model_cards",
+    script:
+        "../../scripts/report_page.py"

@@ -1,0 +1,25 @@
+"""Write the report that people read, and a card for the models of each configuration."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from sluguq.model_card import model_card
+from sluguq.report import write_report
+from sluguq.running import job
+from sluguq.store import open_store, whole_file
+
+with job(snakemake.log[0]):
+    names = snakemake.params.names
+    stores = {name: open_store(path) for name, path in zip(names, snakemake.input.datasets, strict=True)}
+    cards = {name: model_card(stores[names[0]], name) for name in snakemake.params.configurations}
+    for name, card in cards.items():
+        with whole_file(Path(snakemake.params.cards) / f"{name}.md") as partial:
+            partial.write_text(card)
+    write_report(
+        snakemake.output[0],
+        claims=pd.read_csv(snakemake.input.claims),
+        datasets=stores,
+        figures={Path(folder).name: folder for folder in snakemake.params.figures},
+        cards=cards,
+    )
