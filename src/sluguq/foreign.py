@@ -21,10 +21,15 @@ from sluguq.tables import clusters_of, estimate_fields, flags_of
 MAPS = {
     "slug_map": "SLUG map",
     "error_map": "error map",
+    "slug_bare": "SLUG map of the bare image",
     "gradient": "image gradient",
     "colour": "distance from the median colour",
 }
-"""The maps that are compared: two of the network, and two plain ones of the image alone."""
+"""The maps that are compared: two of the network, a control, and two plain ones of the image alone.
+
+The control is the SLUG map of the same image without the object, held against the same pixels: what it finds
+comes from where the object lies (rulers lie along borders, where maps glow anyhow), not from the object.
+"""
 
 
 _WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
@@ -48,9 +53,13 @@ def pixel_scores(dataset: xr.Dataset, baselines: bool = True) -> pd.DataFrame:
 
     Columns: configuration, seed, id, clean_image, artefact, group, map, auroc, average_precision, prevalence
     (share of object pixels: the average precision of a map that knows nothing). An image whose mask is
-    empty or full is left out. baselines: also the plain maps of the image alone, repeated for every model
-    so that they can be compared seed by seed.
+    empty or full is left out. The control `slug_bare` is there where the same model scored the bare image.
+    baselines: also the plain maps of the image alone, repeated for every model so that they can be compared
+    seed by seed.
     """
+    kinds, origin = dataset["artefact"].values.astype(str), dataset["clean_image"].values.astype(str)
+    bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
+    slug_maps = dataset["slug_map"].transpose("image", "configuration", "seed", "y", "x")
     mask = dataset["artefact_mask"].transpose("image", "y", "x")
     rows: list[dict[str, object]] = []
     for i, where, base in _images(dataset):
@@ -67,10 +76,14 @@ def pixel_scores(dataset: xr.Dataset, baselines: bool = True) -> pd.DataFrame:
                 )
                 for name, values in (("gradient", gradient_map(picture)), ("colour", colour_map(picture)))
             }
+        clean = slug_maps.isel(image=bare[origin[i]]).values if origin[i] in bare else None
         for c, s in where:
             measured = dict(plain)
-            for name in ("slug_map", "error_map"):
-                values = base[name][c, s].astype(np.float64).ravel()
+            maps = {name: base[name][c, s] for name in ("slug_map", "error_map")}
+            if clean is not None and np.isfinite(clean[c, s]).all():
+                maps["slug_bare"] = clean[c, s]
+            for name, grid in maps.items():
+                values = grid.astype(np.float64).ravel()
                 measured[name] = (
                     float(roc_auc_score(truth, values)),
                     float(average_precision_score(truth, values)),

@@ -21,19 +21,20 @@ from sluguq.figures.fairness import flagged, group_gaps
 from sluguq.figures.objects import drawn_objects, labelled_objects, object_change, object_maps
 from sluguq.figures.pictures import maps, reconstructions, samples
 from sluguq.figures.retention import retention
+from sluguq.figures.sensitivity import sensitivity as draw_sensitivity
 from sluguq.figures.signals import signals
 from sluguq.figures.style import styled
 from sluguq.figures.training import spectrum, training_history
 
-Needs = Literal["dataset", "models", "labels"]
+Needs = Literal["dataset", "models", "labels", "sensitivity"]
 
 
 class Specification(NamedTuple):
     """One figure.
 
     function: gives (Figure, DataFrame). needs: what it is drawn from, an aggregated store (`dataset`), the
-    store of models, or a label table. roles: the roles of aggregated stores that it makes sense for (training,
-    external, artefacts).
+    store of models, a label table, or a table of sensitivity. roles: the roles of aggregated stores that it
+    makes sense for (training, external, artefacts).
     caption: what it shows, in one or two sentences. paper: the figures of the papers it answers to.
     """
 
@@ -173,6 +174,13 @@ FIGURES: dict[str, Specification] = {
         spectrum, "models", (), "Leading eigenvalues of the generalised Gauss-Newton matrix, with residuals."
     ),
     "samples": Specification(samples, "models", (), "Images that the decoders draw from the prior."),
+    "sensitivity": Specification(
+        draw_sensitivity,
+        "sensitivity",
+        (),
+        "How SLUG and its rank correlation with the error depend on rank, probes, training images, image size and "
+        "prior precision.",
+    ),
 }
 
 
@@ -182,6 +190,7 @@ def draw(
     *,
     models: xr.Dataset | None = None,
     labels: pd.DataFrame | None = None,
+    sensitivity: pd.DataFrame | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw a figure of `FIGURES`.
 
@@ -193,13 +202,18 @@ def draw(
     if name not in FIGURES:
         raise ValueError(f"there is no figure {name!r}; there are {', '.join(sorted(FIGURES))}")
     specification = FIGURES[name]
-    given: dict[str, Any] = {"dataset": dataset, "models": models, "labels": labels}
+    given: dict[str, Any] = {"dataset": dataset, "models": models, "labels": labels, "sensitivity": sensitivity}
     if given[specification.needs] is None:
         raise ValueError(f"the figure {name!r} is drawn from {specification.needs}, which was not given")
     with styled():
         if specification.needs == "labels":
             return specification.function(labels, dataset)
         return specification.function(given[specification.needs])
+
+
+def names_for(role: str) -> list[str]:
+    """The figures of an aggregated store of this role (training, external, artefacts), label tables' included."""
+    return [name for name, figure in FIGURES.items() if role in figure.roles]
 
 
 def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str) -> list[Path]:

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 
 from sluguq.figures.choice import first_seed, middle_configuration
 from sluguq.figures.pictures import BRIGHTEST, scaled, show
-from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, plural, span
+from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide, plural, span
 from sluguq.foreign import MAPS, SUMMARIES, labels_found, map_summaries, objects_found, pixel_scores, with_and_without
 from sluguq.tables import flags_of
 
-_COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "gradient": QUIET, "colour": "#a1a9b2"}
+_COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
 _NONE = "no images with drawn objects were scored"
 
 
@@ -44,7 +44,10 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         for j, name in enumerate(MAPS):
             for i, configuration in enumerate(configurations):
                 chosen = (table["artefact"] == kind) & (table["map"] == name) & (table["measure"] == "auroc")
-                row = table[chosen & (table["configuration"] == configuration)].iloc[0]
+                chosen &= table["configuration"] == configuration
+                if not chosen.any():
+                    continue
+                row = table[chosen].iloc[0]
                 place = i + 0.7 * ((j + 0.5) / len(MAPS) - 0.5)
                 axes.vlines(place, row["low"], row["high"], color=_COLOURS[name], lw=1.2)
                 axes.plot(place, row["value"], MARKERS[j], ms=3.8, color=_COLOURS[name])
@@ -62,8 +65,9 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         for j, (n, label) in enumerate(MAPS.items())
     ]
     note = (
-        f"Mean over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a "
-        f"map that knows nothing. {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and "
+        "Mean over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a "
+        "map that knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the "
+        f"place alone. {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and "
         "patients. Image gradient and colour distance are of the photograph alone."
     )
     finish(fig, title, note, dataset, handles=handles, columns=4)
@@ -161,7 +165,8 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                     textcoords="offset points", ha="center", fontsize=6.5,
                 )  # fmt: skip
         axes.axhline(1, color="#33383d", lw=0.7)
-        axes.set_yscale("log", base=2)
+        if is_wide(np.r_[table["slug"] / table["slug_clean"], table["mse"] / table["mse_clean"]], 3):
+            axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
         axes.set_xticks(range(len(kinds)), kinds)
         axes.set_xlim(-0.5, len(kinds) - 0.5)
@@ -169,7 +174,9 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_title(heading)
     panels[0].set_ylabel("with the object over without")
     low, high = panels[0].get_ylim()
-    panels[0].set_ylim(low * (low / high) ** 0.08, high)
+    # Room for the letters below the boxes.
+    logarithmic = panels[0].get_yscale() == "log"
+    panels[0].set_ylim(low * (low / high) ** 0.08 if logarithmic else low - 0.08 * (high - low), high)
     counts = table.groupby(["configuration", "seed", "artefact"]).size()
     note = (
         f"n = {span(counts)} images a kind and seed, {plural(table['seed'].nunique(), 'seed')}. "

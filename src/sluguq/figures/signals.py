@@ -49,7 +49,9 @@ def signals(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         low = np.nanmin(np.r_[table.loc[table["test"] == test, "low"], 0.45])
-        axes.set_xlim(max(-1.03, low - 0.05), 1.03)
+        axes.set_xlim(max(-1.05, low - 0.05), 1.05)
+        axes.set_xticks([t for t in (-1, -0.5, 0, 0.5, 1) if t >= axes.get_xlim()[0]])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     panels[0].set_yticks(range(len(names)), [SIGNALS[name].replace(" over ", "\nover ") for name in names])
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)

@@ -1,0 +1,258 @@
+"""Every figure draws what it says, at ordinary and at odd sizes, without overlaps, and saves the same bytes twice."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sluguq.figures import FIGURES, draw, names_for, save
+from sluguq.figures.choice import at_quantiles, by_label, middle_configuration
+from sluguq.figures.pictures import scaled
+from sluguq.figures.style import fst_colours, group_colours, group_label, is_wide, span
+from sluguq.tables import flags_of, per_image
+from tests.figures.stand_in import aggregated, models, with_artefacts
+
+LABELS = pd.DataFrame(
+    {"fst": [1, 1, 2, 5, 6, -1], "state": ["available", "missing", "available", "rejected", "available", "available"]}
+)
+SENSITIVITY = pd.DataFrame(
+    [
+        {
+            "setting": setting,
+            "value": value,
+            "measure": "spearman",
+            "result": 0.5 + 0.01 * i,
+            "configuration": "B",
+            "seed": seed,
+            "images": 20,
+        }
+        for setting, values in {"rank": (0, 5, 50), "probes": (4, 16, 64, 256)}.items()
+        for i, value in enumerate(values)
+        for seed in (0, 1)
+    ]
+)
+
+
+def stores(**options):
+    return {
+        "training": aggregated(seeds=2, tested=8, pool=12, **options),
+        "artefacts": with_artefacts(seeds=2, images=6, kinds=("ruler", "ink")),
+    }
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return stores()
+
+
+def drawn(name: str, given: dict) -> tuple[Figure, pd.DataFrame]:
+    role = "artefacts" if "artefacts" in FIGURES[name].roles else "training"
+    return draw(name, given[role], models=models(seeds=2), labels=LABELS, sensitivity=SENSITIVITY)
+
+
+def texts(figure: Figure) -> str:
+    found = [t.get_text() for t in figure.texts]
+    found += [t.get_text() for legend in figure.legends for t in legend.get_texts()]
+    for axes in figure.axes:
+        found += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), *(t.get_text() for t in axes.texts)]
+        found += [t.get_text() for t in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_draws_with_counts_marks_and_tidy_numbers(name, usual):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure, table = drawn(name, usual)
+    words = texts(figure)
+    assert "n =" in words or " images a seed" in words or "seeds, a line each" in words or " seeds" in words
+    if FIGURES[name].needs in ("dataset", "models"):
+        assert "SYNTHETIC IMAGES" in words
+    assert len(table)
+    assert not table.columns.duplicated().any()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off_or_overlaps_the_bands(name, usual):
+    """All text lies inside the figure, and no panel reaches into title, legend or note."""
+    figure, _ = drawn(name, usual)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    whole = figure.bbox
+    bands = [t.get_window_extent(renderer) for t in figure.texts]
+    bands += [legend.get_window_extent(renderer) for legend in figure.legends]
+    for box in bands:
+        assert box.x0 >= whole.x0 - 1
+        assert box.x1 <= whole.x1 + 1
+        assert box.y0 >= whole.y0 - 1
+        assert box.y1 <= whole.y1 + 1
+    for axes in figure.axes:
+        if not axes.get_visible():
+            continue
+        tight = axes.get_tightbbox(renderer)
+        assert tight is not None
+        assert tight.x1 <= whole.x1 + 2
+        assert tight.x0 >= whole.x0 - 2
+        for box in bands:
+            height = min(tight.y1, box.y1) - max(tight.y0, box.y0)
+            width = min(tight.x1, box.x1) - max(tight.x0, box.x0)
+            assert height <= 1.5 or width <= 0
+
+
+ODD = {
+    "one seed, one configuration, one group": lambda: aggregated(
+        seeds=1,
+        configurations={"only": {"all": 1.0}},
+        groups={"all": [1, 2, 3, 4, 5, 6]},
+        errors={"only": {"all": 0.02}},
+        tested=4,
+        pool=4,
+    ),
+    "four groups, five configurations, long names": lambda: aggregated(
+        seeds=2,
+        groups={"very light": [1], "light": [2, 3], "rather dark": [4, 5], "dark": [6]},
+        configurations={f"configuration{i}": {"light": 1.0} for i in range(5)},
+        errors={
+            f"configuration{i}": dict.fromkeys(("very light", "light", "rather dark", "dark"), 0.02) for i in range(5)
+        },
+        tested=3,
+        pool=3,
+    ),
+    "no labels, no groups": lambda: (
+        aggregated(
+            seeds=2,
+            groups={"none": [1]},
+            errors={c: {"none": 0.02} for c in "ABC"},
+            tested=0,
+            pool=1,
+            unlabelled=9,
+            role="external",
+        )
+        .drop_vars(["label_site", "label_ruler"])
+        .isel(image=slice(1, None))
+    ),
+    "no maps": lambda: aggregated(seeds=2, tested=5, pool=6, maps=False),
+    "a model without scores": lambda: _without_scores(aggregated(seeds=2, tested=5, pool=6)),
+}
+
+
+def _without_scores(dataset):
+    for name in ("mse", "slug", "latent_std", "kl", "jacobian_norm", "error_map", "slug_map"):
+        dataset[name].values[0, 1] = np.nan
+    return dataset
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_stores_draw_too(kind):
+    store = ODD[kind]()
+    for name in names_for("training"):
+        figure, table = draw(name, store, labels=LABELS.iloc[:3])
+        assert isinstance(table, pd.DataFrame)
+        assert "SYNTHETIC" in texts(figure)
+        figure.draw_without_rendering()
+
+
+def test_photographs_bear_no_mark(usual):
+    store = usual["training"].assign_attrs(synthetic=0)
+    assert "SYNTHETIC" not in texts(draw("boxes_by_group", store)[0])
+
+
+def test_saves_svg_png_and_csv_the_same_twice(tmp_path, usual):
+    for folder in ("a", "b"):
+        paths = save(*drawn("boxes_by_group", usual), tmp_path / folder, "boxes")
+        assert [path.name for path in paths] == ["boxes.svg", "boxes.png", "boxes.csv"]
+    for path in paths:
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+    assert len(pd.read_csv(tmp_path / "a" / "boxes.csv")) == len(per_image(usual["training"]))
+
+
+def test_unknown_figures_and_missing_input_are_refused(usual):
+    with pytest.raises(ValueError, match="there is no figure 'boxen'"):
+        draw("boxen", usual["training"])
+    with pytest.raises(ValueError, match="drawn from models"):
+        draw("samples", usual["training"])
+
+
+def test_roles_part_the_figures():
+    assert "drawn_objects" in names_for("artefacts")
+    assert "drawn_objects" not in names_for("training")
+    assert {"retention", "fst_distribution"} <= set(names_for("external"))
+
+
+# The numbers in the tables are those of the store.
+
+
+def test_box_table_is_the_store(usual):
+    _, table = drawn("boxes_by_group", usual)
+    store = usual["training"]
+    one = table.iloc[7]
+    place = int(np.flatnonzero(store["id"].values == one["id"])[0])
+    wanted = store["mse"].sel(configuration=one["configuration"], seed=one["seed"]).values[place]
+    assert one["mse"] == wanted
+
+
+def test_seed_points_are_means_of_images(usual):
+    _, images = drawn("boxes_by_group", usual)
+    _, seeds = drawn("boxes_by_group_seeds", usual)
+    means = images.groupby(["configuration", "seed", "group"])["slug"].mean()
+    np.testing.assert_allclose(seeds.set_index(["configuration", "seed", "group"])["slug"].sort_index(), means)
+
+
+def test_reconstructions_are_the_nearest_to_the_quantiles(usual):
+    chosen = at_quantiles(usual["training"])
+    frame = per_image(usual["training"])
+    for group, part in chosen.groupby("group"):
+        level = frame[frame["group"] == group].groupby("id")["mse"].mean()
+        middle = part[part["quantile"] == 0.5].iloc[0]
+        distances = (level - level.quantile(0.5)).abs()
+        taken = set(part["id"]) - {middle["id"]}
+        assert distances[middle["id"]] == distances.drop(list(taken)).min()
+    assert not chosen["image"].duplicated().any()
+
+
+def test_labelled_images_carry_their_label():
+    store = aggregated(seeds=2, tested=10, pool=14)
+    assert flags_of(store) == ["label_ruler"]
+    chosen = by_label(store, each=3)
+    assert len(chosen) == 3
+    assert (store["label_ruler"].values[chosen["image"]] == 1).all()
+
+
+def test_the_middle_configuration_is_the_mixed_one(usual):
+    assert usual["training"]["configuration"].values[middle_configuration(usual["training"])] == "B"
+
+
+def test_maps_are_scaled_by_their_percentile():
+    values = np.arange(1000.0).reshape(10, 100)
+    out = scaled(values)
+    assert out.max() == 1
+    assert out.min() == 0
+    assert (out == 1).mean() == pytest.approx(0.005, abs=0.002)
+    assert (scaled(np.full((4, 4), np.nan)) == 0).all()
+
+
+# Style.
+
+
+def test_darker_types_have_darker_colours_and_groups_share_the_scale():
+    def lightness(colour: str) -> float:
+        return sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.59), (5, 0.11)))
+
+    levels = [lightness(fst_colours([t])[t]) for t in range(1, 7)]
+    assert all(a > b + 15 for a, b in itertools.pairwise(levels))
+    assert group_colours({"g": [3]})["g"] == fst_colours([3])[3]
+
+
+def test_words():
+    assert group_label("dark", [5, 6]) == "dark (FST 5, 6)"
+    assert group_label("dark", [6, 4, 5, 3]) == "dark (FST 3–6)"
+    assert span([512, 512]) == "512"
+    assert span([1498, 512]) == "512–1,498"
+    assert is_wide(np.array([1.0, 100.0]))
+    assert not is_wide(np.array([0.0, 100.0]))
