@@ -237,6 +237,7 @@ def test_any_shape_keeps_a_plain_colour(width, height, size, fit, value):
         (b"%PDF-1.4", "PDF"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "no picture format"),
         (b"\x00" * 500, "no picture format"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"\x00" * 200, "HEIC.* convert it"),
         (b"plain words", "no picture format"),
         (encoded(Image.new("RGB", (1, 1))), "1 x 1 pixels"),
         (encoded(Image.new("RGB", (300, 8))), "300 x 8 pixels"),

@@ -124,6 +124,8 @@ def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
+        if content[4:8] == b"ftyp":
+            raise ImageRejected("HEIC or a video, which is not read here: convert it to JPEG or PNG") from None
         raise ImageRejected("no picture format that is known here") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageRejected(f"more than {max_pixels} pixels") from None

@@ -28,9 +28,9 @@ MISSING_COLUMNS = ("id", "file", "fst", "url", "reason")
 UNLABELLED = -1
 """FST of an image without a label."""
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm"}
-)
+_ENDINGS = "jpg jpeg jpe jfif png webp tif tiff bmp gif avif jp2 ppm heic heif"
+IMAGE_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
+"""Endings of files that are taken for pictures, whether or not they can be decoded."""
 
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 _NO_LABEL = frozenset({"", "-1", "nan", "none", "na", "n/a", "unknown", "none_selected", "none_identified"})
