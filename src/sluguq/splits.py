@@ -246,10 +246,10 @@ def _too_small(
     there = int(images["fst"].isin(groups[group]).sum())
     needed = test_images + train_images
     if there < test_images:
+        training = f" and training up to {train_images} more" if train_images else ""
         return SplitError(
-            f"group {group!r} (FST {types}) has {there} usable images, but its test set needs {test_images} and "
-            f"training up to {train_images} more. Lower split.test_images and split.train_images, widen the group "
-            "under groups, or acquire more images"
+            f"group {group!r} (FST {types}) has {there} usable images, but its test set needs {test_images}{training}. "
+            "Lower split.test_images and split.train_images, widen the group under groups, or acquire more images"
         )
     bound = there - test_images - left
     held = f" ({bound} more share a patient, lesion or duplicate with a test image)" if bound else ""
