@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from sluguq.running import fingerprint, job, prepare_networks
+from sluguq.devices import prepare_networks
+from sluguq.running import fingerprint, job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks()

@@ -2,7 +2,8 @@
 
 import yaml
 
-from sluguq.running import job, prepare_networks
+from sluguq.devices import prepare_networks
+from sluguq.running import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from sluguq.running import fingerprint, job, prepare_networks
+from sluguq.devices import prepare_networks
+from sluguq.running import fingerprint, job
 from sluguq.store import whole_file
 
 with job(snakemake.log[0], threads=snakemake.threads):
@@ -34,7 +35,7 @@ with job(snakemake.log[0], threads=snakemake.threads):
         model=settings["model"],
         training=settings["training"],
         checkpoint_folder=folder.parent / name,
-        # From the configuration, since a parameter of the rule would cause a rerun; a number on the command line is text.
+        # Not a parameter of the rule, which would cause a rerun. A number given on the command line arrives as text.
         checkpoint_minutes=float(snakemake.config.get("training", {}).get("checkpoint_minutes", 10.0)),
         configuration=yaml.safe_dump(settings, sort_keys=False),
     )

@@ -1,20 +1,15 @@
-"""What a job of the workflow sets up before its work: log, threads, device, compilation cache."""
+"""What a job of the workflow sets up before its work: its log and its threads."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, TextIO
-
-_HELD: list[IO[str]] = []
-"""Lock files of claimed devices, open as long as the process lives."""
+from typing import Any, TextIO
 
 
 @contextlib.contextmanager
@@ -60,56 +55,6 @@ class _Tee:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def claim_device() -> None:
-    """Take one GPU of this machine that no other job of this user holds, if there are several.
-
-    Snakemake counts GPUs but hands out no numbers. Schedulers such as Slurm set CUDA_VISIBLE_DEVICES to what a job
-    may use; outside them every job would open the first card. The claim ends with the process.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    cards = visible.split(",") if visible else [str(i) for i in range(_number_of_gpus())]
-    if len(cards) < 2 or "SLURM_JOB_ID" in os.environ:
-        return
-    for card in cards:
-        path = Path(tempfile.gettempdir()) / f"sluguq-{os.getuid()}-gpu-{card}.lock"
-        file = path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            continue
-        _HELD.append(file)
-        os.environ["CUDA_VISIBLE_DEVICES"] = card
-        return
-    raise RuntimeError(
-        f"every one of the {len(cards)} GPUs ({', '.join(cards)}) is taken by another job; "
-        f"run with --resources gpu={len(cards)} or less"
-    )
-
-
-def _number_of_gpus() -> int:
-    folder = Path("/proc/driver/nvidia/gpus")
-    return len(list(folder.iterdir())) if folder.is_dir() else 0
-
-
-def prepare_networks() -> None:
-    """Claim a device and share compiled code between jobs, before networks run."""
-    claim_device()
-    # A card is shared with nobody, but JAX would take three quarters of it whatever the job needs.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    from sluguq.compilation import enable_compilation_cache
-
-    enable_compilation_cache(os.environ.get("JAX_COMPILATION_CACHE_DIR", ".cache/jax"))
-
-
-def device_in_words() -> str:
-    """The device that JAX computes on, for the attributes of stores."""
-    import jax
-
-    devices = jax.devices()
-    return f"{len(devices)} x {devices[0].device_kind}"
 
 
 def fingerprint(settings: Any, files: Iterable[str | os.PathLike[str]]) -> str:

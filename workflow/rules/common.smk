@@ -33,7 +33,7 @@ MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
 # Seeds whose eigenbases outlive the scoring.
 KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
 # Logs, threads and devices: an edit there changes no result, so it reruns nothing.
-WITHOUT_EFFECT = {LIBRARY / "running.py"}
+WITHOUT_EFFECT = {LIBRARY / name for name in ("running.py", "devices.py", "compilation.py")}
 
 
 wildcard_constraints:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sluguq.running import device_in_words
+from sluguq.devices import device_in_words
 from sluguq.selection import read_rows, rows_of_role
 from sluguq.slug.eigenbasis import LanczosState, eigenbasis
 from sluguq.slug.network import parameter_count

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from sluguq.running import device_in_words
+from sluguq.devices import device_in_words
 from sluguq.scoring import reconstruct
 from sluguq.selection import read_rows
 from sluguq.slug.eigenbasis import Eigenbasis

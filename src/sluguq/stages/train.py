@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sluguq.devices import device_in_words
 from sluguq.generation import prior_samples
 from sluguq.objective import ObjectiveSettings
 from sluguq.perceptual import Perceptual, load_perceptual
-from sluguq.running import device_in_words
 from sluguq.scoring import reconstruct
 from sluguq.selection import read_rows, rows_of_role
 from sluguq.stages.keys import model_number
