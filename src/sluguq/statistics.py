@@ -237,21 +237,25 @@ def spearman_difference(x: Array, y: Array, other: Array, weights: Array) -> Arr
 def partial_spearman(x: Array, y: Array, controls: Array, weights: Array) -> Array:
     """The rank correlation of x and y with the ranks of `controls`, (images, number), held constant.
 
-    From the inverse P of the correlation matrix of the ranks: -P_xy / sqrt(P_xx P_yy) (Whittaker,
-    Graphical Models in Applied Multivariate Statistics, 1990, section 5.8). A constant control is left
-    out, for it explains nothing.
+    The correlation of what is left of both ranks after linear regression on the controls' (Whittaker,
+    Graphical Models in Applied Multivariate Statistics, 1990, section 5.3). 0 where the controls leave
+    nothing of x or of y. A constant control is left out, for it explains nothing.
     """
     useful = [column for column in controls.T if np.ptp(column) > 0]
     ranked = np.stack([ranks(column, weights) for column in (x, y, *useful)], axis=1)
-    centred = ranked - np.einsum("bin,bn->bi", ranked, weights)[..., None] / weights.sum(1)[:, None, None]
+    total = np.where(weights.sum(1) > 0, weights.sum(1), np.nan)
+    centred = ranked - (np.einsum("bin,bn->bi", ranked, weights) / total[:, None])[..., None]
     covariance = np.einsum("bin,bn,bjn->bij", centred, weights, centred, optimize=True)
     deviation = np.sqrt(np.einsum("bii->bi", covariance))
     scale = np.where(deviation > 0, deviation, np.nan)
     correlation = covariance / (scale[:, :, None] * scale[:, None, :])
     out = np.full(len(weights), np.nan)
     sound = np.isfinite(correlation).all(axis=(1, 2))
-    inverse = np.linalg.pinv(correlation[sound], rcond=1e-10, hermitian=True)
-    out[sound] = -inverse[:, 0, 1] / np.sqrt(inverse[:, 0, 0] * inverse[:, 1, 1])
+    pair, cross = correlation[sound][:, :2, :2], correlation[sound][:, :2, 2:]
+    inverse = np.linalg.pinv(correlation[sound][:, 2:, 2:], rcond=1e-10, hermitian=True)
+    left = pair - cross @ inverse @ cross.transpose(0, 2, 1)
+    spread = left[:, 0, 0] * left[:, 1, 1]
+    out[sound] = np.where(spread > 1e-12, left[:, 0, 1] / np.sqrt(np.maximum(spread, 1e-12)), 0.0)
     return out
 
 

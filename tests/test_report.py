@@ -1,0 +1,136 @@
+"""The page and the cards: whole, true to their input, and in need of nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from sluguq.claims import judge
+from sluguq.figures import draw, names_for, save
+from sluguq.model_card import model_card
+from sluguq.report import SECTIONS, markdown_table, number, write_report
+from tests.figures.stand_in import aggregated
+
+
+@pytest.fixture(scope="module")
+def store():
+    return aggregated(seeds=2, tested=12, pool=16, size=8)
+
+
+@pytest.fixture(scope="module")
+def page(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    for name in ("boxes_by_group", "maps_page"):
+        save(*draw(name, store), folder / "figures" / "phantom", name)
+    claims = judge({"phantom": store}, replicates=50)
+    claims.to_csv(folder / "claims.csv", index=False)
+    path = write_report(
+        folder / "index.html",
+        claims=pd.read_csv(folder / "claims.csv"),
+        datasets={"phantom": store},
+        figures={"phantom": folder / "figures" / "phantom"},
+        cards={"A": model_card(store, "A")},
+    )
+    return claims, path.read_text(encoding="utf-8")
+
+
+class Balanced(HTMLParser):
+    """Counts tags that are opened and not closed, or the reverse."""
+
+    VOID = frozenset({"meta", "br", "img", "col", "link"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.faults: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+
+def test_the_page_is_whole_and_needs_no_network(page):
+    _, html = page
+    parser = Balanced()
+    parser.feed(html)
+    assert not parser.faults
+    assert not parser.open
+    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert sources
+    assert all(source.startswith(("data:image/", "#")) for source in sources)
+    assert "@import" not in html
+    assert "url(" not in html.split("<body>")[0]
+
+
+def test_every_link_inside_the_page_arrives(page):
+    _, html = page
+    targets = set(re.findall(r'\bid="([^"]+)"', html))
+    assert {link for link in re.findall(r'href="#([^"]+)"', html)} <= targets
+
+
+def test_the_page_states_every_claim_and_the_tally(page):
+    claims, html = page
+    for statement in claims["statement"]:
+        assert html.count(statement.replace("'", "&#39;")) == 2
+    for verdict, count in claims["verdict"].value_counts().items():
+        assert f"<strong>{count}</strong>{verdict}" in html
+    assert "Synthetic images." in html
+    assert "not for clinical use" in html.lower()
+
+
+def test_figures_are_inside_at_their_size(page):
+    _, html = page
+    assert html.count('<img src="data:image/') == 2
+    assert 'id="phantom-maps_page"' in html
+    assert 'id="phantom-retention"' not in html
+
+
+def test_every_figure_has_a_place_on_the_page():
+    placed = [name for section in SECTIONS for name in section.figures]
+    assert len(placed) == len(set(placed))
+    for role in ("training", "external", "artefacts"):
+        assert set(names_for(role)) <= set(placed)
+
+
+def test_the_card_says_what_was_trained_and_for_whom_it_works(store):
+    card = model_card(store, "B")
+    assert "configuration B of stand-in" in card
+    assert "50 % light (FST 1, 2), 50 % dark (FST 5, 6)" in card
+    assert "Synthetic images" in card
+    assert "Not for diagnosis" in card
+    assert "12 images a seed, 2 seeds" in card
+    with pytest.raises(ValueError, match="no configuration 'D'; it has A, B, C"):
+        model_card(store, "D")
+
+
+def test_photographs_get_a_card_without_the_mark(store):
+    assert "Synthetic images:" not in model_card(store.assign_attrs(synthetic=0), "A")
+
+
+def test_markdown_has_a_line_a_claim(page):
+    claims, _ = page
+    table = markdown_table(claims)
+    assert len(table.splitlines()) == len(claims) + 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.01234, "0.0123"),
+        (-2.0, "−2"),
+        (1234.5, "1,230"),
+        (3.2e7, "3.20e+07"),
+        (float("nan"), "–"),
+        ("", "–"),
+        (0, "0"),
+    ],
+)
+def test_numbers_for_people(value, text):
+    assert number(value) == text

@@ -1,0 +1,225 @@
+"""Tables from aggregated stores, fairness, signals and foreign objects, against what was put in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sluguq.fairness import flagging, gaps, intersections, levels
+from sluguq.foreign import (
+    colour_map,
+    gradient_map,
+    labels_found,
+    map_summaries,
+    objects_found,
+    pixel_scores,
+    region_means,
+    with_and_without,
+)
+from sluguq.signals import compare_signals, with_ensemble
+from sluguq.tables import availability, by_seed, clusters_of, ensemble_variance, groups_of, per_image
+from tests.figures.stand_in import ERRORS, GROUPS, aggregated, with_artefacts
+
+
+@pytest.fixture(scope="module")
+def store():
+    return aggregated(seeds=3, tested=30, pool=40, size=8)
+
+
+@pytest.fixture(scope="module")
+def objects():
+    return with_artefacts(seeds=2, images=8, kinds=("ruler", "ink"))
+
+
+def test_per_image_has_one_row_for_every_tested_image(store):
+    frame = per_image(store)
+    assert len(frame) == 3 * 3 * 2 * 30
+    assert not frame.duplicated(["configuration", "seed", "id"]).any()
+    row = frame.iloc[100]
+    one = store.isel(image=int(row["image"])).sel(configuration=row["configuration"], seed=row["seed"])
+    assert (row["slug"], row["id"], row["label_site"]) == (
+        float(one["slug"]),
+        one["id"].item(),
+        one["label_site"].item(),
+    )
+
+
+def test_groups_are_ordered_from_light_to_dark():
+    store = aggregated(groups={"dark": [5, 6], "light": [1, 2]}, maps=False)
+    assert list(groups_of(store)) == ["light", "dark"]
+
+
+def test_clusters_are_patients(store):
+    codes = clusters_of(store)
+    patients = store["patient"].values
+    assert len(set(codes)) == len(set(patients))
+    assert all(len(set(codes[patients == p])) == 1 for p in patients[:10])
+
+
+def test_by_seed_leaves_out_unknown_values(store):
+    frame = per_image(store)
+    frame.loc[(frame["seed"] == 1) & (frame["configuration"] == "A"), "kl"] = np.nan
+    seeds, clusters = by_seed(frame, "A", ("kl", "mse"))
+    assert [len(s["kl"]) for s in seeds] == [60, 60] == [len(c) for c in clusters]
+
+
+def test_ensemble_variance_by_hand(store):
+    measured = ensemble_variance(store, block=7)
+    tested = np.isfinite(store["mse"].isel(configuration=1)).values
+    for image in (0, 25, 60):
+        pictures = store["reconstruction"].isel(configuration=1, image=image).values[tested[:, image]] / 127.5
+        if len(pictures) < 2:
+            assert np.isnan(measured[1, image])
+        else:
+            assert float(measured[1, image]) == pytest.approx(pictures.var(axis=0, ddof=1).mean(), rel=1e-5)
+    assert np.isnan(measured.values[:, tested.sum(axis=0) < 2]).all()
+
+
+def test_availability_tells_every_fate():
+    images = pd.DataFrame({"id": ["a", "b"], "fst": [1, np.nan]})
+    missing = pd.DataFrame({"id": ["c"], "fst": [6]})
+    table = availability(images, missing, pd.DataFrame({"id": ["b"], "fst": [-1]}))
+    assert dict(zip(table["id"], table["state"], strict=True)) == {"a": "available", "b": "rejected", "c": "missing"}
+    assert list(table["fst"]) == [1, -1, 6]
+    nothing = pd.DataFrame({"id": [], "fst": []})
+    assert list(availability(images, nothing, nothing)["state"]) == ["available", "available"]
+
+
+# Fairness.
+
+
+def test_gaps_hold_what_was_put_in(store):
+    table = gaps(store, replicates=200).set_index(["variable", "configuration", "measure"])
+    for configuration, errors in ERRORS.items():
+        ratio = table.loc[("mse", configuration, "log_ratio")]
+        assert ratio["value"] == pytest.approx(np.log(errors["dark"] / errors["light"]), abs=0.3)
+        assert ratio["low"] < ratio["value"] < ratio["high"]
+    assert table.loc[("mse", "A", "cliffs_delta"), "value"] > 0.9
+    assert abs(table.loc[("latent_std", "A", "cliffs_delta"), "value"]) < 0.3
+
+
+def test_levels_name_the_worst_group(store):
+    table = levels(store, replicates=50)
+    worst = table[(table["variable"] == "mse") & (table["configuration"] == "A") & table["worst"]]
+    assert set(worst["group"]) == {"dark"}
+    quantiles = table[(table["variable"] == "mse") & (table["group"] == "dark") & (table["configuration"] == "B")]
+    assert quantiles.set_index("measure").loc[["q50", "q90", "q99"], "value"].is_monotonic_increasing
+
+
+def test_flags_fall_on_the_dark_where_the_error_does(store):
+    table = flagging(store, replicates=50).set_index(["configuration", "group", "measure"])["value"]
+    assert table["A", "dark", "flagged"] > 0.15
+    assert table["A", "light", "flagged"] == 0
+    # Groups are of one size, so the shares average to that of all: 6 of 60.
+    for configuration in ERRORS:
+        both = [table[configuration, group, "flagged"] for group in GROUPS]
+        assert np.mean(both) == pytest.approx(0.1)
+
+
+def test_intersections_cross_groups_with_labels(store):
+    table = intersections(store, replicates=50)
+    assert set(table["level"]) >= {"arm", "face"}
+    assert (table["label"] == "site").any()
+    frame = per_image(store, ["mse", "label_site"])
+    chosen = (frame["label_site"] == "arm") & (frame["group"] == "dark") & (frame["configuration"] == "A")
+    row = table[(table["level"] == "arm") & (table["group"] == "dark") & (table["configuration"] == "A")]
+    wanted = frame[chosen].groupby("seed")["mse"].mean().mean()
+    assert row.loc[row["variable"] == "mse", "value"].item() == pytest.approx(wanted)
+
+
+# Signals.
+
+
+def test_slug_beats_the_signals_that_know_nothing(store):
+    table = compare_signals(with_ensemble(store), replicates=50).set_index(["configuration", "signal", "test"])["value"]
+    for configuration in ERRORS:
+        assert table[configuration, "slug", "spearman"] > 0.6
+        assert abs(table[configuration, "latent_std", "spearman"]) < 0.3
+        assert table[configuration, "slug", "auroc_worst"] > 0.8
+        # A signal that knows nothing explains nothing away.
+        assert table[configuration, "latent_std", "partial"] == pytest.approx(
+            table[configuration, "slug", "spearman"], abs=0.1
+        )
+    assert ("A", "ensemble_variance", "spearman") in table.index
+
+
+def test_a_copy_of_slug_leaves_nothing_to_add(store):
+    copied = store.assign(jacobian_norm=2 * store["slug"])
+    table = compare_signals(copied, replicates=20).set_index(["configuration", "signal", "test"])["value"]
+    assert abs(table["B", "jacobian_norm", "partial"]) < 1e-6
+
+
+# Foreign objects.
+
+
+def test_pixel_scores_find_what_was_drawn(objects):
+    scores = pixel_scores(objects)
+    means = scores.groupby("map")["auroc"].mean()
+    assert means["slug_map"] > 0.85
+    assert means["error_map"] == pytest.approx(0.5, abs=0.1)
+    assert means["slug_bare"] == pytest.approx(0.5, abs=0.1)
+    assert set(scores["artefact"]) == {"ruler", "ink"}
+    assert (scores["prevalence"] == 20 / 256).all()
+
+
+def test_average_precision_of_a_blind_map_is_its_prevalence(objects):
+    scores = pixel_scores(objects, baselines=False)
+    blind = scores[scores["map"] == "error_map"]
+    assert blind["average_precision"].mean() == pytest.approx(20 / 256, abs=0.05)
+
+
+def test_objects_found_has_intervals_of_the_means(objects):
+    scores = pixel_scores(objects, baselines=False)
+    table = objects_found(scores, replicates=50)
+    row = table[(table["map"] == "slug_map") & (table["artefact"] == "ink") & (table["measure"] == "auroc")].iloc[0]
+    chosen = scores[(scores["map"] == "slug_map") & (scores["artefact"] == "ink")]
+    chosen = chosen[chosen["configuration"] == row["configuration"]]
+    assert row["value"] == pytest.approx(chosen.groupby("seed")["auroc"].mean().mean())
+    assert row["low"] < row["value"] < row["high"] <= 1
+
+
+def test_region_means_part_object_lesion_and_rest(objects):
+    table = region_means(objects)
+    assert table["slug_object"].mean() > table["slug_lesion"].mean() > table["slug_rest"].mean()
+    one = table.iloc[0]
+    place = int(np.flatnonzero(objects["id"].values == one["id"])[0])
+    grid = objects["slug_map"].sel(configuration=one["configuration"], seed=one["seed"]).isel(image=place).values
+    mask = objects["artefact_mask"].values[place].astype(bool)
+    assert one["slug_object"] == pytest.approx(grid[mask].mean(), rel=1e-5)
+
+
+def test_lesions_may_come_from_the_bare_images_store(objects):
+    bare = objects.isel(image=np.flatnonzero(objects["artefact"].values == ""))
+    without = objects.drop_vars("lesion_mask")
+    assert region_means(without)["slug_lesion"].isna().all()
+    pd.testing.assert_frame_equal(region_means(without, bare), region_means(objects))
+
+
+def test_with_and_without_pairs_the_same_model(objects):
+    table = with_and_without(objects)
+    assert len(table) == 3 * 2 * 2 * 8
+    one = table.iloc[5]
+    place = int(np.flatnonzero(objects["id"].values == one["clean_image"])[0])
+    clean = objects["slug"].sel(configuration=one["configuration"], seed=one["seed"]).values[place]
+    assert one["slug_clean"] == pytest.approx(clean)
+    assert one["slug"] > one["slug_clean"]
+
+
+def test_plain_maps_light_up_where_they_should():
+    picture = np.full((20, 20, 3), 100, np.uint8)
+    picture[5:10, 5:10] = 250
+    assert colour_map(picture)[7, 7] > 1
+    assert colour_map(picture)[0, 0] == 0
+    assert gradient_map(picture)[5, 7] > 10 * gradient_map(picture)[15, 15]
+
+
+def test_labels_found_separates_by_the_map():
+    store = aggregated(seeds=2, tested=20, pool=20, size=8)
+    carried = store["label_ruler"].values == 1
+    store["slug_map"].values[:, :, carried, 2, 2] *= 1000
+    table = labels_found(store, map_summaries(store), replicates=50)
+    best = table[(table["map"] == "slug_map") & (table["summary"] == "maximum")]
+    assert (best["value"] > 0.95).all()
+    assert (table.loc[table["map"] == "error_map", "value"] < 0.8).all()
+    assert (table["carrying"] == carried.sum()).all()
