@@ -95,7 +95,8 @@ def check_network(apply: Apply, params: Any, images: Any) -> None:
     apply = as_partial(apply)
     sample = jnp.asarray(images[:1])
     try:
-        shape = jnp.shape(jax.eval_shape(apply, params, sample))
+        output = jax.eval_shape(apply, params, sample)
+        shape = output.shape if isinstance(output, jax.ShapeDtypeStruct) else f"a {type(output).__name__}"
     except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
         raise ValueError(
             f"apply(params, images) cannot be traced by JAX on images of shape {sample.shape}, so it cannot be "
@@ -103,8 +104,8 @@ def check_network(apply: Apply, params: Any, images: Any) -> None:
         ) from error
     if len(shape) != sample.ndim or shape[0] != 1:
         raise ValueError(
-            f"apply(params, images) must return (n, height, width, channels); for images of shape "
-            f"{sample.shape} it returned {tuple(shape)}"
+            f"apply(params, images) must return one array (n, height, width, channels); for images of shape "
+            f"{sample.shape} it returned {shape}"
         )
     (text, constants), (again, constants_again) = (_trace(apply, params, sample) for _ in range(2))
     same = text == again and all(map(np.array_equal, constants, constants_again))

@@ -93,6 +93,7 @@ def _pass(ggn: GGN, tangents: jax.Array, sums: _Sums, maps: bool, width: int) ->
         energy[:, part] = np.asarray(values)[:, :count]
         if maps:
             pending.append((part, np.asarray(image_maps)[:count]))
+    check_finite_scores(energy.mean(axis=0))
     for part, image_maps in pending:
         if sums.maps is None:
             sums.maps = np.zeros((ggn.batches.n, *image_maps.shape[1:]))

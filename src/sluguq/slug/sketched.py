@@ -38,7 +38,7 @@ class SketchedBasis(NamedTuple):
     :ivar sketch: the random transform S.
     :ivar ghosts: copies of eigenvalues that the recurrence found again, left out.
     :ivar negative: Ritz values that were negative (rounding: G has none), left out.
-    :ivar unconverged: Ritz pairs within the rank asked for that had not converged, left out.
+    :ivar unconverged: Ritz pairs above the last one kept that had not converged, left out.
     :ivar products: how many products with G were spent.
     """
 
@@ -175,7 +175,7 @@ def _selected(
     orthonormal = np.zeros((0, ritz.shape[1]))
     ghosts = unconverged = 0
     for index, row in enumerate(ritz):
-        if len(kept) + unconverged == rank or values[index] <= 0:
+        if len(kept) == rank or values[index] <= 0:
             break
         length = np.linalg.norm(row)
         rest = row - (row @ orthonormal.T) @ orthonormal
@@ -184,7 +184,7 @@ def _selected(
         if length < 0.1 or np.linalg.norm(rest) < 0.5 * length:
             ghosts += 1
         elif residuals[index] > tolerance * values[index]:
-            unconverged += 1
+            unconverged += 1  # or a ghost in the making, between two eigenvalues
         else:
             kept.append(index)
             orthonormal = np.vstack([orthonormal, rest / np.linalg.norm(rest)])

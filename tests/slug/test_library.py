@@ -1,0 +1,142 @@
+"""The package as a library: nothing but numerics imported, several devices, matfree's operators."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matfree import decomp, stochtrace
+
+import sluguq
+from sluguq.slug.ggn import GGN
+from tests.slug.conftest import convnet_apply, convnet_params, mlp, mlp_params, pictures
+
+ROOT = Path(__file__).parents[2]
+KEY = jax.random.key(0)
+
+
+def run(code: str, **environment: str) -> str:
+    """Standard output of a fresh interpreter."""
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "PYTHONPATH": paths,
+            "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_import_costs_nothing():
+    assert run("import sluguq, sys; print('jax' in sys.modules, 'numpy' in sys.modules)").split() == ["False", "False"]
+
+
+def test_every_public_name_is_there():
+    assert set(sluguq.__all__) <= set(dir(sluguq))
+    for name in sluguq.__all__:
+        assert getattr(sluguq, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'slugs'"):
+        _ = sluguq.slugs  # type: ignore[attr-defined]
+
+
+def test_all_calls_without_zarr_or_snakemake():
+    code = """
+import sys, jax, jax.numpy as jnp, sluguq
+def apply(params, images):
+    return jnp.tanh(images * params["w"] + params["b"])
+params = {"w": jnp.ones(3), "b": jnp.zeros(3)}
+images = jax.random.normal(jax.random.key(0), (4, 5, 5, 3))
+key = jax.random.key(1)
+basis = sluguq.eigenbasis(apply, params, images, rank=2, key=key)
+sluguq.score(apply, params, basis, images, key=key, maps=True)
+sluguq.score(apply, params, basis, images, key=key, tolerance=0.05)
+sluguq.score_exact(apply, params, basis, images)
+sketched = sluguq.sketched_eigenbasis(apply, params, images, rank=2, sketch_size=6, key=key, iterations=4)
+sluguq.score_sketched(apply, params, sketched, images, probes=8, key=key)
+print(sorted(set(sys.modules) & {"zarr", "xarray", "snakemake", "pandas", "pydantic", "flax"}))
+"""
+    assert run(code).strip() == "[]"
+
+
+def test_two_devices_give_the_numbers_of_one():
+    code = """
+import json, jax, jax.numpy as jnp, numpy as np, sluguq
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tests.slug.conftest import convnet_apply, convnet_params, pictures
+assert len(jax.devices()) == 2
+apply, params = convnet_apply(jnp.float32), convnet_params(jnp.float32)
+images, key = pictures(6, 4, 4, 3, jnp.float32), jax.random.key(0)
+sharded = jax.device_put(images, NamedSharding(Mesh(jax.devices(), ("image",)), PartitionSpec("image")))
+results = {}
+for name, these, options in [("one", images, {}), ("sharded", sharded, {}),
+                             ("asked", np.asarray(images[:5]), {"devices": jax.devices()})]:
+    options |= {"batch_size": 4, "key": key}
+    basis = sluguq.eigenbasis(apply, params, these, rank=4, tolerance=1e-4, trace_probes=0, **options)
+    plain = sluguq.score(apply, params, basis, these, probes=6, norm_probes=0, maps=True, **options)
+    exact = sluguq.score(apply, params, basis, these, probes=6, norm_probes=0, directions=3, **options)
+    results[name] = [basis.eigenvalues.tolist(), plain.slug.tolist(), plain.maps.tolist(), exact.slug.tolist()]
+print(json.dumps(results))
+"""
+    results = json.loads(run(code, XLA_FLAGS="--xla_force_host_platform_device_count=2"))
+    for one, sharded in zip(results["one"], results["sharded"], strict=True):
+        np.testing.assert_allclose(sharded, one, rtol=2e-3)
+    assert [len(part) for part in results["asked"][1:]] == [5, 5, 5]
+    # One image fewer, so that the last batch is filled up on both devices: the basis differs, not by much.
+    np.testing.assert_allclose(results["asked"][1], results["one"][1][:5], rtol=0.5)
+
+
+def test_lanczos_and_trace_agree_with_matfree(x64):
+    params, images, apply = convnet_params(), pictures(5, 4, 4, 3), convnet_apply()
+    ggn = GGN(apply, params, images)
+    basis = sluguq.eigenbasis(apply, params, images, rank=5, key=KEY, tolerance=1e-9, trace_probes=64)
+    steps = 25
+
+    def operator(vector):
+        return ggn.product(vector)
+
+    dense = jnp.stack([operator(row) for row in jnp.eye(ggn.size)])
+    tridiag = decomp.tridiag_sym(steps, reortho="full")
+    result = tridiag(lambda vector: dense @ vector, jnp.ones(ggn.size))
+    values = jnp.linalg.eigvalsh(result.J_small)[::-1]
+    np.testing.assert_allclose(basis.eigenvalues, values[:5], rtol=1e-8)
+    sampler = stochtrace.sampler_normal(jnp.ones(ggn.size), num=512)
+    estimate = stochtrace.monte_carlo(stochtrace.integrand_trace(), sampler)
+    assert float(estimate(lambda vector: dense @ vector, KEY)) == pytest.approx(basis.trace, rel=0.15)
+
+
+def test_a_plain_function_and_a_partial_share_the_answer():
+    params, images = mlp_params(dtype=jnp.float32), pictures(3, dtype=jnp.float32)
+    plain = sluguq.score(mlp, params, None, images, probes=4, key=KEY)
+    partial = sluguq.score(jax.tree_util.Partial(mlp), params, None, images, probes=4, key=KEY)
+    np.testing.assert_array_equal(plain.slug, partial.slug)
+
+
+def test_images_may_come_from_anything_that_slices(monkeypatch):
+    class Store:
+        """The part of a zarr array's interface that is needed."""
+
+        def __init__(self, array):
+            self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+        def __getitem__(self, part):
+            assert isinstance(part, slice)
+            return self.array[part]
+
+    params, images = mlp_params(dtype=jnp.float32), np.asarray(pictures(5, dtype=jnp.float32))
+    expected = sluguq.score(mlp, params, None, images, probes=4, batch_size=2, key=KEY)
+    monkeypatch.setattr("sluguq.slug.batches._RESIDENT_SHARE", 0.0)
+    streamed = sluguq.score(mlp, params, None, Store(images), probes=4, batch_size=2, key=KEY)
+    np.testing.assert_array_equal(streamed.slug, expected.slug)
