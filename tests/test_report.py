@@ -72,7 +72,7 @@ def test_the_page_is_whole_and_needs_no_network(page):
 def test_every_link_inside_the_page_arrives(page):
     _, html = page
     targets = set(re.findall(r'\bid="([^"]+)"', html))
-    assert {link for link in re.findall(r'href="#([^"]+)"', html)} <= targets
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= targets
 
 
 def test_the_page_states_every_claim_and_the_tally(page):
