@@ -166,6 +166,22 @@ def test_upsampled_convolution_equals_upsampling_then_convolving(padding):
         np.testing.assert_allclose(convolve_upsampled(x, kernel, padding=padding), wanted, atol=1e-12)
 
 
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+@pytest.mark.parametrize(("size", "stride", "outputs"), [(5, 1, 3), (5, 1, 6), (3, 2, 4), (1, 1, 2)])
+def test_convolution_equals_its_definition(padding, size, stride, outputs):
+    generator = np.random.default_rng(0)
+    x, kernel = generator.standard_normal((2, 6, 8, 3)), generator.standard_normal((size, size, 3, outputs))
+    half = size // 2
+    padded = np.pad(
+        x, ((0, 0), (half, half), (half, half), (0, 0)), mode="reflect" if padding == "reflect" else "constant"
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (1, 2))[:, ::stride, ::stride]
+    wanted = np.einsum("nyxcij,ijco->nyxo", windows, kernel)
+    with jax.enable_x64(True):
+        ours = convolve(jnp.asarray(x), jnp.asarray(kernel), stride=stride, padding=padding)
+        np.testing.assert_allclose(ours, wanted, atol=1e-12)
+
+
 def test_same_seed_same_weights_other_seed_other_weights():
     first, again, other = (split(VAE(SMALL, seed=seed))[0] for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)

@@ -18,6 +18,10 @@ def _padded(x: jax.Array, before: int, after: int, mode: str) -> jax.Array:
     return jnp.pad(x, width, mode=mode)
 
 
+def _convolution(x: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
 def convolve(
     x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: Padding = "zero", pad: bool = True
 ) -> jax.Array:
@@ -43,9 +47,40 @@ def convolve(
     half = kernel.shape[0] // 2 if pad else 0
     if padding == "reflect" and half:
         x, half = _padded(x, half, half, "reflect"), 0
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), ((half, half), (half, half)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    pads = ((half, half), (half, half))
+    if _blocks_are_faster(x, kernel, stride, half):
+        return _in_blocks(x, kernel, half)
+    return _convolution(x, kernel, stride, pads)
+
+
+def _blocks_are_faster(x: jax.Array, kernel: jax.Array, stride: int, half: int) -> bool:
+    """Whether XLA is slow at this convolution because it has few outputs: on CPUs, for the last layer."""
+    fits = kernel.shape[0] == 5 and half in (0, 2) and stride == 1 and x.shape[1] % 2 == x.shape[2] % 2 == 0
+    return fits and kernel.shape[3] <= 4 and jax.default_backend() == "cpu"
+
+
+def _in_blocks(x: jax.Array, kernel: jax.Array, half: int) -> jax.Array:
+    """A 5×5 convolution as a 3×3 one from blocks of 2×2 pixels to blocks of 2×2 outputs.
+
+    1.44 times the multiplications, and with 3 outputs still 1.1 to 2.3 times as fast in training on CPUs.
+    """
+    n, height, width, channels = x.shape
+    out = kernel.shape[3]
+    blocks = x.reshape(n, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    blocks = blocks.reshape(n, height // 2, width // 2, 4 * channels)
+    # The taps that output (row, column) of a block has within the 6×6 pixels of three blocks by three.
+    taps = [
+        jnp.stack(
+            [jnp.pad(kernel, ((row, 1 - row), (column, 1 - column), (0, 0), (0, 0))) for column in (0, 1)],
+            axis=-2,
+        )
+        for row in (0, 1)
+    ]
+    wide = jnp.stack(taps, axis=-3).reshape(3, 2, 3, 2, channels, 4 * out).transpose(0, 2, 1, 3, 4, 5)
+    y = _convolution(blocks, wide.reshape(3, 3, 4 * channels, 4 * out), 1, ((half // 2, half // 2),) * 2)
+    n, height, width, _ = y.shape
+    y = y.reshape(n, height, width, 2, 2, out).transpose(0, 1, 3, 2, 4, 5)
+    return y.reshape(n, 2 * height, 2 * width, out)
 
 
 def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "zero") -> jax.Array:
@@ -71,20 +106,26 @@ def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "z
     """
     n, height, width, _ = x.shape
     out = kernel.shape[-1]
-    # Reflection about the outermost pixel of the large image repeats the outermost pixel of the small one.
-    x = _padded(x, 1, 1, "constant" if padding == "zero" else "edge")
+    if padding == "reflect":
+        # Reflection about the outermost pixel of the large image repeats the outermost pixel of the small one.
+        x = _padded(x, 1, 1, "edge")
 
     def phases(taps: jax.Array) -> jax.Array:
         # Along the first axis: (3, ...) to (2 phases, 2 taps, ...).
         first, second, third = taps
         return jnp.stack([jnp.stack([first, second + third]), jnp.stack([first + second, third])])
 
-    # (phase y, tap y, phase x, tap x, in, out) to (tap y, tap x, in, phase y, phase x, out).
-    small = jax.vmap(jax.vmap(phases, in_axes=0, out_axes=0), in_axes=0, out_axes=0)(phases(kernel))
-    small = small.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, kernel.shape[2], 4 * out)
-    y = lax.conv_general_dilated(x, small, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    y = y.reshape(n, height + 1, width + 1, 2, 2, out)
-    # Phase 0 of a pixel looks back, phase 1 forward, hence the shift by one between them.
-    rows = jnp.stack([y[:, :-1, :, 0], y[:, 1:, :, 1]], axis=2)
-    both = jnp.stack([rows[:, :, :, :-1, 0], rows[:, :, :, 1:, 1]], axis=4)
-    return both.reshape(n, 2 * height, 2 * width, out)
+    # (phase y, tap y, phase x, tap x, in, out)
+    small = jax.vmap(jax.vmap(phases))(phases(kernel))
+
+    def phase(row: int, column: int) -> jax.Array:
+        # Phase 0 looks one pixel back, phase 1 one pixel forward. Four convolutions, since XLA's gradient
+        # of a single one with four times the outputs takes two to three times as long on CPUs.
+        taps = small[row, :, column]
+        if padding == "reflect":
+            seen = x[:, row : row + height + 1, column : column + width + 1]
+            return _convolution(seen, taps, 1, ((0, 0), (0, 0)))
+        return _convolution(x, taps, 1, ((1 - row, row), (1 - column, column)))
+
+    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, out)

@@ -210,7 +210,7 @@ def compiled_advance(settings: TrainingSettings, steps: int, epoch_steps: int, m
             settings=settings.objective,
             precision=settings.precision,
         )
-        terms["gradient_norm"] = optax.global_norm(gradient)
+        terms["gradient_norm"] = optax.tree.norm(gradient)
         updates, inner = optimiser.update(gradient, state["optimiser"], state["weights"])
         first = position == 0
         return {
