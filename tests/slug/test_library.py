@@ -13,7 +13,7 @@ import pytest
 from matfree import decomp, stochtrace
 
 import sluguq
-from sluguq.slug.ggn import GGN
+from sluguq.slug.exact import dense_ggn
 from tests.slug.conftest import convnet_apply, convnet_params, mlp, mlp_params, pictures
 
 ROOT = Path(__file__).parents[2]
@@ -100,20 +100,14 @@ print(json.dumps(results))
 
 def test_lanczos_and_trace_agree_with_matfree(x64):
     params, images, apply = convnet_params(), pictures(5, 4, 4, 3), convnet_apply()
-    ggn = GGN(apply, params, images)
     basis = sluguq.eigenbasis(apply, params, images, rank=5, key=KEY, tolerance=1e-9, trace_probes=64)
-    steps = 25
-
-    def operator(vector):
-        return ggn.product(vector)
-
-    dense = jnp.stack([operator(row) for row in jnp.eye(ggn.size)])
-    tridiag = decomp.tridiag_sym(steps, reortho="full")
-    result = tridiag(lambda vector: dense @ vector, jnp.ones(ggn.size))
+    dense = jnp.asarray(dense_ggn(apply, params, images))
+    tridiag = decomp.tridiag_sym(25, reortho="full")
+    result = tridiag(lambda vector: dense @ vector, jnp.ones(len(dense)))
     values = jnp.linalg.eigvalsh(result.J_small)[::-1]
     np.testing.assert_allclose(basis.eigenvalues, values[:5], rtol=1e-8)
-    sampler = stochtrace.sampler_normal(jnp.ones(ggn.size), num=512)
-    estimate = stochtrace.monte_carlo(stochtrace.integrand_trace(), sampler)
+    sampler = stochtrace.sampler_normal(jnp.ones(len(dense)), num=512)
+    estimate = stochtrace.estimator_monte_carlo(stochtrace.monte_carlo_trace(), sampler)
     assert float(estimate(lambda vector: dense @ vector, KEY)) == pytest.approx(basis.trace, rel=0.15)
 
 
