@@ -8,7 +8,7 @@ from sluguq.devices import prepare_networks
 from sluguq.running import fingerprint, job
 
 with job(snakemake.log[0], threads=snakemake.threads):
-    prepare_networks()
+    prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
     from sluguq.stages.eigenbasis import compute_basis
 
     settings = {

@@ -6,7 +6,7 @@ from sluguq.devices import prepare_networks
 from sluguq.running import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
-    prepare_networks()
+    prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
     from sluguq.selection import tested_rows
     from sluguq.stages.score import score_store
 

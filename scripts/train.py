@@ -9,7 +9,7 @@ from sluguq.running import fingerprint, job
 from sluguq.store import whole_file
 
 with job(snakemake.log[0], threads=snakemake.threads):
-    prepare_networks()
+    prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
     from sluguq.stages.train import train_model
 
     settings = {

@@ -15,13 +15,19 @@ _DRIVER = Path("/proc/driver/nvidia/gpus")
 """The NVIDIA driver has a folder here for every card."""
 
 
-def prepare_networks() -> None:
+def prepare_networks(*, gpu: bool) -> None:
     """Claim a device and share compiled code between jobs; call it before JAX is imported.
+
+    Args:
+        gpu: Compute on a GPU, where there is one; otherwise on the CPU, even where there is one.
 
     Raises:
         RuntimeError: Every card is taken by another job of this user.
     """
-    claim_device()
+    if gpu:
+        claim_device()
+    else:
+        os.environ["JAX_PLATFORMS"] = "cpu"
     # JAX would take three quarters of a card's memory at its start, whatever the job needs.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     from sluguq.compilation import enable_compilation_cache

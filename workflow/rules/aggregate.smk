@@ -25,7 +25,7 @@ rule aggregate:
         experiment=EXPERIMENT.experiment,
         role=role_of,
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
-        configuration=resolved_yaml(EXPERIMENT),
+        configuration=CONFIGURATION,
     script:
         "../../scripts/aggregate.py"
 
@@ -50,6 +50,6 @@ rule aggregate_models:
     params:
         models=MODELS,
         experiment=EXPERIMENT.experiment,
-        configuration=resolved_yaml(EXPERIMENT),
+        configuration=CONFIGURATION,
     script:
         "../../scripts/aggregate_models.py"

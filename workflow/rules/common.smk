@@ -28,10 +28,15 @@ SEEDS = list(EXPERIMENT.seeds)
 MODELS = [(name, seed) for name in CONFIGURATIONS for seed in SEEDS]
 ARTEFACTS = "artefacts"
 AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts.images else [])]
+# What stores record. How jobs run changes no result, so an edit of these keys reruns nothing.
+CONFIGURATION = resolved_yaml(
+    EXPERIMENT, exclude={"resources": True, "training": {"checkpoint_minutes"}, "eigenbasis": {"keep"}}
+)
 LIBRARY = Path(sys.modules["sluguq"].__file__).parent
 MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
 # Seeds whose eigenbases outlive the scoring.
 KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
+NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu else "../envs/networks.yaml"
 # Logs, threads and devices: an edit there changes no result, so it reruns nothing.
 WITHOUT_EFFECT = {LIBRARY / name for name in ("running.py", "devices.py", "compilation.py")}
 

@@ -14,10 +14,10 @@ rule eigenbasis:
     wildcard_constraints:
         seed=only_seeds(KEPT_SEEDS),
     conda:
-        "../envs/networks.yaml"
+        NETWORKS_ENVIRONMENT
     threads: 8
     resources:
-        gpu=1,
+        gpu=int(EXPERIMENT.resources.gpu),
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:

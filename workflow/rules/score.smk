@@ -15,10 +15,10 @@ rule score:
     log:
         f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}.log",
     conda:
-        "../envs/networks.yaml"
+        NETWORKS_ENVIRONMENT
     threads: 8
     resources:
-        gpu=1,
+        gpu=int(EXPERIMENT.resources.gpu),
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:

@@ -13,10 +13,10 @@ rule train:
     log:
         f"logs/{EXPERIMENT.experiment}/train/{{configuration}}-seed-{{seed}}.log",
     conda:
-        "../envs/networks.yaml"
+        NETWORKS_ENVIRONMENT
     threads: 8
     resources:
-        gpu=1,
+        gpu=int(EXPERIMENT.resources.gpu),
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:

@@ -188,6 +188,11 @@ class Resources(Section):
 
     mem_mb: Positive = Field(8000, description="Memory in MB of jobs that run the networks.")
     runtime: Positive = Field(1440, description="Minutes that a training job may take.")
+    gpu: bool = Field(
+        True,
+        description="Networks run on NVIDIA GPUs, one a job: jobs ask for a card, and the conda environment has CUDA. "
+        "false: they run on CPUs, even where there is a card.",
+    )
 
 
 def _seeds(seeds: object) -> object:

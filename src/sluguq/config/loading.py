@@ -49,9 +49,9 @@ def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") ->
         raise ConfigurationError(f"{origin} cannot be used:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
-def resolved_yaml(experiment: Experiment) -> str:
-    """The whole configuration with every default, as YAML."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+def resolved_yaml(experiment: Experiment, *, exclude: Any = None) -> str:
+    """The whole configuration with every default, as YAML; `exclude` as pydantic's `model_dump` takes it."""
+    return yaml.safe_dump(experiment.model_dump(mode="json", exclude=exclude), sort_keys=False, allow_unicode=True)
 
 
 def _hashable_keys(content: Mapping[str, Any]) -> dict[str, Any]:
