@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from sluguq import images
 from sluguq.images import ImageRejected, decode, decode_mask, not_a_picture
 
 SIDE = 32
@@ -208,6 +209,17 @@ def test_draft_mode_stays_near_full_decoding(fit):
     drafted = decode(encoded(coarse, "JPEG", quality=95, subsampling=0), 64, fit=fit).astype(float)
     full = decode(encoded(coarse, "PNG"), 64, fit=fit).astype(float)
     assert np.abs(drafted - full).mean() < 2
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_draft_mode_is_used_as_far_as_it_may(monkeypatch, fit):
+    seen: list[tuple[int, int]] = []
+    plain = images._plain_colours
+    monkeypatch.setattr(images, "_plain_colours", lambda image: seen.append(image.size) or plain(image))
+    decode(encoded(Image.new("RGB", (1200, 800)), "JPEG"), 50, fit=fit)
+    decode(encoded(Image.new("RGB", (1200, 800)), "JPEG"), 76, fit=fit)
+    # An eighth, 150 x 100, is at least twice 50, but less than twice 76 on either side: there a quarter is taken.
+    assert seen == [(150, 100), (300, 200)]
 
 
 @settings(max_examples=30, deadline=None)

@@ -282,7 +282,8 @@ class Downloader:
         ):
             out.seek(start)
             out.truncate()
-            # read1 gives what has come; a plain read would wait for a whole block on a dripping line.
+            # read1 gives what has come, where a plain read would wait for a whole block on a dripping line. A body
+            # shorter than its Content-Length is an error of urllib3.
             while block := response.raw.read1(_BLOCK):
                 if start + received == 0 and request.picture and (what := not_a_picture(block)):
                     raise DownloadError(what)
@@ -298,8 +299,6 @@ class Downloader:
                     if window_bytes < self.options.slowest * passed:
                         raise _TryAgain(f"slower than {self.options.slowest} bytes a second", strike=False)
                     window_start, window_bytes = time.monotonic(), 0
-        if expected is not None and received < expected:
-            raise _TryAgain(f"cut off after {received} of {expected} bytes", strike=False)
         if start + received == 0 and request.picture:
             raise DownloadError("the file is empty")
 
