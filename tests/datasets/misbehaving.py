@@ -30,8 +30,8 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 40), kind: str = "JPEG")
 class Server:
     """Files to serve, and for each path a list of misdeeds, one used up by each request.
 
-    Misdeeds: a status as a number (`404`), `429 <Retry-After>`, `cut` (half of what was promised), `drip`, `slow` to answer,
-    `html`, `redirect <path>`, `no-range` (answers a range with the whole), `wrong` (other bytes of equal length),
+    Misdeeds: a status as a number (`404`), `429 <Retry-After>`, `cut` (half of what was promised), `drip`, `slow`
+    (to answer), `html`, `redirect <path>`, `no-range` (answers a range with the whole), `wrong` (other bytes of equal length),
     `changed` (a new ETag), `no-length`, `chunked`, `chunked-cut` (the last chunk never comes), `reset` (the connection
     is torn down half-way).
     """
