@@ -153,7 +153,8 @@ class Score(Section):
 
     probes: Positive | None = Field(
         None,
-        description="Number of random probes. Give either probes or tolerance; with neither, tolerance 0.01.",
+        description="Number of random probes. Give either probes or tolerance; with neither, tolerance 0.01 (500 probes "
+        "with method: sketched, as in the SLUG paper).",
     )
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Add probes until every image's relative standard error is below this."
@@ -294,6 +295,15 @@ class Experiment(Section):
             raise ValueError(
                 f"training.batch_size {self.training.batch_size} exceeds split.train_images {self.split.train_images}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sketch_fits(self) -> Experiment:
+        if self.eigenbasis.method == "sketched":
+            if self.score.tolerance is not None:
+                raise ValueError("score.tolerance needs eigenbasis.method: projected; give score.probes instead")
+            if self.score.prior_precision:
+                raise ValueError("score.prior_precision needs eigenbasis.method: projected")
         return self
 
     @property

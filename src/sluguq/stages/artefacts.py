@@ -29,8 +29,8 @@ def draw_artefacts(
 ) -> None:
     """Write a store like that of prepared images: chosen test images, each bare and with every kind of object.
 
-    Variables beside those of prepared images (all but the checksum): `artefact` (kind, empty for the bare image), `artefact_mask`
-    (image, y, x) and `clean_image` (id of the bare image).
+    Variables beside those of prepared images (all but the checksum): `artefact` (kind, empty for the bare image),
+    `artefact_mask` (image, y, x) and `clean_image` (id of the bare image).
 
     Args:
         images: Prepared images of the training data set.

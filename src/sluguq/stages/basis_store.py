@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import xarray as xr
 
 from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.store import StoreWriter, described, open_store, provenance, whole_file
+from sluguq.slug.sketch import Sketch
+from sluguq.slug.sketched import SketchedBasis
+from sluguq.store import StoreWriter, described, open_store, provenance, whole_file, write_store
 
 _COLUMNS = 2**24
 _SOURCE = "Lanczos with full reorthogonalisation, on the generalised Gauss-Newton matrix of the SLUG paper, eq. 1"
@@ -59,9 +63,50 @@ def write_basis(
                 writer.write("vectors", (row, slice(start, start + len(block))), block)
 
 
-def read_basis(path: str | os.PathLike[str]) -> Eigenbasis:
-    """Read what `write_basis` wrote; the vectors come as one NumPy array (rank, parameter)."""
+def write_sketched_basis(
+    basis: SketchedBasis,
+    path: str | os.PathLike[str],
+    *,
+    attributes: Mapping[str, Any],
+    configuration: str,
+    device: str,
+) -> None:
+    """Write a sketched basis, with the random transform, as a store with the dimensions rank and sketch."""
+    source = "Lanczos by a three-term recurrence, sketched as it goes; Miani et al. 2024, Sketched Lanczos Uncertainty"
+    dataset = xr.Dataset(
+        {
+            "eigenvalues": ("rank", basis.eigenvalues, described("eigenvalue, descending", source)),
+            "residuals": ("rank", basis.residuals, described("residual norm ||G u - lambda u||", source)),
+            "sketched": (
+                ("rank", "sketch"),
+                np.asarray(basis.sketched),
+                described("orthonormal rows spanning the sketched eigenvectors", source),
+            ),
+            "signs": (("block", "entry"), np.asarray(basis.sketch.signs), described("signs of the sketch", source)),
+            "rows": (("block", "row"), np.asarray(basis.sketch.rows), described("rows kept by the sketch", source)),
+        },
+        attrs={**attributes, **sketched_scalars(basis)},
+    )
+    title = "Leading directions of the generalised Gauss-Newton matrix, seen through a sketch"
+    write_store(dataset, path, title=title, source=source, configuration=configuration, device=device)
+
+
+def sketched_scalars(basis: SketchedBasis) -> dict[str, Any]:
+    """What describes a sketched basis as a whole."""
+    return {name: int(getattr(basis, name)) for name in ("ghosts", "negative", "unconverged", "products")}
+
+
+def read_basis(path: str | os.PathLike[str]) -> Eigenbasis | SketchedBasis:
+    """Read what `write_basis` or `write_sketched_basis` wrote; vectors come as one NumPy array."""
     store = open_store(path)
+    if "sketched" in store:
+        return SketchedBasis(
+            eigenvalues=store["eigenvalues"].values,
+            sketched=jnp.asarray(store["sketched"].values),
+            residuals=store["residuals"].values,
+            sketch=Sketch(jnp.asarray(store["signs"].values), jnp.asarray(store["rows"].values)),
+            **{name: store.attrs[name] for name in ("ghosts", "negative", "unconverged", "products")},
+        )
     vectors = store["vectors"].values
     if store["vectors"].attrs.get("encoding") == "bfloat16 bits":
         vectors = vectors.view(ml_dtypes.bfloat16)
@@ -77,15 +122,6 @@ def read_basis(path: str | os.PathLike[str]) -> Eigenbasis:
     )
 
 
-def summary(basis: Eigenbasis) -> dict[str, Any]:
-    """The spectrum and how far it can be trusted, as JSON knows it."""
-    return {
-        "eigenvalues": np.asarray(basis.eigenvalues, dtype=float).tolist(),
-        "residuals": np.asarray(basis.residuals, dtype=float).tolist(),
-        **scalars(basis),
-    }
-
-
 def scalars(basis: Eigenbasis) -> dict[str, Any]:
     """What describes an eigenbasis as a whole."""
     return {
@@ -97,7 +133,12 @@ def scalars(basis: Eigenbasis) -> dict[str, Any]:
     }
 
 
-def write_summary(basis: Eigenbasis, path: str | os.PathLike[str]) -> None:
-    """Write the summary, so that the spectrum outlives the vectors."""
+def write_summary(basis: Eigenbasis | SketchedBasis, path: str | os.PathLike[str]) -> None:
+    """Write the spectrum and how far it can be trusted as JSON, so that it outlives the vectors."""
+    content = {
+        "eigenvalues": np.asarray(basis.eigenvalues, dtype=float).tolist(),
+        "residuals": np.asarray(basis.residuals, dtype=float).tolist(),
+        **(sketched_scalars(basis) if isinstance(basis, SketchedBasis) else scalars(basis)),
+    }
     with whole_file(path) as partial:
-        Path(partial).write_text(json.dumps(summary(basis), indent=1) + "\n")
+        Path(partial).write_text(json.dumps(content, indent=1) + "\n")

@@ -14,7 +14,8 @@ from sluguq.devices import device_in_words
 from sluguq.selection import read_rows, rows_of_role
 from sluguq.slug.eigenbasis import LanczosState, eigenbasis
 from sluguq.slug.network import parameter_count
-from sluguq.stages.basis_store import scalars, write_basis, write_summary
+from sluguq.slug.sketched import sketched_eigenbasis
+from sluguq.stages.basis_store import scalars, write_basis, write_sketched_basis, write_summary
 from sluguq.stages.keys import model_key
 from sluguq.store import open_store, whole_file
 from sluguq.vae import reconstruction_function
@@ -59,7 +60,22 @@ def compute_basis(
     rows = rows_of_role(store, split, f"train_{configuration_name}")
     # A repeated image counts as often in the sum over images as it is trained on.
     pixels = read_rows(store["pixels"], rows[: settings["max_images"]])
-    apply, params = reconstruction_function(load_vae(weights), parameters=parameters)  # type: ignore[arg-type]
+    apply, params = reconstruction_function(load_vae(Path(weights)), parameters=parameters)  # type: ignore[arg-type]
+    key = model_key(configuration_name, seed, "eigenbasis")
+    told = {"training_images": len(pixels), "parameters": parameters}
+    if settings["method"] == "sketched":
+        sketched = sketched_eigenbasis(
+            apply,
+            params,
+            pixels,
+            rank=settings["rank"],
+            sketch_size=min(settings["sketch_size"], parameter_count(params)),
+            batch_size=settings["batch_size"],
+            key=key,
+        )
+        write_sketched_basis(sketched, path, attributes=told, configuration=configuration, device=device_in_words())
+        write_summary(sketched, summary_path)
+        return
     _check_disk(Path(path), settings["rank"], parameter_count(params), settings["dtype"])
     folder = Path(checkpoint_folder)
     basis = eigenbasis(
@@ -69,13 +85,14 @@ def compute_basis(
         rank=settings["rank"],
         tolerance=settings["tolerance"],
         batch_size=settings["batch_size"],
-        key=model_key(configuration_name, seed, "eigenbasis"),
+        key=key,
         dtype=settings["dtype"],
         state=_read_state(folder),
         on_block=lambda state: _write_state(state, folder),
     )
-    attributes = {"training_images": len(pixels), "parameters": parameters, **scalars(basis)}
-    write_basis(basis, path, attributes=attributes, configuration=configuration, device=device_in_words())
+    write_basis(
+        basis, path, attributes={**told, **scalars(basis)}, configuration=configuration, device=device_in_words()
+    )
     write_summary(basis, summary_path)
     shutil.rmtree(folder, ignore_errors=True)
 

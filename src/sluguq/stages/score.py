@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +14,8 @@ from sluguq.devices import device_in_words
 from sluguq.scoring import reconstruct
 from sluguq.selection import read_rows
 from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.score import score
+from sluguq.slug.score import Scores, score
+from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
 from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, open_store, provenance
@@ -25,11 +27,13 @@ BLOCK = 1024
 """Images whose scores and maps are in memory at a time."""
 
 DEFAULT_TOLERANCE = 0.01
+SKETCHED_PROBES = 500
+"""Probes of the sketched estimator where none are given: S of the SLUG paper, section 4."""
 
 
 def score_images(
     vae: VAE,
-    basis: Eigenbasis | None,
+    basis: Eigenbasis | SketchedBasis | None,
     pixels: np.ndarray,
     *,
     key: jax.Array,
@@ -43,14 +47,17 @@ def score_images(
 ) -> dict[str, np.ndarray]:
     """Every variable of a score store for images uint8 (n, height, width, channels)."""
     apply, params = reconstruction_function(vae, parameters=parameters)  # type: ignore[arg-type]
-    if probes is None and tolerance is None:
-        tolerance = DEFAULT_TOLERANCE
-    extra: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
-    stop = {"tolerance": tolerance} if probes is None else {"probes": probes}
-    scores = score(
-        apply, params, basis, pixels, key=key, prior_precision=prior_precision, maps=maps, progress=progress,
-        **stop, **extra,
-    )  # fmt: skip
+    scores: Scores | SketchedScores
+    if isinstance(basis, SketchedBasis):
+        used = probes or SKETCHED_PROBES
+        scores = score_sketched(apply, params, basis, pixels, probes=used, key=key, progress=progress)
+        slug_map = None
+    else:
+        options: dict[str, Any] = {"prior_precision": prior_precision, "maps": maps, "progress": progress}
+        options |= {"tolerance": tolerance or DEFAULT_TOLERANCE} if probes is None else {"probes": probes}
+        options |= {} if batch_size is None else {"batch_size": batch_size}
+        scores = score(apply, params, basis, pixels, key=key, **options)
+        used, slug_map = scores.probes, scores.maps
     seen = reconstruct(vae, pixels)
     values = {
         "mse": seen.mse,
@@ -60,15 +67,12 @@ def score_images(
         "slug_sem": scores.slug_sem,
         "jacobian_norm": scores.jacobian_norm,
         "jacobian_norm_sem": scores.jacobian_norm_sem,
-        "probes": np.full(len(pixels), scores.probes, dtype="int32"),
+        "probes": np.full(len(pixels), used, dtype="int32"),
     }
     if maps:
-        assert scores.maps is not None
-        values |= {
-            "error_map": round_mantissa(seen.error_map),
-            "slug_map": round_mantissa(scores.maps),
-            "reconstruction": seen.reconstruction,
-        }
+        values |= {"error_map": round_mantissa(seen.error_map), "reconstruction": seen.reconstruction}
+        if slug_map is not None:
+            values["slug_map"] = round_mantissa(slug_map)
     return values
 
 
@@ -99,13 +103,14 @@ def score_store(
     """
     store = open_store(images)
     rows = np.arange(store.sizes["image"]) if rows is None else rows
-    vae = load_vae(weights)
+    vae = load_vae(Path(weights))
     vectors = read_basis(basis)
     key = model_key(configuration_name, seed, "probes")
-    maps = bool(settings["maps"])
+    sketched = isinstance(vectors, SketchedBasis)
+    names = [*PER_IMAGE, *(name for name in MAPS if settings["maps"] and not (sketched and name == "slug_map"))]
     attributes = provenance(
         f"Scores of configuration {configuration_name}, seed {seed}",
-        "projected probes in parameter space" + (", deflated" if settings.get("probes") is None else ""),
+        "output-space probes and a sketch" if sketched else "probes in parameter space, projected off the eigenbasis",
         configuration,
         device_in_words(),
     )
@@ -118,15 +123,17 @@ def score_store(
                 attributes=FST_ATTRIBUTES if name == "fst" else described("name of the image", "data set"),
             )  # fmt: skip
             writer.write(name, ..., values)
-        _declare(writer, len(rows), store["pixels"].shape[1:], maps)
+        _declare(writer, names, len(rows), store["pixels"].shape[1:])
         for block in _blocks(rows):
             pixels = read_rows(store["pixels"], block)
             for name, values in score_images(vae, vectors, pixels, key=key, **settings).items():
                 writer.append(name, values)
 
 
-def _declare(writer: StoreWriter, count: int, shape: tuple[int, ...], maps: bool) -> None:
-    for name, variable in {**PER_IMAGE, **(MAPS if maps else {})}.items():
+def _declare(writer: StoreWriter, names: Sequence[str], count: int, shape: tuple[int, ...]) -> None:
+    known = {**PER_IMAGE, **MAPS}
+    for name in names:
+        variable = known[name]
         size = (count, *shape[: len(variable.dimensions) - 1])
         writer.create(name, variable.dimensions, size, variable.dtype, attributes=variable.attributes)
 

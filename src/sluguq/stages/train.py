@@ -87,7 +87,7 @@ def train_model(
         settings,
         seed=model_number(configuration_name, seed, "training"),
         perceptual=_perceptual(training, perceptual_file),
-        checkpoint_folder=checkpoint_folder,
+        checkpoint_folder=Path(checkpoint_folder),
         checkpoint_minutes=checkpoint_minutes,
         on_epoch=keep_reconstructions,
     )
@@ -105,7 +105,7 @@ def train_model(
         configuration=configuration,
         device=device_in_words(),
     )
-    save_vae(weights_path, result.vae, configuration=configuration_name, seed=seed)
+    save_vae(Path(weights_path), result.vae, configuration=configuration_name, seed=seed)
     shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
