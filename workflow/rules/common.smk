@@ -117,7 +117,7 @@ def perceptual_file(wildcards):
     perceptual = EXPERIMENT.training.perceptual
     if perceptual.weights == "random" or EXPERIMENT.training.perceptual_weight == 0:
         return []
-    return perceptual.file or f"data/weights/{perceptual.network}.pth"
+    return [perceptual.file or f"data/weights/{perceptual.network}.pth"]
 
 
 def memory(megabytes):

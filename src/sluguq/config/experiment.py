@@ -153,8 +153,8 @@ class Score(Section):
 
     probes: Positive | None = Field(
         None,
-        description="Number of random probes. Give either probes or tolerance; with neither, tolerance 0.01 (500 probes "
-        "with method: sketched, as in the SLUG paper).",
+        description="Number of random probes. Give either probes or tolerance; with neither, tolerance 0.01 (500 "
+        "probes with method: sketched, as in the SLUG paper).",
     )
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Add probes until every image's relative standard error is below this."
