@@ -134,6 +134,6 @@ def test_nan_that_only_shows_in_the_score():
 
 
 def test_a_jacobian_too_large_to_write_down(monkeypatch):
-    monkeypatch.setattr("sluguq.slug.exact.available_bytes", lambda: 1000)
+    monkeypatch.setattr("sluguq.slug.exact.memory_bytes", lambda: 1000)
     with pytest.raises(ValueError, match="too large to write down"):
         sluguq.score_exact(mlp, mlp_params(dtype=jnp.float32), None, pictures(1, dtype=jnp.float32))

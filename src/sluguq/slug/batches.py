@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.slug.network import Placement, available_bytes
+from sluguq.slug.network import Placement, memory_bytes
 
-_RESIDENT_SHARE = 0.25  # of the free device memory may be taken by images; more is streamed
+_RESIDENT_SHARE = 0.2  # of the device's memory may be taken by images; more is streamed
 
 
 class Batches:
@@ -65,7 +65,7 @@ class Batches:
 
     def _fits(self) -> bool:
         size = int(np.prod(self.images.shape)) * np.dtype(self.images.dtype).itemsize
-        return size <= _RESIDENT_SHARE * available_bytes()
+        return size <= _RESIDENT_SHARE * memory_bytes()
 
     def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
         """Batches of images (size, height, width, channels) with their weights (size,)."""

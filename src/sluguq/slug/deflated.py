@@ -29,11 +29,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import available_bytes
+from sluguq.slug.network import memory_bytes
 from sluguq.slug.passes import backward, forward
 from sluguq.slug.probes import outputs, projected
 
-_CACHE_SHARE = 0.3  # of the free memory may keep projected probes between batches of images
+_CACHE_SHARE = 0.2  # of the device's memory may keep projected probes between batches of images
 
 
 class Directions(NamedTuple):
@@ -117,7 +117,7 @@ class ProbeCache:
 
     def __init__(self, tangents_of: Callable[[int, int], jax.Array], ggn: GGN) -> None:
         self.tangents_of = tangents_of
-        self.room = int(_CACHE_SHARE * available_bytes() / (ggn.size * ggn.dtype.itemsize))
+        self.room = int(_CACHE_SHARE * memory_bytes() / (ggn.size * ggn.dtype.itemsize))
         self.blocks: dict[tuple[int, int], jax.Array] = {}
 
     def __call__(self, first: int, count: int) -> jax.Array:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_all, check_rank
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, available_bytes
+from sluguq.slug.network import Apply, memory_bytes
 from sluguq.slug.probes import draw, energies
 from sluguq.slug.rows import DeviceRows, HostRows, Rows
 
@@ -250,7 +250,7 @@ def eigenbasis(
 def _rows(storage: str | Path | None, subspace: int, ggn: GGN) -> Rows:
     if storage is None:
         room = subspace * ggn.size * ggn.dtype.itemsize
-        storage = "device" if 2 * room <= available_bytes() else "host"
+        storage = "device" if 2 * room <= memory_bytes() else "host"
     if storage == "device":
         return DeviceRows(subspace, ggn.size, ggn.dtype)
     return HostRows(subspace, ggn.size, ggn.dtype, None if storage == "host" else Path(storage))

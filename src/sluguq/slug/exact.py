@@ -8,7 +8,7 @@ import numpy as np
 
 from sluguq.slug.checks import check_all, check_score_arguments
 from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.network import Apply, as_partial, available_bytes, linearised, parameter_count, transposed
+from sluguq.slug.network import Apply, as_partial, linearised, memory_bytes, parameter_count, transposed
 from sluguq.slug.probes import shrinkage
 from sluguq.slug.score import Scores
 
@@ -30,7 +30,7 @@ def jacobian(apply: Apply, params: Any, image: Any) -> jax.Array:
     shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(image)[None])
     size = int(np.prod(shape.shape))
     needed = size * parameter_count(params) * shape.dtype.itemsize
-    if 2 * needed > available_bytes():
+    if 2 * needed > memory_bytes():
         raise ValueError(
             f"the Jacobian of one image is {size} × {parameter_count(params)}, {needed / 1e9:.1f} GB: too large "
             f"to write down. Use sluguq.score, or a smaller network"

@@ -7,6 +7,7 @@ share compiled code.
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -57,12 +58,19 @@ def platform() -> str:
     return jax.default_backend()
 
 
-def available_bytes() -> int:
-    """Memory, in bytes, that new arrays may take on the default device: its own count where it keeps one."""
+def memory_bytes() -> int:
+    """Memory of the default device in bytes, in whole: its own count where it keeps one, else the machine's.
+
+    What happens to be free is not asked, since block sizes follow from this number and results, to the bit,
+    from block sizes. Where a control group (a container, a Slurm job) allows less, that counts.
+    """
     stats = jax.devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        return int(stats["bytes_limit"])
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text().strip() if limit.exists() else "max"
+    return total if allowed == "max" else min(total, int(allowed))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -21,13 +21,13 @@ from sluguq.slug.checks import check_all, check_finite_scores, check_score_argum
 from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, available_bytes, is_out_of_memory
+from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes
 from sluguq.slug.probes import combination, draw, probe_batch, projected, shrinkage, tangent_width
 
-_PROBE_SHARE = 0.2  # of the free memory may be taken by a block of probes
+_PROBE_SHARE = 0.15  # of the device's memory may be taken by a block of probes
 _DIRECTIONS = 24  # with a tolerance: measured to be near the least time for 1 %
 _FRESH = 32  # probes added at a time to what directions leave
-_BASIS_SHARE = 0.4  # of the free memory may be taken by a basis that is moved to the device
+_BASIS_SHARE = 0.3  # of the device's memory may be taken by a basis that is moved to the device
 
 
 class Scores(NamedTuple):
@@ -107,7 +107,7 @@ class _Sampler:
     def __init__(self, ggn: GGN, block: int | None, width: int | None, progress: bool) -> None:
         self.ggn = ggn
         if block is None:
-            block = int(_PROBE_SHARE * available_bytes() / (3 * ggn.size * ggn.dtype.itemsize))
+            block = int(_PROBE_SHARE * memory_bytes() / (3 * ggn.size * ggn.dtype.itemsize))
             block = min(64, max(1, block))
         self.block = block
         self.width = tangent_width() if width is None else width
@@ -235,7 +235,7 @@ def _direction_count(directions: int | None, tolerance: float | None, vectors: A
 
 def _near(vectors: Any) -> Any:
     """The basis on the device, where it has room."""
-    if vectors is None or isinstance(vectors, jax.Array) or vectors.nbytes > _BASIS_SHARE * available_bytes():
+    if vectors is None or isinstance(vectors, jax.Array) or vectors.nbytes > _BASIS_SHARE * memory_bytes():
         return vectors
     return jax.device_put(np.asarray(vectors))
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_all, check_finite_scores, check_rank, check_sketch
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, as_partial, available_bytes, is_out_of_memory, parameter_count
+from sluguq.slug.network import Apply, as_partial, is_out_of_memory, memory_bytes, parameter_count
 from sluguq.slug.passes import backward
 from sluguq.slug.probes import draw
 from sluguq.slug.sketch import Sketch, apply_sketch, make_sketch
@@ -236,7 +236,7 @@ def score_sketched(
     if (picked < 0).any() or (picked >= np.array(shape)).any():
         raise ValueError(f"coordinates must be (y, x, channel) within an output of shape {shape}")
     size = int(np.prod(shape))
-    room = int(0.2 * available_bytes() / (8 * parameter_count(params) * 4))
+    room = int(0.2 * memory_bytes() / (8 * parameter_count(params) * 4))
     meter = _Meter(as_partial(apply), params, basis, max(1, min(batch_size, room)))
     positions = np.ravel_multi_index(tuple(picked.T), shape)
     slug, sem, norm, norm_sem, slu = [], [], [], [], []
