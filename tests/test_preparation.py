@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sluguq import preparation
 from sluguq.datasets.base import Acquired, write_tables
 from sluguq.preparation import PreparationError, prepare
 from sluguq.store import open_store
@@ -99,6 +100,14 @@ def test_duplicates_are_grouped(raw):
     assert exact["duplicate_group"].values.tolist() == [0, -1, -1, -1, -1, -1, 0, -1, -1]
 
 
+def test_small_pictures_are_compared_at_a_size_that_tells_them_apart(raw, monkeypatch):
+    shapes = set()
+    hashed = preparation.perceptual_hash
+    monkeypatch.setattr(preparation, "perceptual_hash", lambda pixels: shapes.add(pixels.shape) or hashed(pixels))
+    run(raw)
+    assert shapes == {(64, 64, 3)}
+
+
 def test_masks_follow_their_images(raw):
     store, _ = run(raw)
     assert store["has_lesion_mask"].values.tolist() == [False, True] * 3 + [False] * 3
@@ -145,8 +154,6 @@ def test_no_usable_picture_at_all(raw):
 
 def test_only_a_few_pictures_wait_at_a_time(raw, monkeypatch):
     """However slow the store is, decoding runs ahead by a bounded number of pictures."""
-    import sluguq.preparation as preparation
-
     started: list[int] = []
     results = preparation._in_order(lambda item: started.append(item), range(500), 2)  # type: ignore[arg-type,func-returns-value]
     for taken in range(1, 6):

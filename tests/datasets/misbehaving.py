@@ -31,9 +31,9 @@ class Server:
     """Files to serve, and for each path a list of misdeeds, one used up by each request.
 
     Misdeeds: a status as a number (`404`), `429 <Retry-After>`, `cut` (half of what was promised), `drip`, `slow`
-    (to answer), `html`, `redirect <path>`, `no-range` (answers a range with the whole), `wrong` (other bytes of equal length),
-    `changed` (a new ETag), `no-length`, `chunked`, `chunked-cut` (the last chunk never comes), `reset` (the connection
-    is torn down half-way).
+    (to answer), `html`, `redirect <path>`, `no-range` (answers a range with the whole), `wrong` (other bytes of equal
+    length), `changed` (a new ETag), `no-length`, `chunked`, `chunked-cut` (the last chunk never comes), `reset` (the
+    connection is torn down half-way).
     """
 
     def __init__(self) -> None:

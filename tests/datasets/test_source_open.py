@@ -68,7 +68,8 @@ def test_real_pad_ufes_20(server, manners, shared, tmp_path):
     assert images["fst"].value_counts().to_dict() == {1: 32, 2: 190, 3: 107, 4: 20, 5: 2, 6: 1, -1: 212}
     assert len(images) + len(reasons) == 2298
     assert (images["mask"] != "").mean() > 0.98
-    assert all(Path(path).parent.name == "lesion_masks" for path in images["mask"] if path)
+    assert {Path(path).parent.name for path in images["mask"] if path} == {"lesion_masks"}
+    assert {Path(path).parent.name for path in images["file"]} == {"images"}
 
 
 CASES = [
