@@ -1,5 +1,9 @@
 """Acquire one data set."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from pydantic import TypeAdapter
 
 from sluguq.config.sources import Source

@@ -1,5 +1,9 @@
 """Gather the scores of one data set along configuration and seed."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.aggregation.scores import aggregate_scores
 from sluguq.running import job
 

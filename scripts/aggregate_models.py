@@ -1,5 +1,9 @@
 """Gather histories, spectra and pictures of all models."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.aggregation.models import aggregate_models
 from sluguq.running import job
 from sluguq.store import open_store

@@ -1,5 +1,9 @@
 """Draw foreign objects on some test images of one seed."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.running import job
 from sluguq.stages.artefacts import draw_artefacts
 

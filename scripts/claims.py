@@ -1,5 +1,9 @@
 """Judge every claim of both papers on the stores of the experiment."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 import pandas as pd
 
 from sluguq.claims import judge

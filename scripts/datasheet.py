@@ -1,5 +1,9 @@
 """Write the datasheet of one prepared data set."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.datasets.registry import load_registry
 from sluguq.datasheet import write_datasheet
 from sluguq.running import job

@@ -1,5 +1,9 @@
 """Compute the eigenbasis of one model."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from pathlib import Path
 
 import yaml

@@ -1,5 +1,9 @@
 """Draw every figure of one store, with the numbers behind it."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from pathlib import Path
 
 import matplotlib

@@ -1,5 +1,9 @@
 """Fetch the ImageNet weights of a perceptual network."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.pretrained import fetch_weights
 from sluguq.running import job
 

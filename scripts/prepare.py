@@ -1,5 +1,9 @@
 """Decode and resample the photographs of one data set."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.preparation import prepare
 from sluguq.running import job
 

@@ -1,5 +1,9 @@
 """Write the report that people read, and a card for the models of each configuration."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from pathlib import Path
 
 import pandas as pd

@@ -1,5 +1,9 @@
 """Score the images of one data set by one model."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 import yaml
 
 from sluguq.devices import prepare_networks

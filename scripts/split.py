@@ -1,5 +1,9 @@
 """Draw the test and training sets of one seed."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from sluguq.running import job
 from sluguq.selection import image_table
 from sluguq.splits import make_split

@@ -1,5 +1,9 @@
 """Train the VAE of one configuration and seed."""
 
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
 from pathlib import Path
 
 import yaml

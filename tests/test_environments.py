@@ -223,7 +223,6 @@ snakemake = Snakemake()
 for key, value in given.items():
     named = isinstance(value, dict) and set(value) == {"values", "names"}
     setattr(snakemake, key, Named(value["values"], value["names"]) if named else value)
-sys.path.insert(0, sys.argv[3])
 runpy.run_path(sys.argv[2], init_globals={"snakemake": snakemake})
 foreign = sorted(
     name for name, module in sys.modules.items()
@@ -243,12 +242,12 @@ def _named(given):
 _data = {
     "input": _named(snakemake.input), "output": _named(snakemake.output), "params": _named(snakemake.params),
     "wildcards": _named(snakemake.wildcards), "log": list(snakemake.log), "threads": snakemake.threads,
-    "config": snakemake.config, "rule": snakemake.rule,
+    "resources": {"values": [], "names": {}}, "config": snakemake.config, "rule": snakemake.rule, "scriptdir": SCRIPTS,
 }
 with tempfile.NamedTemporaryFile("w", suffix=".json") as _file:
     json.dump(_data, _file, default=str)
     _file.flush()
-    subprocess.run([PYTHON, "-P", RUNNER, _file.name, SCRIPT, LIBRARY], check=True)
+    subprocess.run([PYTHON, "-P", RUNNER, _file.name, SCRIPT], check=True)
 """
 
 
@@ -277,7 +276,7 @@ def test_rules_run_in_an_environment_of_just_their_pins(environment, finished, t
     for script in set(rules.values()):
         file = checkout.folder / "scripts" / script
         (originals / script).write_text(file.read_text())
-        constants = {"PYTHON": python, "RUNNER": runner, "SCRIPT": originals / script, "LIBRARY": LIBRARY.parent}
+        constants = {"PYTHON": python, "RUNNER": runner, "SCRIPT": originals / script, "SCRIPTS": ROOT / "scripts"}
         file.write_text("".join(f"{name} = {json.dumps(str(at))}\n" for name, at in constants.items()) + HANDOVER)
     run = checkout.planned("--forceall")
     wanted = sorted(set(rules) & set(run))

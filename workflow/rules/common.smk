@@ -37,8 +37,8 @@ MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
 # Seeds whose eigenbases outlive the scoring.
 KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
 NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu else "../envs/networks.yaml"
-# Logs, threads and devices: an edit there changes no result, so it reruns nothing.
-WITHOUT_EFFECT = {LIBRARY / name for name in ("running.py", "devices.py", "compilation.py")}
+# Logs, threads, devices and the list of public names: an edit there changes no result, so it reruns nothing.
+WITHOUT_EFFECT = {LIBRARY / name for name in ("__init__.py", "running.py", "devices.py", "compilation.py")}
 
 
 wildcard_constraints:
@@ -66,8 +66,12 @@ def library_files(module_file):
 
 
 def _imported(file):
-    """Names of the library's modules in the import statements of a file."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    """Names of the library's modules in the import statements of a file, but for those that only type checkers read."""
+    pending = [ast.parse(file.read_text())]
+    while pending:
+        node = pending.pop()
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            pending.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "sluguq")
         elif isinstance(node, ast.ImportFrom):
