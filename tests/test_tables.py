@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sluguq.fairness import flagging, gaps, intersections, levels
 from sluguq.foreign import (
     colour_map,
+    find_scores,
     gradient_map,
     labels_found,
     map_summaries,
@@ -163,14 +167,24 @@ def test_pixel_scores_find_what_was_drawn(objects):
     assert (scores["prevalence"] == 20 / 256).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=40))
+def test_one_sort_gives_what_scikit_learn_gives(pairs):
+    truth, values = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs], float)
+    if truth.all() or not truth.any():
+        return
+    wanted = roc_auc_score(truth, values), average_precision_score(truth, values)
+    assert find_scores(truth, values) == pytest.approx(wanted)
+
+
 def test_average_precision_of_a_blind_map_is_its_prevalence(objects):
-    scores = pixel_scores(objects, baselines=False)
+    scores = pixel_scores(objects, ("slug_map", "error_map"))
     blind = scores[scores["map"] == "error_map"]
     assert blind["average_precision"].mean() == pytest.approx(20 / 256, abs=0.05)
 
 
 def test_objects_found_has_intervals_of_the_means(objects):
-    scores = pixel_scores(objects, baselines=False)
+    scores = pixel_scores(objects, ("slug_map", "error_map"))
     table = objects_found(scores, replicates=50)
     row = table[(table["map"] == "slug_map") & (table["artefact"] == "ink") & (table["measure"] == "auroc")].iloc[0]
     chosen = scores[(scores["map"] == "slug_map") & (scores["artefact"] == "ink")]

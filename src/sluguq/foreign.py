@@ -7,13 +7,12 @@ bare images are in it too, with an empty `artefact`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.ndimage import gaussian_filter
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sluguq.statistics import auroc, mean, over_seeds
 from sluguq.tables import clusters_of, estimate_fields, flags_of
@@ -48,56 +47,77 @@ def colour_map(pixels: np.ndarray) -> np.ndarray:
     return np.linalg.norm(scaled - np.median(scaled, axis=(0, 1)), axis=-1)
 
 
-def pixel_scores(dataset: xr.Dataset, baselines: bool = True) -> pd.DataFrame:
+def find_scores(truth: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """AUROC and average precision of `values` for boolean `truth`, both flat; from one sort.
+
+    As scikit-learn's roc_auc_score and average_precision_score, several times faster on the tens of thousands of
+    pixels of a map. Equal values count as one threshold.
+    """
+    order = np.argsort(-values, kind="stable")
+    hits = np.cumsum(truth[order])
+    at = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
+    found = np.concatenate(([0.0], hits[at]))
+    false = np.concatenate(([0.0], at + 1 - hits[at]))
+    precision = found[1:] / (at + 1)
+    return (
+        float(np.trapezoid(found, false) / (found[-1] * false[-1])),
+        float(np.sum(np.diff(found) * precision) / found[-1]),
+    )
+
+
+def pixel_scores(
+    dataset: xr.Dataset,
+    maps: Sequence[str] = tuple(MAPS),
+    configuration: str | None = None,
+) -> pd.DataFrame:
     """How well each map tells the pixels of the drawn object from the rest, image by image.
 
-    Columns: configuration, seed, id, clean_image, artefact, group, map, auroc, average_precision, prevalence
-    (share of object pixels: the average precision of a map that knows nothing). An image whose mask is
-    empty or full is left out. The control `slug_bare` is there where the same model scored the bare image.
-    baselines: also the plain maps of the image alone, repeated for every model so that they can be compared
-    seed by seed.
+    maps: of `MAPS`. The control `slug_bare` is there where the same model scored the bare image; the plain maps
+    of the image alone are repeated for every model, so that they can be compared seed by seed. configuration:
+    this one alone. Columns: configuration, seed, id, clean_image, artefact, group, map, auroc,
+    average_precision, prevalence (share of object pixels: the average precision of a map that knows nothing).
+    An image whose mask is empty or full is left out.
     """
+    if configuration is not None:
+        chosen = [str(c) for c in dataset["configuration"].values].index(configuration)
+        dataset = dataset.isel(configuration=[chosen])
+    mask = dataset["artefact_mask"].transpose("image", "y", "x")
     kinds, origin = dataset["artefact"].values.astype(str), dataset["clean_image"].values.astype(str)
     bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
     slug_maps = dataset["slug_map"].transpose("image", "configuration", "seed", "y", "x")
-    mask = dataset["artefact_mask"].transpose("image", "y", "x")
     rows: list[dict[str, object]] = []
     for i, where, base in _images(dataset):
         truth = mask.isel(image=i).values.astype(bool).ravel()
         if truth.all() or not truth.any():
             continue
         plain = {}
-        if baselines:
+        if {"gradient", "colour"} & set(maps):
             picture = dataset["pixels"].isel(image=i).transpose("y", "x", "channel").values
             plain = {
-                name: (
-                    float(roc_auc_score(truth, values.ravel())),
-                    float(average_precision_score(truth, values.ravel())),
-                )
-                for name, values in (("gradient", gradient_map(picture)), ("colour", colour_map(picture)))
+                "gradient": find_scores(truth, gradient_map(picture).ravel()),
+                "colour": find_scores(truth, colour_map(picture).ravel()),
             }
-        clean = slug_maps.isel(image=bare[origin[i]]).values if origin[i] in bare else None
+        use_bare = "slug_bare" in maps and origin[i] in bare
+        clean = slug_maps.isel(image=bare[origin[i]]).values if use_bare else None
         for c, s in where:
             measured = dict(plain)
-            maps = {name: base[name][c, s] for name in ("slug_map", "error_map")}
+            grids = {name: base[name][c, s] for name in ("slug_map", "error_map")}
             if clean is not None and np.isfinite(clean[c, s]).all():
-                maps["slug_bare"] = clean[c, s]
-            for name, grid in maps.items():
-                values = grid.astype(np.float64).ravel()
-                measured[name] = (
-                    float(roc_auc_score(truth, values)),
-                    float(average_precision_score(truth, values)),
+                grids["slug_bare"] = clean[c, s]
+            measured |= {n: find_scores(truth, g.astype(np.float64).ravel()) for n, g in grids.items() if n in maps}
+            for name in maps:
+                if name not in measured:
+                    continue
+                auroc_of, precision = measured[name]
+                rows.append(
+                    {
+                        **_who(dataset, c, s, i),
+                        "map": name,
+                        "auroc": auroc_of,
+                        "average_precision": precision,
+                        "prevalence": float(truth.mean()),
+                    }
                 )
-            rows.extend(
-                {
-                    **_who(dataset, c, s, i),
-                    "map": name,
-                    "auroc": auroc,
-                    "average_precision": precision,
-                    "prevalence": float(truth.mean()),
-                }
-                for name, (auroc, precision) in measured.items()
-            )
     return pd.DataFrame(rows, columns=[*_WHO, "map", "auroc", "average_precision", "prevalence"])
 
 

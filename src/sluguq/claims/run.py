@@ -164,7 +164,7 @@ class Run:
     @cached_property
     def pixels(self) -> pd.DataFrame:
         """How well each map finds the drawn objects, an image a row (see `sluguq.foreign.pixel_scores`)."""
-        return pixel_scores(self.objects, baselines=False)
+        return pixel_scores(self.objects, ("slug_map", "error_map", "slug_bare"))
 
     @cached_property
     def regions(self) -> pd.DataFrame:

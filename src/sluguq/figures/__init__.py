@@ -67,7 +67,8 @@ FIGURES: dict[str, Specification] = {
         lambda dataset: boxes(dataset, "group", "seed"),
         "dataset",
         _BOTH,
-        "The same, one point a seed: the mean over the seed's test images.",
+        "Mean squared error, latent standard deviation and SLUG by group and configuration, one point a seed: the mean "
+        "over its test images.",
         "fairness paper, figures 3 and 6; SLUG paper, figures 1 and 2",
     ),
     "boxes_by_fst": Specification(
@@ -118,7 +119,7 @@ FIGURES: dict[str, Specification] = {
         lambda dataset: maps(dataset, many=True),
         "dataset",
         _BOTH,
-        "The same, many more images.",
+        "Many more images, reconstructions, error maps and SLUG maps.",
         "SLUG paper, figure 4 right",
     ),
     "group_gaps": Specification(

@@ -48,9 +48,8 @@ def boxes(
     frame = per_image(dataset, [name for name in PANELS if name in dataset])
     keys, colours, labels = _categories(dataset, frame, by)
     frame = frame[frame[by].isin(keys)]
-    title = f"Error and uncertainty by {'group' if by == 'group' else 'skin type'} and configuration"
-    if per == "seed":
-        title += ", means of seeds"
+    title = f"Error and uncertainty by {'group' if by == 'group' else 'skin type'}"
+    title += ", means of seeds" if per == "seed" else " and configuration"
     if frame.empty:
         return empty(title, f"no image of {dataset.attrs.get('dataset', 'this data set')} has a {by}", dataset), frame
     columns = [name for name in PANELS if name in frame]

@@ -38,7 +38,7 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     table = objects_found(scores)
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
-    fig = figure(height=2.9)
+    fig = figure(height=3.5)
     panels = fig.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         for j, name in enumerate(MAPS):
@@ -70,7 +70,7 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         f"place alone. {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and "
         "patients. Image gradient and colour distance are of the photograph alone."
     )
-    finish(fig, title, note, dataset, handles=handles, columns=4)
+    finish(fig, title, note, dataset, handles=handles, columns=3)
     return fig, table
 
 
@@ -86,8 +86,7 @@ def object_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         return empty(title, _NONE, dataset), pd.DataFrame()
     position = middle_configuration(dataset)
     name = str(dataset["configuration"].values[position])
-    scores = pixel_scores(dataset, baselines=False)
-    scores = scores[(scores["configuration"] == name) & (scores["map"] == "slug_map")]
+    scores = pixel_scores(dataset, ("slug_map",), name)
     level = scores.groupby(["artefact", "id"], sort=False)["auroc"].mean().reset_index()
     if level.empty:
         return empty(title, _NONE, dataset), level

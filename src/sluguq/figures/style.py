@@ -164,6 +164,8 @@ def finish(
         used += _tall(fig, legend) + 0.06
     below = 0.04
     if note:
+        # A number stays with its per cent sign.
+        note = note.replace(" %", "\N{NO-BREAK SPACE}%")
         lines = [textwrap.fill(part, int((fig.get_figwidth() - 0.1) / 0.0505)) for part in note.split("\n")]
         foot = fig.text(
             _EDGE / fig.get_figwidth(),
