@@ -50,7 +50,46 @@ def convolve(
     pads = ((half, half), (half, half))
     if _blocks_are_faster(x, kernel, stride, half):
         return _in_blocks(x, kernel, half)
+    if _products_are_faster(x, kernel, stride):
+        return _as_product(x, kernel, stride, half)
     return _convolution(x, kernel, stride, pads)
+
+
+def _products_are_faster(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
+    """Whether gathering patches and one matrix product beats XLA's convolution: on CPUs, deep in the network.
+
+    XLA's gradient transposes the kernel and both its operands first, which costs as much as the arithmetic
+    where kernels are large, and is slow with strides.
+    """
+    if kernel.shape[0] != 3 or jax.default_backend() != "cpu":
+        return False
+    return kernel.shape[2] >= 128 if stride == 2 else _kernel_outweighs(x)
+
+
+def _kernel_outweighs(x: jax.Array) -> bool:
+    """Whether there are fewer pixels in the batch than channels, so that kernels are the larger operand."""
+    n, height, width, channels = x.shape
+    return channels >= 256 and n * height * width <= channels
+
+
+def _as_product(x: jax.Array, kernel: jax.Array, stride: int, half: int) -> jax.Array:
+    if half:
+        x = _padded(x, half, half, "constant")
+    n, height, width, channels = x.shape
+    size, out = kernel.shape[0], kernel.shape[3]
+    rows, columns = (height - size) // stride + 1, (width - size) // stride + 1
+    patches = [
+        lax.slice(
+            x,
+            (0, row, column, 0),
+            (n, row + (rows - 1) * stride + 1, column + (columns - 1) * stride + 1, channels),
+            (1, stride, stride, 1),
+        )
+        for row in range(size)
+        for column in range(size)
+    ]
+    gathered = jnp.concatenate(patches, axis=-1).reshape(n * rows * columns, size * size * channels)
+    return (gathered @ kernel.reshape(-1, out)).reshape(n, rows, columns, out)
 
 
 def _blocks_are_faster(x: jax.Array, kernel: jax.Array, stride: int, half: int) -> bool:
@@ -106,6 +145,9 @@ def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "z
     """
     n, height, width, _ = x.shape
     out = kernel.shape[-1]
+    if jax.default_backend() == "cpu" and _kernel_outweighs(x):
+        # Summing the taps of a large kernel costs more there than the multiplications that it saves.
+        return convolve(x.repeat(2, axis=1).repeat(2, axis=2), kernel, padding=padding)
     if padding == "reflect":
         # Reflection about the outermost pixel of the large image repeats the outermost pixel of the small one.
         x = _padded(x, 1, 1, "edge")
