@@ -1,16 +1,11 @@
 """The conda environments of the rules: pinned to what the tests run, and holding what their scripts import.
 
-No conda channel is needed: pins are compared with requirements.lock and imports are followed through the source. With
-SLUGUQ_BUILD_ENVIRONMENTS=1, every environment is built as a virtual environment from its pins alone, and its rules'
-scripts are run there on a finished tiny experiment, with nothing of the driver's environment in reach.
+No conda channel is needed: pins are compared with requirements.lock and imports are followed through the source.
 """
 
 import ast
 import importlib.metadata
-import json
-import os
 import re
-import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -29,7 +24,7 @@ ENVIRONMENTS = sorted((ROOT / "workflow" / "envs").glob("*.yaml"))
 NETWORKS = {"jax", "jaxlib", "flax", "optax"}
 
 
-def _pins(file: Path) -> dict[str, Requirement]:
+def pins(file: Path) -> dict[str, Requirement]:
     """The packages of an environment file, by canonical name."""
     (listed,) = (entry["pip"] for entry in yaml.safe_load(file.read_text())["dependencies"] if isinstance(entry, dict))
     requirements = [Requirement(line) for line in listed]
@@ -44,7 +39,7 @@ def _locked() -> dict[str, Version]:
 
 
 @cache
-def _rules() -> dict[str, tuple[str, str]]:
+def rules() -> dict[str, tuple[str, str]]:
     """Script and environment of every rule that runs a script."""
     found = {}
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
@@ -53,14 +48,15 @@ def _rules() -> dict[str, tuple[str, str]]:
             if script:
                 environment = re.search(r'conda:\s*(?:"\.\./envs/([^"]+)"|(\w+))', block)
                 name = re.match(r"rule (\w+)", block)
-                assert environment and name, f"{file.name}: a rule with a script has no environment:\n{block[:200]}"
+                assert environment, f"{file.name}: a rule with a script has no environment:\n{block[:200]}"
+                assert name
                 found[name[1]] = (script[1], environment[1] or "networks.yaml")
     return found
 
 
 def test_every_script_has_a_rule_and_an_environment():
-    assert {script for script, _ in _rules().values()} == {file.name for file in (ROOT / "scripts").glob("*.py")}
-    assert {environment for _, environment in _rules().values()} == {file.name for file in ENVIRONMENTS} - {
+    assert {script for script, _ in rules().values()} == {file.name for file in (ROOT / "scripts").glob("*.py")}
+    assert {environment for _, environment in rules().values()} == {file.name for file in ENVIRONMENTS} - {
         "networks-gpu.yaml"
     }
 
@@ -74,7 +70,7 @@ def test_pins_are_those_of_the_lock_file(file):
     wanted = Requirement(f"python{project['requires-python']}").specifier
     assert wanted.contains(python.split("=")[-1] + ".0")
     assert "pip" in environment["dependencies"]
-    for name, requirement in _pins(file).items():
+    for name, requirement in pins(file).items():
         (pin,) = requirement.specifier
         assert pin.operator == "==", f"{file.name}: {requirement} is not pinned"
         assert name in _locked(), f"{file.name}: {name} is not in requirements.lock"
@@ -90,9 +86,9 @@ def test_the_lock_file_satisfies_the_project():
 
 
 def test_only_environments_of_networks_hold_networks():
-    holding = {file.stem for file in ENVIRONMENTS if NETWORKS & set(_pins(file))}
+    holding = {file.stem for file in ENVIRONMENTS if NETWORKS & set(pins(file))}
     assert holding == {"networks", "networks-gpu"}
-    on_gpu, on_cpu = (_pins(ROOT / "workflow" / "envs" / f"networks{end}.yaml") for end in ("-gpu", ""))
+    on_gpu, on_cpu = (pins(ROOT / "workflow" / "envs" / f"networks{end}.yaml") for end in ("-gpu", ""))
     assert on_gpu["jax"].extras == {"cuda12"}
     assert set(on_cpu) - set(on_gpu) <= {"jaxlib"}
     assert set(on_gpu) <= set(on_cpu)
@@ -154,7 +150,7 @@ def _third_party(script: str) -> dict[str, Path]:
 def _closure(environment: str) -> frozenset[str]:
     """Distributions that installing an environment's pins brings in, by the metadata of the installed ones."""
     pending = [
-        requirement for requirement in _pins(ROOT / "workflow" / "envs" / environment).values() if requirement.name
+        requirement for requirement in pins(ROOT / "workflow" / "envs" / environment).values() if requirement.name
     ]
     found: set[str] = set()
     asked: set[tuple[str, frozenset[str]]] = set()
@@ -176,9 +172,9 @@ def _closure(environment: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("rule", sorted(_rules()))
+@pytest.mark.parametrize("rule", sorted(rules()))
 def test_scripts_import_nothing_that_their_environment_lacks(rule):
-    script, environment = _rules()[rule]
+    script, environment = rules()[rule]
     owners = importlib.metadata.packages_distributions()
     needed = _third_party(script)
     assert "numpy" in needed, "no imports were found"
@@ -195,90 +191,3 @@ def test_a_lacking_package_would_be_noticed(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "_closure", lambda _: without)
     with pytest.raises(AssertionError, match="lacks scipy"):
         test_scripts_import_nothing_that_their_environment_lacks("claims")
-
-
-# Stands in for Snakemake's object, so that a script can run where Snakemake is not installed.
-RUNNER = """
-import json, runpy, sys
-
-class Named(list):
-    def __init__(self, values, names):
-        super().__init__(values)
-        self._names = {name: values[at] if isinstance(at, int) else values[slice(*at)] for name, at in names.items()}
-    def __getitem__(self, key):
-        return self._names[key] if isinstance(key, str) else super().__getitem__(key)
-    def __getattr__(self, name):
-        try:
-            return self.__dict__["_names"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-    def get(self, name, default=None):
-        return self._names.get(name, default)
-
-class Snakemake:
-    pass
-
-given = json.load(open(sys.argv[1]))
-snakemake = Snakemake()
-for key, value in given.items():
-    named = isinstance(value, dict) and set(value) == {"values", "names"}
-    setattr(snakemake, key, Named(value["values"], value["names"]) if named else value)
-runpy.run_path(sys.argv[2], init_globals={"snakemake": snakemake})
-foreign = sorted(
-    name for name, module in sys.modules.items()
-    if "." not in name and name not in sys.stdlib_module_names and name not in ("__main__", "__mp_main__", "sluguq")
-    and getattr(module, "__file__", None) and not module.__file__.startswith(sys.prefix)
-)
-assert not foreign, f"from elsewhere: {foreign}"
-"""
-
-# Put in place of a script: hands Snakemake's object over to the environment's Python.
-HANDOVER = """
-import json, pathlib, subprocess, tempfile
-
-def _named(given):
-    return {"values": list(given), "names": {name: at if end is None else [at, end] for name, (at, end) in given._get_names()}}
-
-_data = {
-    "input": _named(snakemake.input), "output": _named(snakemake.output), "params": _named(snakemake.params),
-    "wildcards": _named(snakemake.wildcards), "log": list(snakemake.log), "threads": snakemake.threads,
-    "resources": {"values": [], "names": {}}, "config": snakemake.config, "rule": snakemake.rule, "scriptdir": SCRIPTS,
-}
-with tempfile.NamedTemporaryFile("w", suffix=".json") as _file:
-    json.dump(_data, _file, default=str)
-    _file.flush()
-    subprocess.run([PYTHON, "-P", RUNNER, _file.name, SCRIPT], check=True)
-"""
-
-
-@pytest.mark.workflow
-@pytest.mark.skipif(
-    os.environ.get("SLUGUQ_BUILD_ENVIRONMENTS") != "1",
-    reason="building environments takes minutes and hundreds of megabytes: set SLUGUQ_BUILD_ENVIRONMENTS=1",
-)
-@pytest.mark.parametrize("environment", ["images", "networks", "results"])
-def test_rules_run_in_an_environment_of_just_their_pins(environment, finished, tmp_path):
-    from tests.workflow.conftest import copy_checkout
-
-    prefix = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
-    python = prefix / "bin" / "python"
-    pins = [str(pin) for pin in _pins(ROOT / "workflow" / "envs" / f"{environment}.yaml").values()]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins], check=True)
-    checkout = copy_checkout(tmp_path / "checkout")
-    for folder in ("data", "results"):
-        subprocess.run(["cp", "-r", finished.folder / folder, checkout.folder], check=True)
-    runner = tmp_path / "runner.py"
-    runner.write_text(RUNNER)
-    rules = {rule: script for rule, (script, of) in _rules().items() if of == f"{environment}.yaml"}
-    originals = tmp_path / "scripts"
-    originals.mkdir()
-    for script in set(rules.values()):
-        file = checkout.folder / "scripts" / script
-        (originals / script).write_text(file.read_text())
-        constants = {"PYTHON": python, "RUNNER": runner, "SCRIPT": originals / script, "SCRIPTS": ROOT / "scripts"}
-        file.write_text("".join(f"{name} = {json.dumps(str(at))}\n" for name, at in constants.items()) + HANDOVER)
-    run = checkout.planned("--forceall")
-    wanted = sorted(set(rules) & set(run))
-    assert wanted
-    checkout.snakemake("--allowed-rules", *wanted, "--forcerun", *wanted, "--rerun-triggers", "mtime")

@@ -154,10 +154,11 @@ def test_a_job_that_ran_out_of_memory_is_retried_with_more(run):
     assert set(others.memory) == {MEMORY}
 
 
-def _wait(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+def _wait(condition: Callable[[], object], process: subprocess.Popen, what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        assert process.poll() is None, f"the run ended before there was {what}"
+        assert time.monotonic() < deadline, f"there was no {what} within {seconds} s"
         time.sleep(0.2)
 
 
@@ -172,7 +173,7 @@ def test_cancelled_and_timed_out_training_goes_on_from_its_checkpoint(run, slurm
 
     # Cancelled, with no retry: the run fails and the checkpoint stays.
     first = run.begin(*arguments, "--retries", "0")
-    _wait(checkpoint, "a checkpoint")
+    _wait(checkpoint, first, "checkpoint")
     (job,) = slurm.jobs("train")
     slurm.ask("scancel", job)
     assert first.wait(timeout=120) != 0, (run.folder / "run.log").read_text()
@@ -182,10 +183,10 @@ def test_cancelled_and_timed_out_training_goes_on_from_its_checkpoint(run, slurm
 
     # The next run goes on, is told that its time is over, and its retry ends the training.
     second = run.begin(*arguments)
-    _wait(lambda: slurm.jobs("train"), "the job of the second run")
+    _wait(lambda: slurm.jobs("train"), second, "job")
     (job,) = slurm.jobs("train")
     old = checkpoint()[0].stat().st_mtime
-    _wait(lambda: checkpoint()[0].stat().st_mtime > old, "a newer checkpoint")
+    _wait(lambda: checkpoint()[0].stat().st_mtime > old, second, "newer checkpoint")
     slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=2")
     assert second.wait(timeout=240) == 0, (run.folder / "run.log").read_text()
     trained = run.events().query("rule == 'train'").sort_values("start").tail(3)
