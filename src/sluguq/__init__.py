@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sluguq.slug.eigenbasis import Eigenbasis, LanczosState, eigenbasis
+    from sluguq.slug.eigenbasis import Eigenbasis, eigenbasis
     from sluguq.slug.exact import score_exact
+    from sluguq.slug.lanczos_state import LanczosState
     from sluguq.slug.score import Scores, score
     from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched, sketched_eigenbasis
 
@@ -18,7 +19,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "eigenbasis": "sluguq.slug.eigenbasis",
     "Eigenbasis": "sluguq.slug.eigenbasis",
-    "LanczosState": "sluguq.slug.eigenbasis",
+    "LanczosState": "sluguq.slug.lanczos_state",
     "score": "sluguq.slug.score",
     "Scores": "sluguq.slug.score",
     "score_exact": "sluguq.slug.exact",

@@ -7,6 +7,7 @@ import pytest
 
 import sluguq
 from sluguq.slug.exact import dense_ggn
+from sluguq.slug.lanczos_state import load_state, save_state
 from tests.slug.conftest import convnet_apply, convnet_params, diagonal_network, mlp, mlp_params, pictures
 
 KEY = jax.random.key(7)
@@ -86,8 +87,9 @@ def test_same_key_same_bits_and_other_key_other_bits():
     np.testing.assert_allclose(first.eigenvalues, other.eigenvalues, rtol=1e-4)
 
 
+@pytest.mark.parametrize("killed_at", [9, 15])  # before and after the first restart
 @pytest.mark.parametrize("storage", ["device", "host", "folder"])
-def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage):
+def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage, killed_at):
     apply, params, images = diagonal_network(np.geomspace(100, 1, 60).astype(np.float32))
     options = {"rank": 6, "key": KEY, "subspace": 12, "tolerance": 1e-5, "max_products": 200, "block": 3}
 
@@ -95,27 +97,33 @@ def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage):
         return tmp_path / name if storage == "folder" else storage
 
     whole = sluguq.eigenbasis(apply, params, images, **options, storage=place("whole"))
-    assert whole.products > 20  # past the first restart
+    assert whole.products > 20
 
     class Killed(Exception):
         pass
 
-    kept = []
-
     def kill(state):
-        kept.append(state)
-        if state.products == 15:
+        save_state(state, tmp_path / "state.npz")
+        if state.products == killed_at:
             raise Killed
 
     with pytest.raises(Killed):
         sluguq.eigenbasis(apply, params, images, **options, storage=place("killed"), on_block=kill)
-    resumed = sluguq.eigenbasis(
-        apply, params, images, **options, storage=place("killed"), state=kept[-1], on_block=kept.append
-    )
-    assert kept[-1].products > 15
+    state = load_state(tmp_path / "state.npz")
+    assert state.products == killed_at
+    resumed = sluguq.eigenbasis(apply, params, images, **options, storage=place("killed"), state=state)
     np.testing.assert_array_equal(resumed.vectors, whole.vectors)
     np.testing.assert_array_equal(resumed.eigenvalues, whole.eigenvalues)
     assert resumed.products == whole.products
+    assert not list(tmp_path.glob("killed/lanczos-*")), "scratch files are removed at the end"
+
+
+def test_a_disk_that_cannot_hold_the_vectors_is_refused(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("sluguq.slug.rows.shutil.disk_usage", lambda folder: usage)
+    apply, params, images = diagonal_network(np.geomspace(100, 1, 60).astype(np.float32))
+    with pytest.raises(ValueError, match=r"0\.0 GB free, but 22 vectors of 60 weights"):
+        sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, storage=tmp_path)
 
 
 def test_a_state_of_another_run_is_refused(x64):

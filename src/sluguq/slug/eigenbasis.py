@@ -19,6 +19,7 @@ from tqdm import tqdm
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_all, check_rank
 from sluguq.slug.ggn import GGN
+from sluguq.slug.lanczos_state import LanczosState
 from sluguq.slug.network import Apply, memory_bytes
 from sluguq.slug.probes import draw, energies
 from sluguq.slug.rows import DeviceRows, HostRows, Rows
@@ -53,22 +54,6 @@ class Eigenbasis(NamedTuple):
     def explained(self) -> float:
         """The share of Tr G that the eigenvalues sum to."""
         return float(self.eigenvalues.sum() / self.trace)
-
-
-class LanczosState(NamedTuple):
-    """All that is needed to go on with a run, with the same result to the bit.
-
-    :ivar vectors: (step + 1, p) the basis so far and the next direction. With a folder as ``storage``
-        this is a read-only map of a file there, which stays true until the second restart from now.
-    :ivar projected: (m, m) Qᵀ G Q so far, float64.
-    :ivar step: how many of the vectors have been multiplied by G.
-    :ivar products: how many products have been spent, restarts included.
-    """
-
-    vectors: np.ndarray
-    projected: np.ndarray
-    step: int
-    products: int
 
 
 class _Lanczos:
@@ -207,7 +192,8 @@ def eigenbasis(
     :param dtype: of the stored vectors: the weights' own by default, bfloat16 where that would take more
         than 1 GiB.
     :param state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
-    :param on_block: called with a :class:`LanczosState` after every ``block`` products.
+    :param on_block: called with a :class:`LanczosState` after every ``block`` products;
+        :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file.
     :param devices: devices that share each batch; by default those the images are sharded over.
     :param matmul_precision: of the products, see ``jax.default_matmul_precision``: Lanczos needs a symmetric
         operator, and TensorFloat-32 is not quite one.

@@ -4,6 +4,7 @@ Lanczos needs four things of its basis Q ∈ R^{j×p}: append a row, Q v, v − 
 stores give them without a second copy of Q; the folder needs only a block of columns in memory.
 """
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -97,19 +98,32 @@ class DeviceRows:
 class HostRows:
     """Rows in host memory, or, with ``folder``, in a file there that is mapped into memory.
 
-    A rotation in a folder writes a new file and leaves the one before until the next rotation, so
-    that a :class:`~sluguq.slug.eigenbasis.LanczosState` handed out in between stays true.
+    A new run and every rotation write a new file; the one before stays until the next rotation, so that a
+    :class:`~sluguq.slug.lanczos_state.LanczosState` handed out in between stays true. :meth:`combine`, the
+    last act, removes them all.
+
+    :raises ValueError: where the folder's disk has no room for two such files.
     """
 
     def __init__(self, capacity: int, length: int, dtype: Any, folder: Path | None = None) -> None:
         self.shape, self.dtype, self.folder = (capacity, length), np.dtype(dtype), folder
-        self.generation = 0
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            needed, free = 2 * capacity * length * self.dtype.itemsize, shutil.disk_usage(folder).free
+            if needed > free:
+                raise ValueError(
+                    f"storage {folder} has {free / 1e9:.1f} GB free, but {capacity} vectors of {length} weights need "
+                    f"up to {needed / 1e9:.1f} GB: free some, choose another folder, or lower rank or subspace"
+                )
+        self.generation = 1 + max((int(path.stem.split("-")[1]) for path in self._files()), default=0)
         self.buffer = self._room(f"lanczos-{self.generation}.bin", self.shape, self.dtype)
+
+    def _files(self) -> list[Path]:
+        return [] if self.folder is None else sorted(self.folder.glob("lanczos-*.bin"))
 
     def _room(self, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
         if self.folder is None:
             return np.zeros(shape, dtype)
-        self.folder.mkdir(parents=True, exist_ok=True)
         return np.memmap(self.folder / name, dtype, mode="w+", shape=shape)
 
     def write(self, index: int, row: jax.Array) -> None:
@@ -132,7 +146,9 @@ class HostRows:
     def rotate(self, matrix: np.ndarray) -> None:
         rotated = self.buffer
         if self.folder is not None:
-            (self.folder / f"lanczos-{self.generation - 1}.bin").unlink(missing_ok=True)
+            for path in self._files():
+                if path.name != f"lanczos-{self.generation}.bin":
+                    path.unlink()
             self.generation += 1
             rotated = self._room(f"lanczos-{self.generation}.bin", self.shape, self.dtype)
         j, kept = matrix.shape
@@ -146,6 +162,8 @@ class HostRows:
         result = self._room("vectors.bin", (kept, self.shape[1]), np.dtype(dtype))
         for block in column_blocks(j, self.shape[1], self.dtype.itemsize):
             result[:, block] = (matrix.T.astype(self.dtype) @ self.buffer[:j, block]).astype(dtype)
+        for path in self._files():
+            path.unlink()
         return result
 
     def view(self, count: int) -> np.ndarray:

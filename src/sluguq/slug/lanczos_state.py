@@ -1,0 +1,63 @@
+"""Where a Lanczos run stands, in memory and on disk."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class LanczosState(NamedTuple):
+    """All that is needed to go on with a run, with the same result to the bit.
+
+    :ivar vectors: (step + 1, p) the basis so far and the next direction. With a folder as ``storage``
+        this is a read-only map of a file there, which stays true until the second restart from now or the end.
+    :ivar projected: (m, m) Qᵀ G Q so far, float64.
+    :ivar step: how many of the vectors have been multiplied by G.
+    :ivar products: how many products have been spent, restarts included.
+    """
+
+    vectors: np.ndarray
+    projected: np.ndarray
+    step: int
+    products: int
+
+
+def save_state(state: LanczosState, path: str | Path) -> None:
+    """Write a state, whole or not at all; vectors that are mapped from a file are named, not copied.
+
+    :param state: as ``on_block`` was given it.
+    :param path: a file name ending in ``.npz``.
+    """
+    path = Path(path)
+    vectors: np.ndarray = state.vectors
+    mapped = isinstance(vectors, np.memmap) and vectors.filename is not None
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            vectors=np.zeros(0) if mapped else vectors,
+            mapped_file=str(vectors.filename) if mapped else "",  # type: ignore[attr-defined]
+            dtype=str(vectors.dtype),
+            shape=np.array(vectors.shape),
+            projected=state.projected,
+            step=state.step,
+            products=state.products,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_state(path: str | Path) -> LanczosState:
+    """Read what :func:`save_state` wrote.
+
+    :raises FileNotFoundError: where the file, or the file of vectors that it names, is gone.
+    """
+    with np.load(path) as saved:
+        vectors = saved["vectors"]
+        if str(saved["mapped_file"]):
+            vectors = np.memmap(
+                str(saved["mapped_file"]), str(saved["dtype"]), mode="r", shape=tuple(saved["shape"].tolist())
+            )
+        return LanczosState(vectors, saved["projected"], int(saved["step"]), int(saved["products"]))
