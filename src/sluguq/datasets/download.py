@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from sluguq.config.sources import Downloads
 from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.hosts import Host
 from sluguq.images import not_a_picture
 
 USER_AGENT = "sluguq/0.1 (research on fairness of skin image models; python-requests)"
@@ -75,41 +76,6 @@ class Request:
     picture: bool = False
 
 
-@dataclass
-class _Host:
-    """Manners towards one host, shared by all threads."""
-
-    interval: float
-    strikes_allowed: int
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    next_start: float = 0.0
-    strikes: int = 0
-
-    def reserve(self) -> float:
-        """Take the next place in the queue: the time at which this thread may start."""
-        with self.lock:
-            start = max(time.monotonic(), self.next_start)
-            self.next_start = start + self.interval
-            return start
-
-    def hold(self, seconds: float) -> None:
-        """Nobody starts before so many seconds from now."""
-        with self.lock:
-            self.next_start = max(self.next_start, time.monotonic() + seconds)
-
-    @property
-    def dead(self) -> bool:
-        return self.strikes >= self.strikes_allowed
-
-    def struck(self) -> None:
-        with self.lock:
-            self.strikes += 1
-
-    def answered(self) -> None:
-        with self.lock:
-            self.strikes = 0
-
-
 class Downloader:
     """Fetches files with the manners of `Downloads`; use it as a context manager."""
 
@@ -117,7 +83,7 @@ class Downloader:
         self.options = options or Downloads.model_validate({})
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(self.options.concurrency)
         self._stop = threading.Event()
@@ -204,7 +170,7 @@ class Downloader:
                     raise
         return failures
 
-    def _attempt(self, request: Request, host: _Host) -> None:
+    def _attempt(self, request: Request, host: Host) -> None:
         part = request.target.with_name(f".{request.target.name}.part")
         validator_file = request.target.with_name(f".{request.target.name}.validator")
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
@@ -237,7 +203,7 @@ class Downloader:
         part.replace(request.target)
         validator_file.unlink(missing_ok=True)
 
-    def _check_status(self, response: requests.Response, part: Path, host: _Host) -> None:
+    def _check_status(self, response: requests.Response, part: Path, host: Host) -> None:
         status = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
         if response.status_code in _PASSING:
             raise _TryAgain(status, wait=_retry_after(response), strike=response.status_code >= 500)
@@ -312,9 +278,9 @@ class Downloader:
                 self._sessions.append(session)
         return session
 
-    def _host(self, url: str) -> _Host:
+    def _host(self, url: str) -> Host:
         with self._lock:
-            new = _Host(1 / self.options.requests_per_second, max(10, 2 * self.options.attempts))
+            new = Host(1 / self.options.requests_per_second, max(10, 2 * self.options.attempts))
             return self._hosts.setdefault(urlsplit(url).netloc, new)
 
     def _wait_until(self, moment: float) -> None:
