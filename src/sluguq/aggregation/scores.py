@@ -36,7 +36,7 @@ def aggregate_scores(
     """Gather the scores of one data set by every model into `results/<experiment>/<dataset>.zarr`.
 
     The dimension `image` is the union of the images that any model was scored on, in the order of the image
-    stores; values of images that a seed did not test are NaN (0 in reconstructions).
+    stores; values of images that a seed did not test are NaN (0 where a variable is of integers).
 
     Args:
         image_stores: Prepared images; together they hold every scored id.
@@ -164,7 +164,7 @@ def _scatter(
     writer: StoreWriter, name: str, position: tuple[int, int], rows: np.ndarray, values: xr.DataArray, count: int
 ) -> None:
     """Write one model's values at their images' rows, a block of images at a time."""
-    empty = 0 if values.dtype.kind == "u" else np.nan
+    empty = np.nan if values.dtype.kind == "f" else 0
     order = np.argsort(rows)
     step = writer.shard_length(name, axis=2)
     for start in range(0, count, step):
