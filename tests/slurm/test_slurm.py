@@ -154,7 +154,7 @@ def test_a_job_that_ran_out_of_memory_is_retried_with_more(run):
     assert set(others.memory) == {MEMORY}
 
 
-def _wait(condition: Callable[[], object], process: subprocess.Popen, what: str, seconds: float = 120) -> None:
+def _wait(condition: Callable[[], object], process: subprocess.Popen, what: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, f"the run ended before there was {what}"
@@ -176,7 +176,7 @@ def test_cancelled_and_timed_out_training_goes_on_from_its_checkpoint(run, slurm
     _wait(checkpoint, first, "checkpoint")
     (job,) = slurm.jobs("train")
     slurm.ask("scancel", job)
-    assert first.wait(timeout=120) != 0, (run.folder / "run.log").read_text()
+    assert first.wait(timeout=300) != 0, (run.folder / "run.log").read_text()
     assert not weights.exists()
     assert checkpoint()
     stopped = _step(log.read_text())
@@ -188,7 +188,7 @@ def test_cancelled_and_timed_out_training_goes_on_from_its_checkpoint(run, slurm
     old = checkpoint()[0].stat().st_mtime
     _wait(lambda: checkpoint()[0].stat().st_mtime > old, second, "newer checkpoint")
     slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=2")
-    assert second.wait(timeout=240) == 0, (run.folder / "run.log").read_text()
+    assert second.wait(timeout=600) == 0, (run.folder / "run.log").read_text()
     trained = run.events().query("rule == 'train'").sort_values("start").tail(3)
     assert trained.job.nunique() == 3
     resumed = int(log.read_text().split("resumed at step ")[1].split()[0])

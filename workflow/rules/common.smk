@@ -4,13 +4,14 @@ import sys
 from functools import cache
 from pathlib import Path
 
-_source = Path(workflow.basedir).parent / "src"
-if not _source.is_dir():
-    _source = Path(workflow.basedir) / "src"
-if _source.is_dir():
-    sys.path.insert(0, str(_source))
+# Of the checkout that this file lies in, also where another workflow uses it as a module.
+_source = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
+sys.path.insert(0, str(_source))
 
 from snakemake.exceptions import WorkflowError
+
+if not _source.is_dir():
+    raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
 
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
 from sluguq.preflight import check_experiment
@@ -33,6 +34,11 @@ CONFIGURATION = resolved_yaml(
     EXPERIMENT, exclude={"resources": True, "training": {"checkpoint_minutes"}, "eigenbasis": {"keep"}}
 )
 LIBRARY = Path(sys.modules["sluguq"].__file__).parent
+if not LIBRARY.samefile(_source / "sluguq"):
+    raise WorkflowError(
+        f"the library was imported from {LIBRARY}, but this workflow goes with {_source / 'sluguq'}: "
+        "use one clone in one workflow"
+    )
 MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
 # Seeds whose eigenbases outlive the scoring.
 KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
