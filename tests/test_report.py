@@ -10,8 +10,9 @@ import pytest
 
 from sluguq.claims import judge
 from sluguq.figures import draw, names_for, save
+from sluguq.figures.style import number
 from sluguq.model_card import model_card
-from sluguq.report import SECTIONS, markdown_table, number, write_report
+from sluguq.report import SECTIONS, markdown_table, write_report
 from tests.figures.stand_in import aggregated
 
 

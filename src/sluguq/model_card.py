@@ -11,8 +11,8 @@ import xarray as xr
 import yaml
 
 from sluguq.fairness import flagging, levels
-from sluguq.figures.style import group_label, plural
-from sluguq.report import LIMITS, number
+from sluguq.figures.style import group_label, number, plural
+from sluguq.report import LIMITS
 from sluguq.tables import groups_of, mixes_of
 
 _LEVELS = {"mean": "mean", "q50": "median", "q90": "90th percentile", "q99": "99th percentile"}

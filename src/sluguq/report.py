@@ -21,6 +21,7 @@ import yaml
 import sluguq
 from sluguq.claims.rules import FAILS, HOLDS, OPEN
 from sluguq.figures import FIGURES
+from sluguq.figures.style import number
 from sluguq.store import whole_file
 
 KINDS: dict[str, str] = {HOLDS: "holds", FAILS: "fails", OPEN: "open"}
@@ -166,17 +167,6 @@ def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
         "parts": str(row["parts"]).split("; ") if row["parts"] else [],
         **{name: int(row[name] or 0) for name in ("images", "patients", "seeds")},
     }
-
-
-def number(value: Any) -> str:
-    """A number at three significant digits, with a true minus sign."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return "–"
-    if 1000 <= abs(value) < 1e6:
-        text = f"{float(f'{value:.3g}'):,.0f}"
-    else:
-        text = f"{value:.3g}" if 1e-4 <= abs(value) < 1000 or value == 0 else f"{value:.2e}"
-    return text.replace("-", "−")
 
 
 def _facts(attributes: Mapping[str, Any], datasets: Mapping[str, xr.Dataset]) -> dict[str, str]:

@@ -23,7 +23,7 @@ def with_ensemble(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.assign(ensemble_variance=ensemble_variance(dataset))
 
 
-def compare_signals(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
+def compare_signals(dataset: xr.Dataset, replicates: int = 100) -> pd.DataFrame:
     """How well each signal tells where the error is large, by configuration.
 
     Columns: configuration, signal, test, value, low, high, seeds, images, clusters. Tests: `spearman`, the

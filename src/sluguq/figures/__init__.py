@@ -217,16 +217,17 @@ def names_for(role: str) -> list[str]:
     return [name for name, figure in FIGURES.items() if role in figure.roles]
 
 
-def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str) -> list[Path]:
+def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, origin: str = "") -> list[Path]:
     """Write `name`.svg, `name`.png (200 dots an inch) and `name`.csv into a folder; returns the paths.
 
-    The SVG carries no date, so that the same figure is the same file.
+    Both pictures carry `origin`, where they come from, as their description. The SVG carries no date, so that the
+    same figure is the same file.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{ending}" for ending in ("svg", "png", "csv")]
     with styled():
-        figure.savefig(paths[0], metadata={"Date": None})
-        figure.savefig(paths[1])
+        figure.savefig(paths[0], metadata={"Date": None, "Description": origin})
+        figure.savefig(paths[1], metadata={"Description": origin})
     table.to_csv(paths[2], index=False)
     return paths

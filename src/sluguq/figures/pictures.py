@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sluguq.figures.choice import at_quantiles, by_label, first_seed, middle_configuration
-from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label
+from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label, number
 from sluguq.tables import flags_of, groups_of
 
 BRIGHTEST = 99.5
@@ -109,8 +109,8 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
     for axes in grid.ravel():
         axes.axis("off")
     rows = []
-    for number, choice in enumerate(chosen.to_dict("records")):
-        line = grid[number % down, 4 * (number // down) : 4 * (number // down) + 4]
+    for place, choice in enumerate(chosen.to_dict("records")):
+        line = grid[place % down, 4 * (place // down) : 4 * (place // down) + 4]
         seed = first_seed(dataset, int(choice["image"]))
         if seed is None:
             continue
@@ -148,7 +148,7 @@ def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: 
     for axes, variable in zip(line[2:], ("error_map", "slug_map"), strict=True):
         show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
     line[2].set_xlabel(f"MSE {float(one['mse']):.4f}", fontsize=6, labelpad=1.5)
-    line[3].set_xlabel(f"SLUG {float(one['slug']):.3g}", fontsize=6, labelpad=1.5)
+    line[3].set_xlabel(f"SLUG {number(float(one['slug']))}", fontsize=6, labelpad=1.5)
     who = choice["group"] or "all images"
     line[0].set_ylabel(f"{who}\n{100 * choice['quantile']:.0f} %", fontsize=5.8 if small else 7)
 
@@ -190,14 +190,14 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
     pictures = drawn.transpose("configuration", "sample", "y", "x", "channel").values
     rows = []
     for line, configuration, some in zip(grid, configurations, pictures, strict=True):
-        for number, (axes, picture) in enumerate(zip(line, some, strict=True)):
+        for place, (axes, picture) in enumerate(zip(line, some, strict=True)):
             show(axes, picture)
             red, green, blue = picture.reshape(-1, 3).mean(axis=0)
             rows.append(
                 {
                     "configuration": configuration,
                     "seed": models["seed"].values[0],
-                    "sample": number,
+                    "sample": place,
                     "red": red,
                     "green": green,
                     "blue": blue,

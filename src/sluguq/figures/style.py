@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -114,6 +115,17 @@ def span(counts: Iterable[float]) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def number(value: Any) -> str:
+    """A number at three significant digits, with a true minus sign."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return "–"
+    if 1000 <= abs(value) < 1e7:
+        text = f"{float(f'{value:.3g}'):,.0f}"
+    else:
+        text = f"{value:.3g}" if 1e-4 <= abs(value) < 1000 or value == 0 else f"{value:.2e}"
+    return text.replace("-", "−")
 
 
 def finish(
