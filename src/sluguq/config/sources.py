@@ -39,7 +39,7 @@ class FolderSource(_Options):
     folder: Path = Field(description="Folder, zip or tar file that holds the images.")
     table: Path = Field(Path("labels.csv"), description="The csv; a relative path starts at the folder.")
     separator: str = Field(",", min_length=1, description="What separates the columns of the csv.")
-    columns: Columns = Field(default_factory=Columns)  # type: ignore[arg-type]
+    columns: Columns = Field(default_factory=Columns)
     fst_values: dict[str, Literal[-1, 1, 2, 3, 4, 5, 6]] = Field(
         default_factory=dict, description="What the values of the FST column mean, where they are no 1 to 6."
     )
@@ -84,7 +84,7 @@ class PublishedSource(_Options):
     folder: Path | None = Field(None, description="Folder, zip or tar file with the data set, in place of a download.")
     accept_licence: bool = Field(False, description="You have read the data set's licence and accept it.")
     fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
-    downloads: Downloads = Field(default_factory=Downloads)  # type: ignore[arg-type]
+    downloads: Downloads = Field(default_factory=Downloads)
 
 
 class Fitzpatrick17kSource(PublishedSource):
