@@ -4,6 +4,7 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
+import json
 from pathlib import Path
 
 import matplotlib
@@ -15,7 +16,7 @@ from matplotlib import pyplot as plt
 
 from sluguq.figures import draw, save
 from sluguq.running import job
-from sluguq.store import open_store
+from sluguq.store import commit, open_store
 from sluguq.tables import availability
 
 with job(snakemake.log[0]):
@@ -26,8 +27,12 @@ with job(snakemake.log[0]):
     if snakemake.input.get("images"):
         tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
         given["labels"] = availability(*tables)
+    key = "dataset" if "dataset" in given else "models"
+    kept = ("experiment", "dataset", "synthetic", "configuration", "versions", "commit")
+    attributes = {name: given[key].attrs[name] for name in kept if name in given[key].attrs}
+    origin = json.dumps({"store": snakemake.input[key], "figure commit": commit(), **attributes})
     folder = Path(snakemake.output[0]).parent
     for name in snakemake.params.captions:
         figure, table = draw(name, **given)
-        save(figure, table, folder, name)
+        save(figure, table, folder, name, origin=origin)
         plt.close(figure)

@@ -121,7 +121,7 @@ class PrivateSlurm:
     def jobs(self, rule: str) -> list[str]:
         """Numbers of the running Slurm jobs of a rule."""
         rows = self.ask("squeue", "-h", "-t", "RUNNING", "-o", "%i %k").splitlines()
-        return [row.split()[0] for row in rows if re.search(rf"\brule_{rule}\b", row)]
+        return [row.split()[0] for row in rows if re.search(rf"\brule_{rule}(_wildcards|$)", row)]
 
     def _slurm_conf(self) -> str:
         # Ports that were free a moment ago.

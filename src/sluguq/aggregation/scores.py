@@ -73,6 +73,16 @@ def aggregate_scores(
     models = (len(configurations), len(seeds))
     with StoreWriter(path, attributes=attributes) as writer:
         write_model_axes(writer, configurations, seeds)
+        digests = [[opened[name, seed].attrs.get("weights_sha256", "") for seed in seeds] for name in configurations]
+        writer.create(
+            "weights_sha256",
+            ("configuration", "seed"),
+            models,
+            object,
+            attributes=described("SHA-256 of the model's weights.safetensors", "training"),
+            coordinate=True,
+        )
+        writer.write("weights_sha256", ..., np.array(digests, dtype=object))
         images.write(writer, group_of)
         count = len(images.ids)
         for name, variable in {**PER_IMAGE, **MAPS}.items():

@@ -18,7 +18,7 @@ from sluguq.slug.score import Scores, score
 from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
-from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, open_store, provenance
+from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, file_sha256, open_store, provenance
 from sluguq.vae import VAE, reconstruction_function
 from sluguq.variables import MAPS, PER_IMAGE, round_mantissa
 from sluguq.weights import load_vae
@@ -114,8 +114,8 @@ def score_store(
         configuration,
         device_in_words(),
     )
-    synthetic = int(store.attrs.get("synthetic", 0))
-    with StoreWriter(path, attributes={"synthetic": synthetic, **attributes}) as writer:
+    origin = {"synthetic": int(store.attrs.get("synthetic", 0)), "weights_sha256": file_sha256(weights)}
+    with StoreWriter(path, attributes={**origin, **attributes}) as writer:
         for name in ("id", "fst"):
             values = store[name].values[rows]
             writer.create(
