@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from sluguq.figures import draw, save
+from sluguq.figures.drawing import draw, save
 from sluguq.running import job
 from sluguq.store import commit, open_store
 from sluguq.tables import availability

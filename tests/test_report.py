@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from sluguq.claims import judge
-from sluguq.figures import draw, names_for, save
+from sluguq.figures import names_for
+from sluguq.figures.drawing import draw, save
 from sluguq.figures.style import number
 from sluguq.model_card import model_card
 from sluguq.report import SECTIONS, markdown_table, write_report

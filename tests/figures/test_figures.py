@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +14,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sluguq.figures import FIGURES, draw, names_for, save
+from sluguq.figures import FIGURES, drawing, names_for
 from sluguq.figures.choice import at_quantiles, by_label, middle_configuration
+from sluguq.figures.drawing import draw, save
 from sluguq.figures.pictures import scaled
 from sluguq.figures.style import fst_colours, group_colours, group_label, is_wide, span
 from sluguq.tables import flags_of, per_image
@@ -256,3 +260,17 @@ def test_words():
     assert span([1498, 512]) == "512–1,498"
     assert is_wide(np.array([1.0, 100.0]))
     assert not is_wide(np.array([0.0, 100.0]))
+
+
+def test_every_figure_has_a_function_and_a_caption_file():
+    captions = Path(__file__).parents[2] / "workflow" / "report"
+    for name, specification in FIGURES.items():
+        assert name in drawing._FUNCTIONS
+        # The table of sensitivity is not part of a workflow's run.
+        assert specification.needs == "sensitivity" or (captions / f"{name}.rst").is_file()
+    assert drawing._FUNCTIONS.keys() == FIGURES.keys()
+
+
+def test_the_catalogue_needs_no_plotting_library():
+    code = "import sys, sluguq.figures; assert not {'matplotlib', 'pandas', 'xarray'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

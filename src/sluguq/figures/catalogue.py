@@ -1,0 +1,148 @@
+"""What figures there are, what each is drawn from and what it shows: plain data, read without any plotting library."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Needs = Literal["dataset", "models", "labels", "sensitivity"]
+
+
+class Specification(NamedTuple):
+    """One figure.
+
+    needs: what it is drawn from, an aggregated store (`dataset`), the store of models, a label table, or a table of
+    sensitivity. roles: the roles of aggregated stores that it makes sense for (training, external, artefacts).
+    caption: what it shows, in one or two sentences. paper: the figures of the papers it answers to.
+    """
+
+    needs: Needs
+    roles: tuple[str, ...]
+    caption: str
+    paper: str = ""
+
+
+_BOTH = ("training", "external")
+_DRAWN = ("artefacts",)
+
+FIGURES: dict[str, Specification] = {
+    "fst_distribution": Specification(
+        "labels",
+        _BOTH,
+        "Images of each Fitzpatrick skin type in the label table, and how many of them were to be had.",
+        "fairness paper, figure 2",
+    ),
+    "boxes_by_group": Specification(
+        "dataset",
+        _BOTH,
+        "Mean squared error, latent standard deviation and SLUG of every test image, by group and configuration.",
+        "fairness paper, figures 3 and 6; SLUG paper, figures 1 and 2",
+    ),
+    "boxes_by_group_seeds": Specification(
+        "dataset",
+        _BOTH,
+        "Mean squared error, latent standard deviation and SLUG by group and configuration, one point a seed: the mean "
+        "over its test images.",
+        "fairness paper, figures 3 and 6; SLUG paper, figures 1 and 2",
+    ),
+    "boxes_by_fst": Specification(
+        "dataset",
+        _BOTH,
+        "Mean squared error, latent standard deviation and SLUG of every image, by Fitzpatrick skin type.",
+        "SLUG paper, figure 3",
+    ),
+    "slug_against_mse": Specification(
+        "dataset",
+        _BOTH,
+        "SLUG against the error of every test image, with rank and linear correlation.",
+        "SLUG paper, figure 4 left",
+    ),
+    "correlation_by_seed": Specification(
+        "dataset",
+        _BOTH,
+        "Rank and linear correlation of SLUG with the error in each seed, with 95 % intervals.",
+        "SLUG paper, figure 4 left",
+    ),
+    "retention": Specification(
+        "dataset",
+        _BOTH,
+        "Mean error of what remains as the images with the highest SLUG are removed, beside the oracle's curve, "
+        "random removal, and removal by the latent standard deviation.",
+        "SLUG paper, figure 4 centre",
+    ),
+    "reconstructions": Specification(
+        "dataset",
+        _BOTH,
+        "The same images reconstructed under every configuration, with their errors.",
+        "fairness paper, figures 1, 4 and 5",
+    ),
+    "maps": Specification(
+        "dataset",
+        _BOTH,
+        "Images, reconstructions, error maps and SLUG maps. A glow along the borders of SLUG maps comes from the "
+        "zero padding of the network, not from the skin.",
+        "SLUG paper, figure 4 right",
+    ),
+    "maps_page": Specification(
+        "dataset",
+        _BOTH,
+        "Many more images, reconstructions, error maps and SLUG maps.",
+        "SLUG paper, figure 4 right",
+    ),
+    "group_gaps": Specification(
+        "dataset",
+        _BOTH,
+        "Every group against the lightest in error, latent standard deviation and SLUG: ratio of means and effect "
+        "size, with 95 % intervals.",
+    ),
+    "flagged": Specification(
+        "dataset",
+        _BOTH,
+        "When the tenth of images with the highest SLUG is flagged: the share of each group that is flagged, that is "
+        "among the worst errors, and the share of its worst errors that is caught.",
+    ),
+    "signals": Specification(
+        "dataset",
+        _BOTH,
+        "Is SLUG worth its cost? The same tests for cheaper signals, and partial rank correlations: what SLUG knows "
+        "of the error that each of them does not.",
+    ),
+    "labelled_objects": Specification(
+        "dataset",
+        _BOTH,
+        "AUROC of several summaries of the SLUG and the error map for images labelled as having a foreign object.",
+        "SLUG paper, figure 4 right",
+    ),
+    "drawn_objects": Specification(
+        "dataset",
+        _DRAWN,
+        "Pixel AUROC of SLUG maps, error maps and two plain maps of the photograph for drawn objects.",
+        "SLUG paper, figure 4 right",
+    ),
+    "object_maps": Specification(
+        "dataset",
+        _DRAWN,
+        "Images with drawn objects, their reconstructions, error maps and SLUG maps.",
+        "SLUG paper, figure 4 right",
+    ),
+    "object_change": Specification(
+        "dataset",
+        _DRAWN,
+        "SLUG and error of an image with an object drawn on it, over those of the same image without.",
+    ),
+    "training_history": Specification("models", (), "Every term of the training loss by epoch."),
+    "spectrum": Specification(
+        "models", (), "Leading eigenvalues of the generalised Gauss-Newton matrix, with residuals."
+    ),
+    "samples": Specification("models", (), "Images that the decoders draw from the prior."),
+    "sensitivity": Specification(
+        "sensitivity",
+        (),
+        "How SLUG and its rank correlation with the error depend on rank, probes, training images, image size and "
+        "prior precision.",
+    ),
+}
+
+
+def names_for(role: str) -> list[str]:
+    """The figures of an aggregated store of this role (training, external, artefacts), label tables' included."""
+    return [name for name, figure in FIGURES.items() if role in figure.roles]

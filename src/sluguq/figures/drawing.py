@@ -1,0 +1,94 @@
+"""From a figure's name to the figure, the tidy table behind it, and their files.
+
+Nothing here knows of folders' grammar, configuration files or Snakemake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from sluguq.figures.association import correlation_by_seed, slug_against_mse
+from sluguq.figures.boxes import boxes
+from sluguq.figures.catalogue import FIGURES
+from sluguq.figures.distribution import fst_distribution
+from sluguq.figures.fairness import flagged, group_gaps
+from sluguq.figures.objects import drawn_objects, labelled_objects, object_change, object_maps
+from sluguq.figures.pictures import maps, reconstructions, samples
+from sluguq.figures.retention import retention
+from sluguq.figures.sensitivity import sensitivity as draw_sensitivity
+from sluguq.figures.signals import signals
+from sluguq.figures.style import styled
+from sluguq.figures.training import spectrum, training_history
+
+_FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
+    "fst_distribution": fst_distribution,
+    "boxes_by_group": lambda dataset: boxes(dataset, "group", "image"),
+    "boxes_by_group_seeds": lambda dataset: boxes(dataset, "group", "seed"),
+    "boxes_by_fst": lambda dataset: boxes(dataset, "fst", "image"),
+    "slug_against_mse": slug_against_mse,
+    "correlation_by_seed": correlation_by_seed,
+    "retention": retention,
+    "reconstructions": reconstructions,
+    "maps": maps,
+    "maps_page": lambda dataset: maps(dataset, many=True),
+    "group_gaps": group_gaps,
+    "flagged": flagged,
+    "signals": signals,
+    "labelled_objects": labelled_objects,
+    "drawn_objects": drawn_objects,
+    "object_maps": object_maps,
+    "object_change": object_change,
+    "sensitivity": draw_sensitivity,
+    "training_history": training_history,
+    "spectrum": spectrum,
+    "samples": samples,
+}
+
+
+def draw(
+    name: str,
+    dataset: xr.Dataset | None = None,
+    *,
+    models: xr.Dataset | None = None,
+    labels: pd.DataFrame | None = None,
+    sensitivity: pd.DataFrame | None = None,
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw a figure of `FIGURES`.
+
+    Give what `FIGURES[name].needs` names; `fst_distribution` takes a dataset besides, for its marks.
+    Returns the figure and the tidy table behind it.
+
+    Raises ValueError where there is no such figure, or what it needs was not given.
+    """
+    if name not in FIGURES:
+        raise ValueError(f"there is no figure {name!r}; there are {', '.join(sorted(FIGURES))}")
+    specification = FIGURES[name]
+    given: dict[str, Any] = {"dataset": dataset, "models": models, "labels": labels, "sensitivity": sensitivity}
+    if given[specification.needs] is None:
+        raise ValueError(f"the figure {name!r} is drawn from {specification.needs}, which was not given")
+    with styled():
+        if specification.needs == "labels":
+            return _FUNCTIONS[name](labels, dataset)
+        return _FUNCTIONS[name](given[specification.needs])
+
+
+def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, origin: str = "") -> list[Path]:
+    """Write `name`.svg, `name`.png (200 dots an inch) and `name`.csv into a folder; returns the paths.
+
+    Both pictures carry `origin`, where they come from, as their description. The SVG carries no date, so that the
+    same figure is the same file.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{ending}" for ending in ("svg", "png", "csv")]
+    with styled():
+        figure.savefig(paths[0], metadata={"Date": None, "Description": origin})
+        figure.savefig(paths[1], metadata={"Description": origin})
+    table.to_csv(paths[2], index=False)
+    return paths
