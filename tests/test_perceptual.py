@@ -19,6 +19,14 @@ REAL = Path(os.environ.get("SLUGUQ_SHARED_DATA", Path(__file__).parents[2] / "sh
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """These networks take longer to compile than to run: leave out XLA's costly passes."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="module")
 def torch():
     return pytest.importorskip("torch")

@@ -17,7 +17,7 @@ from sluguq.compilation import enable_compilation_cache
 from sluguq.generation import prior_samples, to_pixels
 from sluguq.objective import ObjectiveSettings, kl_divergence, objective
 from sluguq.perceptual import load_perceptual, perceptual_loss
-from sluguq.training import TrainingInterrupted, TrainingSettings, epoch_order, train
+from sluguq.training import TrainingInterrupted, TrainingSettings, compiled_advance, epoch_order, train
 from sluguq.vae import VAE, VAESettings, decode, join, split, to_unit_range
 from sluguq.watch import CollapseWatch, TrainingDiverged
 
@@ -282,6 +282,15 @@ def test_two_devices_agree_with_one(images, trained, tmp_path):
     assert sharded.returncode == 0, sharded.stderr
     losses = np.load(tmp_path / "loss.npy")
     np.testing.assert_allclose(losses, [row["loss"] for row in trained.history], rtol=2e-3)
+
+
+def test_the_loop_compiled_for_gpus_takes_the_same_steps(images, trained, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    compiled_advance.cache_clear()
+    looped = train(images, SETTINGS, seed=SEED, progress=False)
+    compiled_advance.cache_clear()
+    losses = [[row["loss"] for row in result.history] for result in (looped, trained)]
+    np.testing.assert_allclose(*losses, rtol=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,14 @@ from sluguq.weights import WeightsError, load_vae, save_vae
 SMALL = VAESettings(image_size=32, width=4, depth=2, latent_channels=3)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """These networks take longer to compile than to run: leave out XLA's costly passes."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def images(count: int = 3, size: int = 32) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
 
