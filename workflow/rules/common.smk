@@ -92,8 +92,8 @@ def _imported(file):
 
 
 def code(script):
-    """Input function's value for `code=`: the library files behind scripts/<script>."""
-    return library_files(workflow.source_path(f"../../scripts/{script}"))
+    """Value of `code=`: the library files behind scripts/<script>, on this disk wherever results are stored."""
+    return local(library_files(workflow.source_path(f"../../scripts/{script}")))
 
 
 def prepared(dataset):
@@ -113,13 +113,13 @@ def source_files(wildcards):
     if options.source != "folder":
         return []
     table = options.folder / options.table
-    return [str(table)] if table.is_file() else []
+    return [local(str(table))] if table.is_file() else []
 
 
 def adapter_code(wildcards):
     """Library files behind the acquisition: the adapter is imported by name, so it is added by hand."""
     adapter = LIBRARY / "datasets" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
-    return sorted({*code("acquire.py"), str(adapter), *library_files(str(adapter))})
+    return local(sorted({*code("acquire.py"), str(adapter), *library_files(str(adapter))}))
 
 
 def perceptual_file(wildcards):
@@ -127,7 +127,7 @@ def perceptual_file(wildcards):
     perceptual = EXPERIMENT.training.perceptual
     if perceptual.weights == "random" or EXPERIMENT.training.perceptual_weight == 0:
         return []
-    return [perceptual.file or f"data/weights/{perceptual.network}.pth"]
+    return [local(perceptual.file) if perceptual.file else f"data/weights/{perceptual.network}.pth"]
 
 
 def memory(megabytes):
