@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sluguq.perceptual import features, layer_shapes, load_perceptual, perceptual_loss, weights_file
+from sluguq.perceptual import features, layer_shapes, load_perceptual, perceptual_loss
+from sluguq.pretrained import weights_file
 from sluguq.torch_files import WeightsFileError, read_torch_weights, verify_hash
 
 # Real weights travel beside the project and are never part of it.

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 
 from .convolution import convolve
+from .pretrained import weights_file
 from .torch_files import WeightsFileError, read_torch_weights, verify_hash
 
 Network = Literal["vgg19", "squeezenet1_1"]
@@ -41,21 +42,6 @@ _FIRES = {
     11: (384, 64, 256),
     12: (512, 64, 256),
 }
-
-
-class WeightsFile(NamedTuple):
-    """Where torchvision's weights are published: address, first digits of the SHA-256, file name."""
-
-    url: str
-    sha256: str
-    filename: str
-
-
-def weights_file(network: Network) -> WeightsFile:
-    """Where the ImageNet weights of `network` are to be fetched (torchvision, BSD-3)."""
-    prefix = {"vgg19": "dcbb9e9d", "squeezenet1_1": "b8a52dc0"}[network]
-    filename = f"{network}-{prefix}.pth"
-    return WeightsFile(f"https://download.pytorch.org/models/{filename}", prefix, filename)
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["weights"], meta_fields=["network", "normalisation"])
