@@ -65,7 +65,7 @@ def passes() -> str:
         )
     head = [
         "weights, size",
-        "forward, ms an image",
+        "forward, processor ms an image",
         "probe",
         "product with G",
         "direction, backward",
@@ -91,7 +91,7 @@ def score_once(images: int, probes: int) -> None:
 
 
 def growth() -> str:
-    """A figure: seconds a probe and image against pixels and weights; seconds against images and rank."""
+    """A figure: processor seconds a probe and image against pixels and weights; seconds against images and rank."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
     rows = []
 
@@ -105,11 +105,11 @@ def growth() -> str:
     sizes = (32, 64, 128, 256)
     times = [timed(size, 4, max(1, 4096 // size**2))[1] for size in sizes]
     axes[0].loglog([size**2 for size in sizes], times, "o-", color="#0072B2")
-    axes[0].set(xlabel="pixels", ylabel="seconds a probe and image")
+    axes[0].set(xlabel="pixels", ylabel="processor seconds a probe and image")
     rows.append(["pixels", "32² to 256²", _slope([size**2 for size in sizes], times)])
     counts, times = zip(*(timed(32, width, 8) for width in (3, 8, 20, 42)), strict=True)
     axes[1].loglog(counts, times, "o-", color="#0072B2")
-    axes[1].set(xlabel="weights", ylabel="seconds a probe and image")
+    axes[1].set(xlabel="weights", ylabel="processor seconds a probe and image")
     rows.append(["weights", f"{counts[0]:.1e} to {counts[-1]:.1e}", _slope(counts, times)])
     _apply, params = network(32, 6)
     ranks, times = (8, 32, 128), []
@@ -120,7 +120,7 @@ def growth() -> str:
         basis = jax.random.normal(KEY, (rank, parameter_count(params)))
         times.append(seconds(partial(projected, basis, vectors)) / 8)
     axes[2].loglog(ranks, times, "o-", color="#0072B2")
-    axes[2].set(xlabel="rank", ylabel="seconds to project a probe")
+    axes[2].set(xlabel="rank", ylabel="processor seconds to project a probe")
     rows.append(["rank (projection)", "8 to 128", _slope(ranks, times)])
     figure.savefig(DOCS / "growth.svg")
     return table(["against", "range", "exponent"], rows) + "\n\n![Growth of cost](../docs/growth.svg)"
