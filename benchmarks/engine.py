@@ -1,0 +1,72 @@
+"""Jobs and seconds of Snakemake's own time, at the papers' size and at ten times it.
+
+    python benchmarks/engine.py [--real]
+
+Plans the SLUG paper's experiment (30 models, 4 data sets) and one with 100 seeds (300 models). With --real the same
+is run as well with every script replaced by one that only touches its outputs, so that what remains is the engine and
+the start of a Python process a job.
+"""
+
+import argparse
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+TOUCH = """
+from pathlib import Path
+for output in snakemake.output:
+    folder = output.endswith(".zarr")
+    (Path(output) if folder else Path(output).parent).mkdir(parents=True, exist_ok=True)
+    if not folder:
+        Path(output).touch()
+"""
+
+
+def experiment(seeds: int) -> dict:
+    """The SLUG paper's configuration with as many seeds; drawn photographs stand in for its data sets."""
+    resolved = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    drawn = {"source": "phantom", "counts": dict.fromkeys(range(1, 7), 5000)}
+    names = [resolved["training_dataset"], *resolved["external_datasets"]]
+    return {**resolved, "seeds": seeds, "datasets": dict.fromkeys(names, drawn)}
+
+
+def measure(folder: Path, seeds: int, *arguments: str) -> str:
+    """Number of jobs, seconds and CPU seconds of one call of Snakemake, in words."""
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(experiment(seeds)))
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", *arguments, "--configfile", "experiment.yaml"]
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if run.returncode:
+        sys.exit(run.stdout[-2000:] + run.stderr[-4000:])
+    jobs = next(line.split()[1] for line in (run.stdout + run.stderr).splitlines() if line.startswith("total "))
+    return f"{3 * seeds} models: {jobs} jobs, {seconds:.1f} s, {busy:.1f} s of CPU"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real", action="store_true", help="also run all jobs, with scripts that only touch outputs")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name in ("Snakefile", "workflow", "profiles", "config", "scripts", "src"):
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        for script in (folder / "scripts").glob("*.py"):
+            script.write_text(TOUCH)
+        for seeds in (10, 100):
+            print("dry run of", measure(folder, seeds, "--dry-run", "--quiet", "host"), flush=True)
+            if options.real:
+                print("run of", measure(folder, seeds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
