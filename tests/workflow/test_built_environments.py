@@ -48,9 +48,10 @@ for key, value in given.items():
     named = isinstance(value, dict) and set(value) == {"values", "names"}
     setattr(snakemake, key, Named(value["values"], value["names"]) if named else value)
 runpy.run_path(sys.argv[2], init_globals={"snakemake": snakemake})
+own = {"__main__", "__mp_main__", "sluguq", *sys.stdlib_module_names}
 foreign = sorted(
     name for name, module in sys.modules.items()
-    if "." not in name and name not in sys.stdlib_module_names and name not in ("__main__", "__mp_main__", "sluguq")
+    if "." not in name and name not in own and not name.startswith("_sysconfigdata")
     and getattr(module, "__file__", None) and not module.__file__.startswith(sys.prefix)
 )
 assert not foreign, f"from elsewhere: {foreign}"

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from sluguq.config import resolve
-from sluguq.store import commit, open_store
+from sluguq.store import open_store
 
 pytestmark = pytest.mark.workflow
 
@@ -72,6 +72,10 @@ def test_an_edited_library_file_reruns_what_imports_it(copy_of_finished, file, r
     assert ("figures" in jobs) == (bool(rules) or file.startswith("figures"))
 
 
+def test_a_moved_checkout_reruns_nothing(copy_of_finished):
+    assert copy_of_finished.planned() == {}
+
+
 def test_an_experiment_of_another_name_shares_data_and_nothing_else(finished):
     jobs = finished.planned("--config", "experiment=another")
     assert _causes(jobs) == FROM_SPLIT
@@ -91,9 +95,9 @@ def test_from_a_figure_back_to_images_weights_configuration_and_commit(finished,
     assert pictures
     described = _description(pictures[0])
     assert all(_description(picture) == described for picture in pictures)
-    assert described["figure commit"] == commit()
     assert described["synthetic"] == 1
     store = open_store(finished.folder / described["store"])
+    assert described["figure commit"] == store.attrs["commit"]
     for key in ("experiment", "configuration", "versions", "commit"):
         assert described[key] == store.attrs[key]
     resolved = resolve(yaml.safe_load(described["configuration"]))

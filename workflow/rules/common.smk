@@ -43,6 +43,9 @@ MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
 # Seeds whose eigenbases outlive the scoring.
 KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
 NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu else "../envs/networks.yaml"
+# Paths of the library within the working directory are relative, so that a checkout can be moved without reruns. Those
+# of a module are not: its prefix is for data.
+MOVABLE = workflow.modifier.parent_modifier is None and LIBRARY.is_relative_to(Path.cwd())
 # Logs, threads, devices and the list of public names: an edit there changes no result, so it reruns nothing.
 WITHOUT_EFFECT = {LIBRARY / name for name in ("__init__.py", "running.py", "devices.py", "compilation.py")}
 
@@ -68,7 +71,11 @@ def library_files(module_file):
                     # With a module go the template or table beside it that has its name.
                     found.update(candidate.parent.glob(f"{candidate.stem}.*"))
                     pending.append(candidate)
-    return sorted(str(file) for file in found)
+    return sorted(map(_path, found))
+
+
+def _path(file):
+    return str(file.relative_to(Path.cwd()) if MOVABLE else file)
 
 
 def _imported(file):
@@ -119,7 +126,7 @@ def source_files(wildcards):
 def adapter_code(wildcards):
     """Library files behind the acquisition: the adapter is imported by name, so it is added by hand."""
     adapter = LIBRARY / "datasets" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
-    return local(sorted({*code("acquire.py"), str(adapter), *library_files(str(adapter))}))
+    return local(sorted({*code("acquire.py"), _path(adapter), *library_files(str(adapter))}))
 
 
 def perceptual_file(wildcards):
