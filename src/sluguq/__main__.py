@@ -1,0 +1,73 @@
+"""The command line: `python -m sluguq`, or `sluguq` where the package is installed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import sluguq
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status, 1 where it could not be done (the reason is on stderr)."""
+    given = _parser().parse_args(arguments)
+    # The libraries behind the command take seconds to import, which --help and a mistyped option need not wait for.
+    from sluguq.devices import prepare_networks
+
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sluguq" / "jax"))
+    prepare_networks(gpu=os.environ.get("JAX_PLATFORMS") != "cpu")
+    from sluguq.flag import FlagError, flag
+    from sluguq.store import StoreError
+    from sluguq.weights import WeightsError
+
+    try:
+        flagged = flag(
+            given.folder, given.experiment, configuration=given.configuration, out=given.out, probes=given.probes
+        )
+    except (FlagError, StoreError, WeightsError, OSError) as error:
+        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        return 1
+    print(f"{flagged.judged} photographs judged, {flagged.rejected} could not be read; most suspect first:")
+    print(f"  {flagged.page}\n  {flagged.table}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sluguq", description="SLUG uncertainty of generative models of skin images.")
+    parser.add_argument("--version", action="version", version=sluguq.__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    flag = commands.add_parser(
+        "flag",
+        help="score the photographs of a folder with trained models, most suspect first",
+        description="Score the photographs of a folder with the models of a finished experiment, and compare each with "
+        "the experiment's own test images. Writes flagged.csv, flagged.html and flagged.rejected.csv. "
+        "A research tool, not for clinical use.",
+    )
+    flag.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, also in folders below")
+    flag.add_argument(
+        "--experiment", type=Path, required=True, metavar="results/NAME", help="folder of the experiment's results"
+    )
+    flag.add_argument(
+        "--configuration", metavar="NAME", help="configuration whose models judge (default: the most mixed one)"
+    )
+    flag.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write (default: results/NAME/flagged/<name of FOLDER>)"
+    )
+    flag.add_argument(
+        "--probes", type=_probes, metavar="N", help="random probes of an image (default: as the experiment was scored)"
+    )
+    return parser
+
+
+def _probes(text: str) -> int:
+    """A number of probes; a standard error needs two."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 2")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
