@@ -15,17 +15,11 @@ from sluguq.perceptual import features, layer_shapes, load_perceptual, perceptua
 from sluguq.pretrained import weights_file
 from sluguq.torch_files import WeightsFileError, read_torch_weights, verify_hash
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 # Real weights travel beside the project and are never part of it.
 REAL = Path(os.environ.get("SLUGUQ_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "weights"
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """These networks take longer to compile than to run: leave out XLA's costly passes."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

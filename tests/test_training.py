@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sluguq.compilation import enable_compilation_cache
 from sluguq.generation import prior_samples, to_pixels
 from sluguq.objective import ObjectiveSettings, kl_divergence, objective
 from sluguq.perceptual import load_perceptual, perceptual_loss
@@ -21,23 +20,12 @@ from sluguq.training import TrainingInterrupted, TrainingSettings, compiled_adva
 from sluguq.vae import VAE, VAESettings, decode, join, split, to_unit_range
 from sluguq.watch import CollapseWatch, TrainingDiverged
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NETWORK = VAESettings(image_size=32, width=2, depth=1, latent_channels=2, bottleneck_blocks=0)
 PLAIN = ObjectiveSettings(perceptual_weight=0)
 SETTINGS = TrainingSettings(network=NETWORK, objective=PLAIN, epochs=4, batch_size=4, learning_rate=3e-3)
 SEED = 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation(tmp_path_factory):
-    """These networks take longer to compile than to run: leave out XLA's costly passes, compile nothing twice."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update("jax_disable_most_optimizations", True)
-    enable_compilation_cache(tmp_path_factory.mktemp("compiled"))
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module")

@@ -20,15 +20,9 @@ from sluguq.vae import (
 )
 from sluguq.weights import WeightsError, load_vae, save_vae
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SMALL = VAESettings(image_size=32, width=4, depth=2, latent_channels=3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """These networks take longer to compile than to run: leave out XLA's costly passes."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def images(count: int = 3, size: int = 32) -> np.ndarray:

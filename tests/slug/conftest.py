@@ -10,11 +10,8 @@ from jax.tree_util import Partial
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quick_compilation() -> Iterator[None]:
-    """These networks take longer to compile than to run: leave out XLA's costly passes."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def compiled_quickly(quick_compilation) -> None:
+    """All networks here take longer to compile than to run."""
 
 
 @pytest.fixture

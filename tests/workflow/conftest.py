@@ -39,7 +39,13 @@ class Checkout:
 
     def snakemake(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
         run = subprocess.run(
-            self.command(*arguments), cwd=self.folder, env=environment(), capture_output=True, text=True, check=False, **options
+            self.command(*arguments),
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
         )
         if check:
             assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]

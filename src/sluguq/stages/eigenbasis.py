@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sluguq.devices import device_in_words
 from sluguq.selection import read_rows, rows_of_role
-from sluguq.slug.eigenbasis import LanczosState, eigenbasis
+from sluguq.slug.eigenbasis import eigenbasis
+from sluguq.slug.lanczos_state import LanczosState, load_state, save_state
 from sluguq.slug.network import parameter_count
 from sluguq.slug.sketched import sketched_eigenbasis
 from sluguq.stages.basis_store import scalars, write_basis, write_sketched_basis, write_summary
 from sluguq.stages.keys import model_key
-from sluguq.store import open_store, whole_file
+from sluguq.store import open_store
 from sluguq.vae import reconstruction_function
 from sluguq.weights import load_vae
 
 _STATE = "lanczos.npz"
+_LARGE = 2**31
 
 
 def compute_basis(
@@ -78,6 +78,9 @@ def compute_basis(
         return
     _check_disk(Path(path), settings["rank"], parameter_count(params), settings["dtype"])
     folder = Path(checkpoint_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Large bases are computed in files: memory stays free, and a checkpoint names the vectors instead of copying them.
+    large = bytes_of_basis(settings["rank"], parameter_count(params), "float32") > _LARGE
     basis = eigenbasis(
         apply,
         params,
@@ -87,8 +90,9 @@ def compute_basis(
         batch_size=settings["batch_size"],
         key=key,
         dtype=settings["dtype"],
-        state=_read_state(folder),
-        on_block=lambda state: _write_state(state, folder),
+        storage=folder / "vectors" if large else None,
+        state=_resumed(folder / _STATE),
+        on_block=lambda state: save_state(state, folder / _STATE),
     )
     write_basis(
         basis, path, attributes={**told, **scalars(basis)}, configuration=configuration, device=device_in_words()
@@ -114,17 +118,12 @@ def _check_disk(path: Path, rank: int, parameters: int, dtype: str) -> None:
         )
 
 
-def _write_state(state: LanczosState, folder: Path) -> None:
-    with whole_file(folder / _STATE) as partial, partial.open("wb") as file:
-        np.savez(file, **state._asdict())
-
-
-def _read_state(folder: Path) -> LanczosState | None:
+def _resumed(path: Path) -> LanczosState | None:
+    """The state that an interrupted run left, None where there is none or it cannot be read."""
     try:
-        with np.load(folder / _STATE) as saved:
-            return LanczosState(saved["vectors"], saved["projected"], int(saved["step"]), int(saved["products"]))
+        return load_state(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
-        print(f"{folder / _STATE} is damaged ({error}): the eigenbasis starts afresh")
+        print(f"{path} is damaged ({error}): the eigenbasis starts afresh")
         return None

@@ -1,0 +1,23 @@
+"""Fixtures that several test files share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def quick_compilation(tmp_path_factory) -> Iterator[None]:
+    """For networks that take longer to compile than to run: leave out XLA's costly passes, compile nothing twice."""
+    # Imported here: most tests need no JAX, which takes a second to load.
+    import jax
+
+    from sluguq.compilation import enable_compilation_cache
+
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    jax.config.update("jax_disable_most_optimizations", True)
+    enable_compilation_cache(tmp_path_factory.mktemp("compiled"))
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    for name, value in before.items():
+        jax.config.update(name, value)
