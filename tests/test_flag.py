@@ -177,6 +177,7 @@ def test_the_page_needs_nothing_else_and_states_the_reference(flagged):
     assert "Not for clinical use" in text
     assert "Synthetic reference" in text
     assert "configuration B (trained on 50 % light, 50 % dark), seeds 0, 1 (2 of 2: those whose" in text
+    assert "by the same random probes (4 probes)" in text
     assert re.search(r"seed 0\W*all\W*4 .*light\W*2 .*dark\W*2 .*seed 1\W*all\W*4 ", text)
     files = re.findall(r"<h3>\d+\. (\S+?\.(?:png|bmp)|ward[^<]*?bmp)", page)
     assert [f.replace("&amp;", "&") for f in files] == list(flagged[1]["file"])
@@ -215,8 +216,10 @@ def test_what_is_written_goes_to_the_results_and_probes_may_be_chosen(experiment
     shutil.copytree(experiment, tmp_path / "small")
     result = flag(photographs, tmp_path / "small", configuration="A", probes=5)
     assert result.page == tmp_path / "small" / "flagged" / "photographs" / "flagged.html"
-    assert "scored with 5 probes, the reference with 4 probes" in result.page.read_text(encoding="utf-8")
-    table = pd.read_csv(result.table)
+    assert "by the same random probes (5 probes)" in result.page.read_text(encoding="utf-8")
+    table = pd.read_csv(result.table).set_index("file")
+    # The reference was scored by the stand-in too: each photograph of it is at its own value.
+    assert sorted(table["slug_percentile_seed-0"]) == pytest.approx([12.5, 37.5, 62.5, 87.5])
     np.testing.assert_allclose(table["slug_sem_seed-0"], table["slug_seed-0"] / 5)
 
 

@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="where to write (default: results/NAME/flagged/<name of FOLDER>)"
     )
     flag.add_argument(
-        "--probes", type=_probes, metavar="N", help="random probes of an image (default: as the experiment was scored)"
+        "--probes",
+        type=_probes,
+        metavar="N",
+        help="random probes of an image (default: as the experiment was scored); with another number than the "
+        "experiment's, its test images are scored anew too",
     )
     return parser
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from sluguq.figures.choice import middle_configuration
 from sluguq.flag_page import SHOWN, Maps, write_page
 from sluguq.images import Fit, ImageRejected, decode
+from sluguq.selection import read_rows
 from sluguq.store import file_sha256, open_store, whole_file
 from sluguq.tables import groups_of, mixes_of
 
@@ -37,7 +38,8 @@ class FlagError(ValueError):
 class Network:
     """A trained network whose eigenbasis was kept.
 
-    reference: what it scored on its seed's test images; columns group, slug, mse.
+    reference: what it scored on its seed's test images; columns group, slug, mse; the index is the image's place in the
+    experiment's store.
     """
 
     seed: int
@@ -60,6 +62,7 @@ class Judges:
     size: int
     fit: Fit
     score: Mapping[str, Any]
+    pixels: xr.DataArray
     networks: tuple[Network, ...]
 
 
@@ -93,7 +96,9 @@ def flag(
         experiment: Folder of the experiment's results, results/<name>.
         configuration: Configuration whose networks judge; by default the most mixed one.
         out: Folder to write to; by default results/<name>/flagged/<name of the folder>.
-        probes: Random probes of an image; by default as the experiment's own images were scored.
+        probes: Random probes of an image; by default as the experiment's own images were scored. With another number
+            the reference is scored anew too: all images of a network share its probes and most of their noise, so
+            scores under different probes do not compare.
 
     Raises:
         FlagError: No such experiment or configuration, no eigenbasis that was kept, or no photograph to judge.
@@ -103,7 +108,10 @@ def flag(
     judges = find_judges(experiment, configuration)
     out = experiment / "flagged" / folder.resolve().name if out is None else Path(out)
     names, pixels, rejected = read_photographs(folder, judges.size, judges.fit, skip=out)
-    settings = dict(judges.score) if probes is None else {**judges.score, "probes": probes, "tolerance": None}
+    settings = dict(judges.score)
+    if probes not in (None, settings["probes"]):
+        settings |= {"probes": probes, "tolerance": None}
+        judges = scored_anew(judges, settings)
     all_fit = len(pixels) <= SHOWN
     scores, maps = score_photographs(judges, pixels, settings, maps=all_fit)
     table = judged_table(names, judges.networks, scores, judges.groups)
@@ -118,7 +126,7 @@ def flag(
     for name, content in ((TABLE, table), (REJECTED, rejected)):
         with whole_file(out / name) as partial:
             content.to_csv(partial, index=False)
-    write_page(out / PAGE, table, pixels[shown], maps, judges, rejected, probes=probes)
+    write_page(out / PAGE, table, pixels[shown], maps, judges, rejected, settings)
     return Flagged(out / TABLE, out / PAGE, len(table), len(rejected))
 
 
@@ -157,6 +165,7 @@ def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
         size=int(resolved["images"]["size"]),
         fit=resolved["images"]["fit"],
         score=resolved["score"],
+        pixels=store["pixels"],
         networks=networks,
     )
 
@@ -284,6 +293,16 @@ def score_photographs(
         if maps and "reconstruction" not in sums:
             sums["reconstruction"] = whole["reconstruction"]
     return scores, Maps(sums["reconstruction"], sums["error_map"], sums.get("slug_map")) if maps else None
+
+
+def scored_anew(judges: Judges, settings: Mapping[str, Any]) -> Judges:
+    """The same networks with their reference scored by other settings."""
+    networks = []
+    for network in judges.networks:
+        pixels = read_rows(judges.pixels, network.reference.index.to_numpy())
+        (scores,), _ = score_photographs(replace(judges, networks=(network,)), pixels, settings, maps=False)
+        networks.append(replace(network, reference=network.reference.assign(slug=scores["slug"], mse=scores["mse"])))
+    return replace(judges, networks=tuple(networks))
 
 
 def judged_table(

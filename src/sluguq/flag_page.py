@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -53,8 +54,7 @@ def write_page(
     maps: Maps,
     judges: Judges,
     rejected: pd.DataFrame,
-    *,
-    probes: int | None = None,
+    settings: Mapping[str, Any],
 ) -> None:
     """Write the page.
 
@@ -65,7 +65,7 @@ def write_page(
         maps: Of the same photographs.
         judges: The networks and their reference.
         rejected: Columns file and reason.
-        probes: Random probes of an image, where they are not the experiment's.
+        settings: By which photographs and reference were scored, as the section `score` of the configuration.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("sluguq").joinpath("flag.html.j2").read_text("utf-8"))
@@ -81,7 +81,7 @@ def write_page(
         unusual=UNUSUAL,
         brightest=BRIGHTEST,
         rejected=rejected.to_dict("records"),
-        probes=_probes_in_words(judges, probes),
+        probes=_probes_in_words(settings),
         with_slug_map=maps.slug_map is not None,
         provenance={"commit": commit(), **package_versions()},
         version=sluguq.__version__,
@@ -90,13 +90,12 @@ def write_page(
         partial.write_text(page, encoding="utf-8")
 
 
-def _probes_in_words(judges: Judges, probes: int | None) -> str:
-    usual = judges.score.get("probes")
-    tolerance = judges.score.get("tolerance")
-    reference = f"{usual} probes" if usual else f"tolerance {tolerance}" if tolerance else "the default tolerance"
-    if probes is None:
-        return f"Photographs and reference were scored alike and by the same random probes ({reference})."
-    return f"Photographs were scored with {probes} probes, the reference with {reference}."
+def _probes_in_words(settings: Mapping[str, Any]) -> str:
+    if settings["probes"]:
+        return f"{settings['probes']} probes"
+    return (
+        f"tolerance {settings['tolerance']}" if settings["tolerance"] else "as many as the default tolerance asks for"
+    )
 
 
 def _reference(network: Network, judges: Judges) -> dict[str, Any]:
