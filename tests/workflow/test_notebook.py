@@ -21,10 +21,10 @@ def test_the_notebook_runs_without_a_warning_and_shows_what_it_says(finished):
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     assert first.source.count("../results/demo/phantom.zarr") == 1
     # ipykernel's own shutdown warns of what is to come.
-    strict = "import warnings\nwarnings.simplefilter('error')\nwarnings.simplefilter('ignore', PendingDeprecationWarning)\n"
-    first.source = strict + first.source.replace(
-        "../results/demo/phantom.zarr", str(finished.results / "skin.zarr")
+    strict = (
+        "import warnings\nwarnings.simplefilter('error')\nwarnings.simplefilter('ignore', PendingDeprecationWarning)\n"
     )
+    first.source = strict + first.source.replace("../results/demo/phantom.zarr", str(finished.results / "skin.zarr"))
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(output.get("name") == "stderr" for cell in cells for output in cell.outputs)
