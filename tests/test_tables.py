@@ -132,6 +132,18 @@ def test_intersections_cross_groups_with_labels(store):
     assert row.loc[row["variable"] == "mse", "value"].item() == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("table_of", [gaps, levels, intersections])
+def test_a_table_without_rows_keeps_its_columns(table_of, tmp_path):
+    full = table_of(aggregated(seeds=1, tested=40, pool=40), replicates=20)
+    nobody = aggregated(seeds=1, tested=2, pool=2, groups={"dark": [5, 6]}, configurations={"C": {"dark": 1.0}})
+    nobody["group"][:] = ""
+    table_of(nobody, replicates=20).to_csv(tmp_path / "table.csv", index=False)
+    empty = pd.read_csv(tmp_path / "table.csv")
+    assert len(full)
+    assert empty.empty
+    assert list(empty.columns) == list(full.columns)
+
+
 # Signals.
 
 

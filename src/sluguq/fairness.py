@@ -19,7 +19,7 @@ from sluguq.statistics import (
     quantile,
     standardised_difference,
 )
-from sluguq.tables import by_seed, estimate_fields, groups_of, labels_of, per_image
+from sluguq.tables import ESTIMATE, by_seed, estimate_fields, groups_of, labels_of, per_image
 
 VARIABLES = ("mse", "latent_std", "slug")
 QUANTILES = (0.5, 0.9, 0.99)
@@ -60,7 +60,7 @@ def gaps(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
                             **estimate_fields(estimate),
                         }
                     )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["variable", "configuration", "group", "reference", "measure", *ESTIMATE])
 
 
 def levels(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
@@ -92,11 +92,9 @@ def levels(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
                                 **estimate_fields(estimate),
                             }
                         )
-    table = pd.DataFrame(rows)
-    if not table.empty:
-        largest = table.groupby(["variable", "configuration", "measure"])["value"].transform("max")
-        table["worst"] = table["value"] == largest
-    return table
+    table = pd.DataFrame(rows, columns=["variable", "configuration", "group", "measure", *ESTIMATE])
+    largest = table.groupby(["variable", "configuration", "measure"])["value"].transform("max")
+    return table.assign(worst=table["value"] == largest)
 
 
 def _quantile(q: float) -> Any:
@@ -180,5 +178,4 @@ def intersections(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
                                     **estimate_fields(estimate),
                                 }
                             )
-    columns_of = ["label", "level", "group", "configuration", "variable", "value", "low", "high"]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*columns_of, "seeds", "images", "clusters"])
+    return pd.DataFrame(rows, columns=["label", "level", "group", "configuration", "variable", *ESTIMATE])

@@ -32,9 +32,13 @@ SIGNALS = {
 COLUMN_LABELS = {"mse": "mean squared error", **SIGNALS}
 
 
+ESTIMATE = ("value", "low", "high", "seeds", "images", "clusters")
+"""The columns of a table that an estimate fills."""
+
+
 def estimate_fields(estimate: Estimate) -> dict[str, float]:
-    """The columns of a table that an estimate fills."""
-    return {name: getattr(estimate, name) for name in ("value", "low", "high", "seeds", "images", "clusters")}
+    """An estimate as the columns `ESTIMATE`."""
+    return {name: getattr(estimate, name) for name in ESTIMATE}
 
 
 def groups_of(dataset: xr.Dataset) -> dict[str, list[int]]:

@@ -194,6 +194,8 @@ SYNTHETIC = EXPERIMENT.datasets[EXPERIMENT.training_dataset].source == "phantom"
 REPORT_PAGE = f"{RESULTS}/index.html"
 CLAIMS = f"{RESULTS}/claims.csv"
 DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]
+TABLES = ("levels", "gaps", "intersections")
+TABLE_FILES = [f"{RESULTS}/tables/{dataset}/{name}.csv" for dataset in EXPERIMENT.scored_datasets for name in TABLES]
 FIGURE_FILES = [
     f"{RESULTS}/figures/{folder}/{name}.svg"
     for folder, names in (

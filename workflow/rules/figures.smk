@@ -99,6 +99,34 @@ rule datasheet:
         "../../scripts/datasheet.py"
 
 
+rule tables:
+    input:
+        dataset=f"{RESULTS}/{{dataset}}.zarr",
+        code=code("tables.py"),
+    output:
+        **{
+            name: report(
+                f"{RESULTS}/tables/{{dataset}}/{name}.csv",
+                caption="../report/tables.rst",
+                category="{dataset}",
+                labels={"figure": f"table of {name}"},
+            )
+            for name in TABLES
+        },
+    log:
+        f"logs/{EXPERIMENT.experiment}/tables/{{dataset}}.log",
+    wildcard_constraints:
+        dataset="|".join(EXPERIMENT.scored_datasets),
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=60,
+    script:
+        "../../scripts/tables.py"
+
+
 rule claims:
     input:
         datasets=[f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
