@@ -1,5 +1,6 @@
 # What the rules share: the checked configuration, names, and which library files a script depends on.
 import ast
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 # Of the checkout that this file lies in, also where another workflow uses it as a module.
 _source = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
 sys.path.insert(0, str(_source))
+# Snakemake puts the interpreter's path into shell commands as it is; one with a space would fall apart there.
+sys.executable = re.sub(r"(?<!\\)([^\w@%+=:,./\\-])", r"\\\1", sys.executable)
 
 from snakemake.exceptions import WorkflowError
 
