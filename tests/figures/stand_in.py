@@ -200,7 +200,10 @@ def with_artefacts(
 
 
 def models(*, seeds: int = 3, epochs: int = 10, rank: int = 8, size: int = 16, key: int = 0) -> xr.Dataset:
-    """A store of trained models: loss terms, eigenvalues, residuals and samples from the prior."""
+    """A store of trained models: loss terms, eigenvalues, residuals, samples from the prior and snapshots of training.
+
+    The error of the snapshots falls from the first to the last by construction.
+    """
     rng = np.random.default_rng(key)
     shape = (len(CONFIGURATIONS), seeds, epochs)
     decay = np.exp(-np.arange(epochs) / 3)
@@ -209,9 +212,21 @@ def models(*, seeds: int = 3, epochs: int = 10, rank: int = 8, size: int = 16, k
         for name, scale in {"loss": 3.0, "mse": 1.0, "kl": 0.5, "perceptual": 1.5}.items()
     }
     spectrum = 1e4 * np.exp(-np.arange(rank)) * np.exp(rng.normal(0, 0.1, (*shape[:2], 1)))
+    picture = ("y", "x", "channel")
+    # Three images, the same for every configuration, whose reconstructions come out of a grey.
+    shown = np.broadcast_to(_pixels(rng, np.array([1, 3, 6]), size), (len(CONFIGURATIONS), seeds, 3, size, size, 3))
+    kept = np.array([1, 3, epochs])
+    share = (kept / epochs)[:, None, None, None, None]
+    snapshots = np.rint(share * shown[:, :, None] + (1 - share) * 128).astype(np.uint8)
     return xr.Dataset(
         {
             **terms,
+            "shown": (("configuration", "seed", "shown_image", *picture), shown),
+            "snapshots": (("configuration", "seed", "snapshot", "shown_image", *picture), snapshots),
+            "snapshot_epoch": (
+                ("configuration", "seed", "snapshot"),
+                np.broadcast_to(kept, (len(CONFIGURATIONS), seeds, len(kept))),
+            ),
             "eigenvalues": (("configuration", "seed", "rank"), spectrum),
             "residuals": (("configuration", "seed", "rank"), 1e-4 * spectrum),
             "samples": (

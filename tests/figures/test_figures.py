@@ -192,6 +192,35 @@ def test_roles_part_the_figures():
 # The numbers in the tables are those of the store.
 
 
+def test_snapshots_become_like_the_image():
+    store = models(seeds=2)
+    figure, table = draw("snapshots", models=store)
+    assert list(table["epoch"].unique()) == [1, 3, 10]
+    assert len(table) == 3 * 3 * 3  # configurations, images, epochs
+    errors = table.pivot_table(index=["configuration", "shown_image"], columns="epoch", values="mse")
+    assert (errors[10] == 0).all()
+    assert (errors[1] > errors[3]).all()
+    difference = (store["snapshots"][0, 0, 1, 2].astype(float) - store["shown"][0, 0, 2]) / 127.5
+    assert errors.loc[("A", 2), 3] == pytest.approx(float((difference**2).mean()))
+    pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(pictures) == 3 * 3 * (3 + 1)
+    np.testing.assert_array_equal(pictures[0], store["shown"][0, 0, 0])
+
+
+def test_of_many_snapshots_some_are_shown_with_the_first_and_the_last():
+    store = models(seeds=1).isel(snapshot=[0] * 12 + [1, 2], shown_image=[0])
+    store["snapshot_epoch"] = store["snapshot_epoch"].copy(data=np.broadcast_to(np.arange(1, 15), (3, 1, 14)))
+    epochs = draw("snapshots", models=store)[1]["epoch"].unique()
+    assert len(epochs) == 6
+    assert (epochs[0], epochs[-1]) == (1, 14)
+
+
+def test_a_store_without_snapshots_says_so():
+    figure, table = draw("snapshots", models=models(seeds=1).drop_vars(["snapshots", "snapshot_epoch"]))
+    assert "training.snapshots: 0" in texts(figure)
+    assert table.empty
+
+
 def test_box_table_is_the_store(usual):
     _, table = drawn("boxes_by_group", usual)
     store = usual["training"]

@@ -134,6 +134,9 @@ FIGURES: dict[str, Specification] = {
         "models", (), "Leading eigenvalues of the generalised Gauss-Newton matrix, with residuals."
     ),
     "samples": Specification("models", (), "Images that the decoders draw from the prior."),
+    "snapshots": Specification(
+        "models", (), "The same test images reconstructed at a few epochs of training, by configuration."
+    ),
     "sensitivity": Specification(
         "sensitivity",
         (),

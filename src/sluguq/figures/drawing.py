@@ -19,7 +19,7 @@ from sluguq.figures.catalogue import FIGURES
 from sluguq.figures.distribution import fst_distribution
 from sluguq.figures.fairness import flagged, group_gaps
 from sluguq.figures.objects import drawn_objects, labelled_objects, object_change, object_maps
-from sluguq.figures.pictures import maps, reconstructions, samples
+from sluguq.figures.pictures import maps, reconstructions, samples, snapshots
 from sluguq.figures.retention import retention
 from sluguq.figures.sensitivity import sensitivity as draw_sensitivity
 from sluguq.figures.signals import signals
@@ -48,6 +48,7 @@ _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
     "training_history": training_history,
     "spectrum": spectrum,
     "samples": samples,
+    "snapshots": snapshots,
 }
 
 

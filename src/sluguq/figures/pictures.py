@@ -1,4 +1,4 @@
-"""Pages of images: reconstructions by configuration, maps beside their images, samples from the prior."""
+"""Pages of images: reconstructions by configuration and by epoch, maps beside their images, samples from the prior."""
 
 from __future__ import annotations
 
@@ -205,4 +205,58 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
             )
         line[0].set_ylabel(configuration, rotation=0, ha="right", va="center", fontsize=8.5)
     note = f"n = {count} samples a configuration, the first ones drawn, seed {models['seed'].values[0]}."
+    return finish(fig, title, note, models), pd.DataFrame(rows)
+
+
+def snapshots(models: xr.Dataset, most: int = 6) -> tuple[Figure, pd.DataFrame]:
+    """The same test images reconstructed during training, by configuration, of the first seed; two images a line.
+
+    most: epochs shown, evenly spread over those that were kept, the first and the last among them. The table has
+    configuration, seed, shown_image, epoch, mse; the error is that of the stored picture, which has 256 levels.
+    """
+    title = "Reconstructions during training"
+    if "snapshots" not in models or not models["snapshots"].size:
+        return empty(title, "no snapshots were kept (training.snapshots: 0)", models), pd.DataFrame()
+    configurations = list(models["configuration"].values.astype(str))
+    first = models[["shown", "snapshots", "snapshot_epoch"]].isel(seed=0)
+    kept = np.unique(np.linspace(0, first.sizes["snapshot"] - 1, most).round().astype(int))
+    first = first.isel(snapshot=kept)
+    shown = first["shown"].transpose("configuration", "shown_image", "y", "x", "channel").values
+    pictures = first["snapshots"].transpose("configuration", "shown_image", "snapshot", "y", "x", "channel").values
+    epochs = first["snapshot_epoch"].transpose("configuration", "snapshot").values
+    count, across = shown.shape[1], 1 + len(kept)
+    side, lines = min(2, count), -(-count // 2)
+    cell = min(0.9, (WIDTH - 0.5) / (side * across))
+    fig = figure(width=max(cell * side * across + 0.5, 4.5), height=(cell + 0.13) * lines * len(configurations) + 0.95)
+    grid = fig.subplots(lines * len(configurations), side * across, squeeze=False)
+    for axes in grid.ravel():
+        axes.axis("off")
+    rows = []
+    for c, configuration in enumerate(configurations):
+        for image in range(count):
+            line = grid[c * lines + image // 2, (image % 2) * across :][:across]
+            for axes in line:
+                axes.axis("on")
+            show(line[0], shown[c, image])
+            for axes, epoch, picture in zip(line[1:], epochs[c], pictures[c, image], strict=True):
+                mse = float(np.square((picture.astype(float) - shown[c, image]) / 127.5).mean())
+                show(axes, picture, number(mse))
+                rows.append(
+                    {
+                        "configuration": configuration,
+                        "seed": models["seed"].values[0],
+                        "shown_image": image,
+                        "epoch": epoch,
+                        "mse": mse,
+                    }
+                )
+        grid[c * lines, 0].set_ylabel(configuration, rotation=0, ha="right", va="center", fontsize=8.5)
+    for block in range(side):
+        headings = ["image", *(f"epoch {epoch:,}" for epoch in epochs[0])]
+        for axes, heading in zip(grid[0, block * across :][:across], headings, strict=True):
+            axes.set_title(heading, fontsize=6.6)
+    note = (
+        f"n = {count} test images, evenly spaced through the test sets, seed {models['seed'].values[0]}. "
+        "Below each reconstruction its mean squared error."
+    )
     return finish(fig, title, note, models), pd.DataFrame(rows)
