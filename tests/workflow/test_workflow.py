@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from tests.workflow.conftest import copy_checkout, environment
 
 from sluguq.store import open_store
-from tests.workflow.conftest import copy_checkout, environment
 
 pytestmark = pytest.mark.workflow
 
@@ -44,7 +44,9 @@ def test_scores_are_consistent(finished):
     np.testing.assert_allclose(dataset.error_map.sum(("y", "x")) / (32 * 32 * 3), dataset.mse, rtol=2e-3)
     assert (dataset.slug >= 0).all()
     difference = dataset.pixels.astype(float) - dataset.reconstruction.astype(float)
-    np.testing.assert_allclose(((difference / 127.5) ** 2).mean(("y", "x", "channel")), dataset.mse, rtol=0.02, atol=1e-4)
+    np.testing.assert_allclose(
+        ((difference / 127.5) ** 2).mean(("y", "x", "channel")), dataset.mse, rtol=0.02, atol=1e-4
+    )
 
 
 def test_splits_part_no_patient(finished):
@@ -97,7 +99,9 @@ def test_the_inner_snakefile_and_another_directory_plan_the_same(finished, tmp_p
     def jobs(*arguments):
         command = finished.command("--dry-run", "--quiet", "host", *arguments)
         command[command.index("--configfile") + 1] = str(finished.folder / "config" / "tiny.yaml")
-        run = subprocess.run(command, cwd=finished.folder, env=environment(), capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            command, cwd=finished.folder, env=environment(), capture_output=True, text=True, check=True
+        )
         return run.stdout.split("Job stats:")[1].split("total")[1].split()[0]
 
     outer = jobs("--forceall")
@@ -152,10 +156,7 @@ def test_a_killed_job_leaves_no_half_result_and_the_next_run_finishes(copy_of_fi
     }[rule]
     # Slow enough to be caught in the middle: the job sleeps where it has begun to write.
     marker = copy_of_finished.folder / "begun"
-    slow = (
-        "import pathlib, time\n"
-        f"pathlib.Path({str(marker)!r}).touch(); time.sleep(60)\n"
-    )
+    slow = f"import pathlib, time\npathlib.Path({str(marker)!r}).touch(); time.sleep(60)\n"
     script = copy_of_finished.folder / "scripts" / f"{rule}.py"
     original = script.read_text()
     script.write_text(slow + original)
