@@ -17,8 +17,9 @@ from sluguq import selection
 from sluguq.__main__ import main
 from sluguq.aggregation import aggregate_scores
 from sluguq.config import resolve, resolved_yaml
-from sluguq.flag import FlagError, find_judges, flag, judged_table, percentiles, read_photographs
+from sluguq.flag import FlagError, find_judges, flag, read_photographs
 from sluguq.flag_page import Maps
+from sluguq.flag_table import judged_table, percentiles
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.stages.basis_store import write_basis
 from sluguq.stages.score import score_store

@@ -60,7 +60,7 @@ def write_page(
 
     Args:
         path: The html file.
-        table: From `sluguq.flag.judged_table`, most suspect first.
+        table: From `sluguq.flag_table.judged_table`, most suspect first.
         pixels: uint8 (n, height, width, 3) of the first n rows of the table.
         maps: Of the same photographs.
         judges: The networks and their reference.
