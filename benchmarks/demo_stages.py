@@ -28,8 +28,10 @@ def run_demo(folder: Path, cache: Path) -> tuple[float, dict[str, list[float]]]:
         shutil.rmtree(folder / name, ignore_errors=True)
     start = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
-        + [str(folder), "--configfile", str(ROOT / "config" / "demo.yaml")],
+        [
+            *(sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(folder), "--configfile", str(ROOT / "config" / "demo.yaml")),
+        ],
         check=True,
         cwd=ROOT,
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
@@ -78,8 +80,8 @@ def main() -> None:
         "",
         table(head, rows),
         "",
-        f"Whole demo: {cold_total:.0f} s cold, {warm_total:.0f} s warm. The cache saves {saved:.0f} s of the jobs that run "
-        f"networks. Each of these {count} jobs spends {imports:.1f} s on imports, {count * imports:.0f} s in all, "
+        f"Whole demo: {cold_total:.0f} s cold, {warm_total:.0f} s warm. The cache saves {saved:.0f} s of the jobs that "
+        f"run networks. Each of these {count} jobs spends {imports:.1f} s on imports, {count * imports:.0f} s in all, "
         f"{100 * count * imports / warm_total:.0f} % of the warm run.",
     ]
     publish("Stages of the demo", "python benchmarks/demo_stages.py", "\n".join(body))

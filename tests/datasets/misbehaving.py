@@ -139,9 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[position : position + 1])
                 self.wfile.flush()
                 time.sleep(0.05)
-        self.wfile.write(body)
+        # Counted first: the other side may have read all and gone on before this thread runs again.
         with self.owner.lock:
             self.owner.sent[self.path] += len(body)
+        self.wfile.write(body)
 
 
 def mirrored(server: Server) -> dict[str, Entry]:
