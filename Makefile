@@ -54,7 +54,7 @@ documents: .venv/installed
 	$(VENV_PYTHON) -m sluguq.config.documents
 
 lock:
-	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-header \
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --no-header \
 	    --generate-hashes --quiet --extra workflow --extra test pyproject.toml --output-file requirements.lock
 
 clean:
