@@ -64,9 +64,9 @@ def main() -> None:
         "",
         table(["rule", "jobs", "first", "rest", "all"], rows),
         "",
-        f"The whole demo took {total:.0f} s. First jobs of the rules that run networks took {compiled:.0f} s longer than "
-        f"the others ({100 * compiled / total:.0f} %): compilation, which later models share. Importing what these jobs "
-        f"need took {imported:.0f} s in all ({100 * imported / total:.0f} %).",
+        f"The whole demo took {total:.0f} s. First jobs of the rules that run networks took {compiled:.0f} s longer "
+        f"than the others ({100 * compiled / total:.0f} %): compilation, which later models share. Importing what "
+        f"these jobs need took {imported:.0f} s in all ({100 * imported / total:.0f} %).",
     ]
     publish("Stages of the demo", "make demo; python benchmarks/demo_stages.py", "\n".join(body))
 
