@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.pretrained import fetch_weights
+from sluguq.datasets.pretrained_weights import fetch_weights
 from sluguq.running import job
 
 with job(snakemake.log[0]):

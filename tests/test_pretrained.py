@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from sluguq import pretrained
-from sluguq.pretrained import WeightsMismatch, fetch_weights, weights_file
+from sluguq.datasets.pretrained_weights import WeightsMismatch, fetch_weights
+from sluguq.pretrained import weights_file
 
 CONTENT = b"weights" * 1000
 
