@@ -25,12 +25,12 @@ IMPORTS = {
 
 def jobs_by_rule() -> dict[str, list[tuple[float, float]]]:
     """Start and end of every job, in order, by rule."""
-    jobs: dict[str, set[tuple[float, float]]] = defaultdict(set)
+    jobs: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for file in METADATA.iterdir():
         record = json.loads(file.read_text())
-        # A job has a record for each of its outputs.
-        jobs[record["rule"]].add((record["starttime"], record["endtime"]))
-    return {rule: sorted(times) for rule, times in jobs.items()}
+        # A job has a record for each of its outputs, but one log.
+        jobs[record["rule"]][record["log"][0]] = (record["starttime"], record["endtime"])
+    return {rule: sorted(times.values()) for rule, times in jobs.items()}
 
 
 def import_seconds(module: str) -> float:
