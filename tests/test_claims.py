@@ -243,3 +243,11 @@ def test_few_seeds_or_patients_decide_nothing():
 
 def test_unknown_numbers_decide_nothing():
     assert above("part", Estimate(np.nan, np.nan, np.nan, np.nan, 3, 1, 1)).verdict == OPEN
+
+
+def test_scores_without_maps_leave_the_claims_on_maps_open():
+    dataset = aggregated()
+    drawn = with_artefacts().drop_vars("slug_map")
+    judged = judge({"training": dataset, "artefacts": drawn}, replicates=20).set_index("claim")
+    assert judged.loc["slug_map_finds_objects", "verdict"] == OPEN
+    assert "have no slug_map" in judged.loc["slug_map_finds_objects", "reason"]

@@ -51,6 +51,9 @@ class Run:
         """The store of images with drawn objects."""
         if self._objects is None:
             raise NotInRun("no images with drawn objects were scored")
+        for name in ("slug_map", "error_map"):
+            if name not in self._objects:
+                raise NotInRun(f"the scores of images with drawn objects have no {name}")
         return self._objects
 
     @cached_property
