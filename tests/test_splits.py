@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluguq.splits import SplitError, check_split, leaks, make_split
+from sluguq.splits import SplitError, check_split, leaks, make_split, split_sizes
 
 GROUPS = {"light": [1, 2], "dark": [5, 6]}
 CONFIGURATIONS = {"A": {"light": 1.0}, "B": {"light": 0.5, "dark": 0.5}, "C": {"dark": 1.0}}
@@ -276,3 +276,10 @@ def test_slug_papers_sizes_are_twelve_short(label_table):
     of_c = drawn.loc[drawn["role"] == "train_C", "id"]
     assert of_c.nunique() == 1656
     assert of_c.value_counts().max() == 2
+
+
+def test_sizes_tell_what_comes_more_than_once():
+    split = pd.DataFrame({"id": list("abcaab"), "role": ["train_A"] * 5 + ["test_light"]})
+    sizes = split_sizes({3: split}).set_index("role")
+    assert sizes.loc["train_A"].to_dict() == {"seed": 3, "images": 5, "distinct": 3, "repeated": 1}
+    assert sizes.loc["test_light"].to_dict() == {"seed": 3, "images": 1, "distinct": 1, "repeated": 0}

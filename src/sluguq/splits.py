@@ -128,6 +128,23 @@ def check_split(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool =
         raise SplitError(f"{len(found)} things stand both in a test and in a training set: {some}")
 
 
+def split_sizes(splits: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """What a reader must know of the splits: which sets hold an image more than once.
+
+    Args:
+        splits: Splits (columns id and role) by seed.
+
+    Returns:
+        Columns seed, role, images (drawn), distinct (different ones), repeated (different ones drawn more than once).
+    """
+    rows = []
+    for seed, split in splits.items():
+        for role, ids in split.groupby("role")["id"]:
+            counts = ids.value_counts()
+            rows.append((seed, role, len(ids), len(counts), int((counts > 1).sum())))
+    return pd.DataFrame(rows, columns=["seed", "role", "images", "distinct", "repeated"])
+
+
 def _training_needs(configurations: Mapping[str, Mapping[str, float]], train_images: int) -> dict[str, dict[str, int]]:
     """Training images of each group by configuration, by largest remainders, so that they sum to the size."""
     needs: dict[str, dict[str, int]] = {}

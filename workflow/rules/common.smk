@@ -197,6 +197,7 @@ SYNTHETIC = EXPERIMENT.datasets[EXPERIMENT.training_dataset].source == "phantom"
 REPORT_PAGE = f"{RESULTS}/index.html"
 CLAIMS = f"{RESULTS}/claims.csv"
 DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]
+SPLIT_SIZES = f"{RESULTS}/tables/split_sizes.csv"
 TABLES = ("levels", "gaps", "intersections")
 TABLE_FILES = [f"{RESULTS}/tables/{dataset}/{name}.csv" for dataset in EXPERIMENT.scored_datasets for name in TABLES]
 FIGURE_FILES = [

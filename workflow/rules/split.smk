@@ -44,3 +44,28 @@ rule artefacts:
         kinds=list(EXPERIMENT.artefacts.kinds),
     script:
         "../../scripts/artefacts.py"
+
+
+rule split_sizes:
+    input:
+        splits=[f"{RESULTS}/splits/seed-{seed}.csv" for seed in SEEDS],
+        code=code("split_sizes.py"),
+    output:
+        report(
+            SPLIT_SIZES,
+            caption="../report/split_sizes.rst",
+            category=EXPERIMENT.training_dataset,
+            labels={"figure": "sizes of the splits"},
+        ),
+    log:
+        f"logs/{EXPERIMENT.experiment}/split_sizes.log",
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        seeds=SEEDS,
+    script:
+        "../../scripts/split_sizes.py"

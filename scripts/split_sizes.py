@@ -1,0 +1,16 @@
+"""Count the images of every role in every split, and how many of them come more than once."""
+
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
+import pandas as pd
+
+from sluguq.running import job
+from sluguq.splits import split_sizes
+from sluguq.store import whole_file
+
+with job(snakemake.log[0]):
+    splits = dict(zip(snakemake.params.seeds, map(pd.read_csv, snakemake.input.splits), strict=True))
+    with whole_file(snakemake.output[0]) as partial:
+        split_sizes(splits).to_csv(partial, index=False)
