@@ -17,7 +17,19 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 IMAGES, RANK, REPEATS = 6, 30, 6
+# What the three-term recurrence finds in 50 products: beyond, its pairs are ghosts or have not converged.
+SKETCHED_RANK = 10
 KEY = jax.random.key(0)
+HEAD = [
+    "estimator",
+    "probes",
+    "directions",
+    "score",
+    "map pixel",
+    "rank correlation",
+    "coverage",
+    "processor seconds an image",
+]
 
 
 def measured(call, exact: Any) -> list[str]:  # type: ignore[no-untyped-def]
@@ -73,34 +85,22 @@ def estimators(trained_network: tuple[Any, ...], exact: Any) -> str:
                 ),
             ]
         )
-    sketched = sluguq.sketched_eigenbasis(
-        apply, params, trained_images, rank=RANK, sketch_size=20_000, iterations=50, batch_size=32, key=KEY
+    return table(HEAD, rows)
+
+
+def sketched_estimator(apply, params, images, test, exact) -> str:  # type: ignore[no-untyped-def]
+    """Errors of the papers' pair with a large sketch, by probes."""
+    basis = sluguq.sketched_eigenbasis(
+        apply, params, images, rank=SKETCHED_RANK, sketch_size=20_000, iterations=50, batch_size=32, key=KEY
     )
+    rows = []
     for probes in (8, 32, 128):
-        rows.append(
-            [
-                "sketched, s = 20,000",
-                str(probes),
-                "0",
-                *measured(
-                    lambda key, n=probes: sluguq.score_sketched(
-                        apply, params, sketched, test, probes=n, batch_size=32, key=key
-                    ),
-                    exact,
-                ),
-            ]
+        errors = measured(
+            lambda key, n=probes: sluguq.score_sketched(apply, params, basis, test, probes=n, batch_size=32, key=key),
+            exact,
         )
-    head = [
-        "estimator",
-        "probes",
-        "directions",
-        "score",
-        "map pixel",
-        "rank correlation",
-        "coverage",
-        "processor seconds an image",
-    ]
-    return table(head, rows)
+        rows.append([f"sketched, s = 20,000, {len(basis.eigenvalues)} directions kept", str(probes), "0", *errors])
+    return table(HEAD, rows)
 
 
 def sketches(apply, params, images, test, exact) -> str:  # type: ignore[no-untyped-def]
@@ -114,7 +114,7 @@ def sketches(apply, params, images, test, exact) -> str:  # type: ignore[no-unty
                 apply,
                 params,
                 images,
-                rank=RANK,
+                rank=SKETCHED_RANK,
                 sketch_size=size,
                 iterations=50,
                 batch_size=32,
@@ -141,7 +141,7 @@ def sketches(apply, params, images, test, exact) -> str:  # type: ignore[no-unty
     axes[0].set_yscale("symlog", linthresh=10)
     axes[1].plot(sizes, np.array(negatives) * 100, "o-", color="#D55E00")
     axes[1].set(xscale="log", xlabel="sketch size s", ylabel="negative scores (%)", ylim=(-2, 102))
-    figure.suptitle(f"{IMAGES} images, 3 sketches each, rank {RANK}", fontsize=9)
+    figure.suptitle(f"{IMAGES} images, 3 sketches each, rank {SKETCHED_RANK}", fontsize=9)
     figure.savefig(DOCS / "sketch-bias.svg")
     left = f"{share.min():.1%} to {share.max():.1%}"
     return table(["sketch size", "mean error", "root mean square", "negative scores"], rows) + (
@@ -155,6 +155,8 @@ if __name__ == "__main__":
     trained_images, test = trained_images[:128], test[:IMAGES]
     basis = sluguq.eigenbasis(apply, params, trained_images, rank=RANK, batch_size=32, key=KEY, tolerance=1e-2)
     exact = sluguq.score_exact(apply, params, basis, test)
+    fewer = basis._replace(vectors=basis.vectors[:SKETCHED_RANK], eigenvalues=basis.eigenvalues[:SKETCHED_RANK])
+    fewer_exact = sluguq.score_exact(apply, params, fewer, test)
     half = basis._replace(vectors=jnp.asarray(basis.vectors, jnp.bfloat16))
     full_scores, half_scores = (
         sluguq.score(apply, params, one, test, probes=64, key=KEY, norm_probes=0) for one in (basis, half)
@@ -181,9 +183,14 @@ error is {float((full_scores.slug_sem / full_scores.slug).mean()):.1%}.
 
 ## Sketched scores
 
-The papers' pair, `sketched_eigenbasis` and `score_sketched` (48 probes), against the same exact scores.
+The papers' pair, `sketched_eigenbasis` and `score_sketched`. Its three-term recurrence finds fewer directions than
+Lanczos with reorthogonalisation does, so the rank is {SKETCHED_RANK} here, and the reference is exact for that rank.
 
-{sketches(apply, params, trained_images, test, exact)}
+{sketched_estimator(apply, params, trained_images, test, fewer_exact)}
+
+By sketch size, with 48 probes:
+
+{sketches(apply, params, trained_images, test, fewer_exact)}
 """
     (DOCS / "accuracy.md").write_text(text)
     print(text)
