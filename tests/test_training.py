@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sluguq.generation import prior_samples, to_pixels
+from sluguq.generation import prior_samples
 from sluguq.objective import ObjectiveSettings, kl_divergence, objective
 from sluguq.perceptual import load_perceptual, perceptual_loss
 from sluguq.training import TrainingInterrupted, TrainingSettings, compiled_advance, epoch_order, train
-from sluguq.vae import VAE, VAESettings, decode, join, split, to_unit_range
+from sluguq.vae import VAE, VAESettings, decode, join, split, to_pixels, to_unit_range
 from sluguq.watch import CollapseWatch, TrainingDiverged
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -4,12 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .vae import VAE, decode
-
-
-def to_pixels(images: jax.Array) -> np.ndarray:
-    """Images in [-1, 1] as uint8, rounded to the nearest of 0 to 255."""
-    return np.asarray(jnp.clip(jnp.round((images + 1) * 127.5), 0, 255).astype(jnp.uint8))
+from .vae import VAE, decode, to_pixels
 
 
 def prior_samples(vae: VAE, count: int, *, seed: int, batch_size: int = 16) -> np.ndarray:
@@ -40,5 +35,5 @@ def prior_samples(vae: VAE, count: int, *, seed: int, batch_size: int = 16) -> n
     for start in range(0, count, batch_size):
         batch = latents[start : start + batch_size]
         filled = jnp.pad(batch, ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0)))
-        parts.append(to_pixels(decode(vae, filled))[: len(batch)])
+        parts.append(np.asarray(to_pixels(decode(vae, filled)))[: len(batch)])
     return np.concatenate(parts)

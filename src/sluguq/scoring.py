@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.vae import VAE, VAESettings, join, matmul_precision, split, to_unit_range
+from sluguq.vae import VAE, VAESettings, join, matmul_precision, split, to_pixels, to_unit_range
 
 
 class Reconstructions(NamedTuple):
@@ -40,8 +40,8 @@ def _reconstruct(settings: VAESettings, weights: Any, statistics: Any, images: j
         error = jnp.square(x - reconstruction)
         latent_axes = tuple(range(1, mean.ndim))
         kl = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance).sum(latent_axes)
-        painted = jnp.round((reconstruction + 1) * 127.5).clip(0, 255).astype(jnp.uint8)
-        return error.mean((1, 2, 3)), jnp.exp(log_variance / 2).mean(latent_axes), kl, error.sum(-1), painted
+        latent_std = jnp.exp(log_variance / 2).mean(latent_axes)
+        return error.mean((1, 2, 3)), latent_std, kl, error.sum(-1), to_pixels(reconstruction)
 
 
 def reconstruct(vae: VAE, images: np.ndarray, *, batch_size: int = 64) -> Reconstructions:

@@ -280,6 +280,11 @@ def to_unit_range(images: Any, dtype: Any = jnp.float32) -> jax.Array:
     return images.astype(dtype)
 
 
+def to_pixels(images: jax.Array) -> jax.Array:
+    """Images in [-1, 1] as uint8, rounded to the nearest of 0 to 255; undoes `to_unit_range`."""
+    return jnp.clip(jnp.round((images + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
 @functools.lru_cache(maxsize=64)
 def graph_definition(settings: VAESettings) -> nnx.GraphDef:
     """The static half of a network: equal for all networks of equal settings, so they share compiled code."""

@@ -17,6 +17,7 @@ if not _source.is_dir():
     raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
 
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
+from sluguq.config.sources import is_synthetic, registry_name
 from sluguq.preflight import check_experiment
 
 try:
@@ -150,11 +151,6 @@ def only_seeds(seeds):
     return "|".join(map(str, seeds)) or "(?!)"
 
 
-def registry_entry(options):
-    """Name of a source in the registry of published data sets; that of ISIC carries its edition."""
-    return f"isic{options.edition}" if options.source == "isic" else options.source
-
-
 def image_stores(wildcards):
     if wildcards.dataset == ARTEFACTS:
         return [f"{RESULTS}/artefacts/seed-{seed}.zarr" for seed in SEEDS]
@@ -193,7 +189,7 @@ def figure_outputs(folder, names, category):
     return [*shown, *(f"{folder}/{name}.{ending}" for name in names for ending in ("png", "csv"))]
 
 
-SYNTHETIC = EXPERIMENT.datasets[EXPERIMENT.training_dataset].source == "phantom"
+SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
 REPORT_PAGE = f"{RESULTS}/index.html"
 CLAIMS = f"{RESULTS}/claims.csv"
 DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]

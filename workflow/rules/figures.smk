@@ -94,7 +94,7 @@ rule datasheet:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        entry=lambda wildcards: registry_entry(EXPERIMENT.datasets[wildcards.dataset]),
+        entry=lambda wildcards: registry_name(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/datasheet.py"
 

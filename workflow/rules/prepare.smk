@@ -19,6 +19,6 @@ rule prepare:
         runtime=240,
     params:
         fit=EXPERIMENT.images.fit,
-        synthetic=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].source == "phantom",
+        synthetic=lambda wildcards: is_synthetic(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/prepare.py"

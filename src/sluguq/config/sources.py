@@ -207,3 +207,15 @@ Source = Annotated[
     Field(discriminator="source"),
 ]
 """Any source, told apart by its key `source`; for `pydantic.TypeAdapter` and as a field's type."""
+
+
+def is_synthetic(options: Source) -> bool:
+    """Whether a source's images are drawn rather than photographed."""
+    return isinstance(options, PhantomSource)
+
+
+def registry_name(options: Source) -> str | None:
+    """A source's name in the registry of published data sets; None for one that nobody published."""
+    if not isinstance(options, PublishedSource):
+        return None
+    return f"isic{options.edition}" if isinstance(options, IsicSource) else options.source

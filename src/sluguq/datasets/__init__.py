@@ -11,14 +11,11 @@ import importlib
 import os
 from pathlib import Path
 
-from sluguq.config.sources import IsicSource, Source
+from sluguq.config.sources import PublishedSource, Source, is_synthetic, registry_name
 from sluguq.datasets.base import Acquired, AcquisitionError, read_images, read_missing, write_tables
 from sluguq.datasets.registry import Entry, Registry, load_registry
 
 __all__ = ["Acquired", "AcquisitionError", "acquire", "entry_of", "is_synthetic", "read_images", "read_missing"]
-
-OWN_SOURCES = frozenset({"folder", "phantom"})
-"""Sources that nobody published."""
 
 
 def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Registry | None = None) -> Acquired:
@@ -41,7 +38,9 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
     raw.mkdir(parents=True, exist_ok=True)
     adapter = importlib.import_module(f"sluguq.datasets.{options.source}")
     acquired: Acquired = (
-        adapter.collect(options, raw) if options.source in OWN_SOURCES else adapter.collect(options, raw, registry)
+        adapter.collect(options, raw, registry)
+        if isinstance(options, PublishedSource)
+        else adapter.collect(options, raw)
     )
     write_tables(acquired, raw)
     if not acquired.images:
@@ -53,12 +52,5 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
 
 def entry_of(options: Source, registry: Registry | None = None) -> Entry | None:
     """What the registry says of a source; None for one that nobody published."""
-    if options.source in OWN_SOURCES:
-        return None
-    name = f"isic{options.edition}" if isinstance(options, IsicSource) else options.source
-    return (registry or load_registry())[name]
-
-
-def is_synthetic(options: Source) -> bool:
-    """Whether a source's images are drawn rather than photographed."""
-    return options.source == "phantom"
+    name = registry_name(options)
+    return None if name is None else (registry or load_registry())[name]
