@@ -6,7 +6,6 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
 from sluguq.aggregation.models import aggregate_models
 from sluguq.running import job
-from sluguq.store import open_store
 
 with job(snakemake.log[0]):
     models = [(name, int(seed)) for name, seed in snakemake.params.models]
@@ -14,8 +13,10 @@ with job(snakemake.log[0]):
         dict(zip(models, snakemake.input.histories, strict=True)),
         dict(zip(models, snakemake.input.eigenbases, strict=True)),
         dict(zip(models, snakemake.input.samples, strict=True)),
+        snakemake.input.images,
+        dict(zip(snakemake.params.seeds, snakemake.input.splits, strict=True)),
         snakemake.output[0],
         experiment=snakemake.params.experiment,
-        synthetic=bool(open_store(snakemake.input.images).attrs["synthetic"]),
+        groups=snakemake.params.groups,
         configuration=snakemake.params.configuration,
     )

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sluguq.aggregation import aggregate_models, aggregate_scores
 from sluguq.complexity import compressed_size, total_variation
+from sluguq.skin_colour import ita
 from sluguq.store import FST_ATTRIBUTES, described, open_store, write_store
 from sluguq.variables import MAPS, PER_IMAGE, round_mantissa
 
@@ -124,9 +125,23 @@ def test_models_are_gathered(tmp_path):
         pictures = np.full((2, SIZE, SIZE, 3), c, np.uint8)
         variable = (("sample", "y", "x", "channel"), pictures, described("samples", "test"))
         write_store(xr.Dataset({"samples": variable}), samples[key], title="t", source="s")
-    arguments = {"experiment": "e", "synthetic": False, "configuration": ""}
-    aggregate_models(histories, spectra, samples, tmp_path / "models.zarr", **arguments)
+    write_images(tmp_path / "images.zarr", synthetic=0)
+    roles = {"train_A": [IDS[3], IDS[0], IDS[3]], "train_B": [IDS[5]]}
+    rows = [{"id": i, "role": role} for role, ids in roles.items() for i in ids]
+    pd.DataFrame(rows).to_csv(tmp_path / "split.csv", index=False)
+    aggregate_models(
+        histories, spectra, samples, tmp_path / "images.zarr", {0: tmp_path / "split.csv"}, tmp_path / "models.zarr",
+        experiment="e", groups={"light": [1, 2], "dark": [5, 6]}, configuration="",
+    )  # fmt: skip
     models = open_store(tmp_path / "models.zarr").load()
+    assert models.attrs["synthetic"] == 0
+    assert json.loads(models.attrs["groups"]) == {"light": [1, 2], "dark": [5, 6]}
+    np.testing.assert_array_equal(models.training_fst[:, 0], [[4, 1, 4], [6, -1, -1]])
+    pixels = open_store(tmp_path / "images.zarr").pixels.values
+    wanted = [[ita(pixels[3]), ita(pixels[0]), ita(pixels[3])], [ita(pixels[5]), np.nan, np.nan]]
+    np.testing.assert_allclose(models.training_ita[:, 0], wanted)
+    np.testing.assert_allclose(models.sample_ita[1, 0], [ita(np.full((1, 1, 3), 1, np.uint8))] * 2)
+    assert models.sample_ita.units == "degree"
     np.testing.assert_array_equal(models.loss[:, 0], [[3, 1], [4, 2]])
     np.testing.assert_array_equal(models.eigenvalues[:, 0], [[5, 2], [6, np.nan]])
     assert models.samples.dims == ("configuration", "seed", "sample", "y", "x", "channel")

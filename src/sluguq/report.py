@@ -91,9 +91,9 @@ SECTIONS = (
         "training",
         "Training",
         "What was trained",
-        "The course of training, what was reconstructed on the way, the spectrum that SLUG projects away, and what the "
-        "decoders draw.",
-        ("training_history", "snapshots", "spectrum", "samples"),
+        "The course of training, what was reconstructed on the way, the spectrum that SLUG projects away, what the "
+        "decoders draw, and whose skin it is.",
+        ("training_history", "snapshots", "spectrum", "samples", "sample_tones"),
     ),
 )
 

@@ -202,7 +202,8 @@ def with_artefacts(
 def models(*, seeds: int = 3, epochs: int = 10, rank: int = 8, size: int = 16, key: int = 0) -> xr.Dataset:
     """A store of trained models: loss terms, eigenvalues, residuals, samples from the prior and snapshots of training.
 
-    The error of the snapshots falls from the first to the last by construction.
+    The error of the snapshots falls from the first to the last by construction. Light skin lies about 50 degrees (ITA),
+    dark skin about -30; half of the training images of B are of each, and its samples lie between.
     """
     rng = np.random.default_rng(key)
     shape = (len(CONFIGURATIONS), seeds, epochs)
@@ -218,6 +219,9 @@ def models(*, seeds: int = 3, epochs: int = 10, rank: int = 8, size: int = 16, k
     kept = np.array([1, 3, epochs])
     share = (kept / epochs)[:, None, None, None, None]
     snapshots = np.rint(share * shown[:, :, None] + (1 - share) * 128).astype(np.uint8)
+    dark = np.stack([np.arange(12) < 12 * mix.get("dark", 0.0) for mix in CONFIGURATIONS.values()])[:, None]
+    training_ita = rng.normal(np.where(dark, -30, 50), 8, (len(CONFIGURATIONS), seeds, 12))
+    centre = np.array([50, 10, -30])[:, None, None]
     return xr.Dataset(
         {
             **terms,
@@ -229,6 +233,15 @@ def models(*, seeds: int = 3, epochs: int = 10, rank: int = 8, size: int = 16, k
             ),
             "eigenvalues": (("configuration", "seed", "rank"), spectrum),
             "residuals": (("configuration", "seed", "rank"), 1e-4 * spectrum),
+            "training_ita": (("configuration", "seed", "training_image"), training_ita),
+            "training_fst": (
+                ("configuration", "seed", "training_image"),
+                np.broadcast_to(np.where(dark, 5, 2), training_ita.shape).astype(np.int8),
+            ),
+            "sample_ita": (
+                ("configuration", "seed", "sample"),
+                rng.normal(centre, 8, (len(CONFIGURATIONS), seeds, 4)),
+            ),
             "samples": (
                 ("configuration", "seed", "sample", "y", "x", "channel"),
                 _pixels(rng, np.full(len(CONFIGURATIONS) * seeds * 4, 3), size).reshape(3, seeds, 4, size, size, 3),

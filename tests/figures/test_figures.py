@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -218,6 +219,46 @@ def test_of_many_snapshots_some_are_shown_with_the_first_and_the_last():
 def test_a_store_without_snapshots_says_so():
     figure, table = draw("snapshots", models=models(seeds=1).drop_vars(["snapshots", "snapshot_epoch"]))
     assert "training.snapshots: 0" in texts(figure)
+    assert table.empty
+
+
+def test_tones_are_compared_over_seeds_and_listed_by_seed():
+    store = models(seeds=2)
+    figure, table = draw("sample_tones", models=store)
+    mixed = table[(table["configuration"] == "B") & (table["seed"] == -1)].set_index(["measure", "group"])["value"]
+    assert mixed["mean_difference", "light"] < -20
+    assert mixed["mean_difference", "dark"] > 20
+    assert mixed["share_training", "dark"] == 0.5
+    single = table[(table["seed"] == 1) & (table["configuration"] == "A") & (table["of"] == "prior samples")]
+    wanted = np.median(store["sample_ita"][0, 1])
+    assert single.set_index("measure")["value"]["ita_50"] == pytest.approx(float(wanted))
+    assert "n = 4 samples and 12 training images a seed and configuration, 2 seeds" in texts(figure).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.isel(configuration=[0], seed=[0]),
+        lambda store: store.isel(configuration=[1, 0, 1, 2]).assign_coords(
+            configuration=[f"configuration{i}" for i in range(4)]
+        ),
+        lambda store: store.assign_attrs(groups='{"light": [2], "middle": [3], "dark": [5]}').assign(
+            training_fst=store["training_fst"].where(
+                store["training_fst"] != 2, xr.DataArray([2, 3] * 6, dims="training_image")
+            )
+        ),
+    ],
+    ids=["one model", "long names", "three groups"],
+)
+def test_tones_of_odd_stores_draw_too(change):
+    figure, table = draw("sample_tones", models=change(models(seeds=2)))
+    assert len(table)
+    figure.draw_without_rendering()
+
+
+def test_a_store_without_samples_has_no_tones():
+    figure, table = draw("sample_tones", models=models(seeds=1).drop_vars(["samples", "sample_ita"]))
+    assert "training.samples: 0" in texts(figure)
     assert table.empty
 
 

@@ -36,6 +36,8 @@ def test_everything_is_there_and_explains_itself(finished):
     models = open_store(finished.results / "models.zarr")
     assert models.loss.dims == ("configuration", "seed", "epoch")
     assert models.samples.shape == (2, 1, 4, 32, 32, 3)
+    assert models.training_ita.shape == (2, 1, 16)
+    assert set(models.training_fst.sel(configuration="A").values.ravel()) <= {1, 2}
 
 
 def test_scores_are_consistent(finished):

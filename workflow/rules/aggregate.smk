@@ -36,6 +36,7 @@ rule aggregate_models:
         samples=[f"{RESULTS}/models/{name}/seed-{seed}/samples.zarr" for name, seed in MODELS],
         eigenbases=[f"{RESULTS}/eigenbases/{name}/seed-{seed}.json" for name, seed in MODELS],
         images=prepared(EXPERIMENT.training_dataset),
+        splits=[f"{RESULTS}/splits/seed-{seed}.csv" for seed in SEEDS],
         code=code("aggregate_models.py"),
     output:
         directory(f"{RESULTS}/models.zarr"),
@@ -49,7 +50,9 @@ rule aggregate_models:
         runtime=60,
     params:
         models=MODELS,
+        seeds=SEEDS,
         experiment=EXPERIMENT.experiment,
+        groups=EXPERIMENT.model_dump(mode="json")["groups"],
         configuration=CONFIGURATION,
     script:
         "../../scripts/aggregate_models.py"

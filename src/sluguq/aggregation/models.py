@@ -1,4 +1,4 @@
-"""Histories, spectra and prior samples of single models, gathered along configuration and seed."""
+"""Histories, spectra, prior samples and their skin tones, gathered along configuration and seed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sluguq.aggregation.axes import model_axes, write_model_axes
+from sluguq.aggregation.tones import write_tones
 from sluguq.store import StoreWriter, described, open_store, provenance
 
 
@@ -18,21 +19,25 @@ def aggregate_models(
     histories: Mapping[tuple[str, int], str | os.PathLike[str]],
     eigenbases: Mapping[tuple[str, int], str | os.PathLike[str]],
     samples: Mapping[tuple[str, int], str | os.PathLike[str]],
+    images: str | os.PathLike[str],
+    splits: Mapping[int, str | os.PathLike[str]],
     path: str | os.PathLike[str],
     *,
     experiment: str,
-    synthetic: bool,
+    groups: Mapping[str, Sequence[int]],
     configuration: str,
 ) -> None:
-    """Gather training histories, eigenvalues and prior samples into `results/<experiment>/models.zarr`.
+    """Gather training histories, eigenvalues, prior samples and skin tones into `results/<experiment>/models.zarr`.
 
     Args:
         histories: history.csv of each (configuration, seed), a row an epoch.
         eigenbases: Summary (json: eigenvalues, residuals, ...) of each eigenbasis.
         samples: Store of prior samples (sample, y, x, channel) of each model.
+        images: Prepared images of the training data set.
+        splits: Split of each seed.
         path: Store to write.
         experiment: Name of the experiment.
-        synthetic: Whether the training images were synthetic.
+        groups: Skin types of every group.
         configuration: Resolved configuration as YAML.
     """
     configurations, seeds = model_axes(histories)
@@ -42,7 +47,8 @@ def aggregate_models(
     first_table = next(iter(tables.values()))
     attributes = {
         "experiment": experiment,
-        "synthetic": int(synthetic),
+        "synthetic": int(open_store(images).attrs["synthetic"]),
+        "groups": json.dumps({group: list(types) for group, types in groups.items()}),
         **provenance(
             f"Training histories, spectra and prior samples of the experiment {experiment}",
             "training and eigenbasis of every model",
@@ -82,6 +88,7 @@ def aggregate_models(
             )  # fmt: skip
             writer.write(term, ..., dense)
         _write_samples(writer, configurations, seeds, samples)
+        write_tones(writer, configurations, seeds, samples, images, splits)
 
 
 def _write_samples(

@@ -124,7 +124,9 @@ class Training(Section):
     snapshots: int = Field(
         4, ge=0, description="Epochs, evenly spread, at which reconstructions are kept to see training converge."
     )
-    samples: int = Field(16, ge=0, description="Images drawn from the prior of every trained model.")
+    samples: int = Field(
+        64, ge=0, description="Images drawn from the prior of every trained model, to show and to measure the skin of."
+    )
 
 
 class Eigenbasis(Section):

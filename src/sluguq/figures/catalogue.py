@@ -134,6 +134,12 @@ FIGURES: dict[str, Specification] = {
         "models", (), "Leading eigenvalues of the generalised Gauss-Newton matrix, with residuals."
     ),
     "samples": Specification("models", (), "Images that the decoders draw from the prior."),
+    "sample_tones": Specification(
+        "models",
+        (),
+        "Whose skin the models paint: the skin tone (ITA) of images drawn from the prior beside that of the training "
+        "images, by configuration and group.",
+    ),
     "snapshots": Specification(
         "models", (), "The same test images reconstructed at a few epochs of training, by configuration."
     ),

@@ -24,6 +24,7 @@ from sluguq.figures.retention import retention
 from sluguq.figures.sensitivity import sensitivity as draw_sensitivity
 from sluguq.figures.signals import signals
 from sluguq.figures.style import styled
+from sluguq.figures.tones import sample_tones
 from sluguq.figures.training import spectrum, training_history
 
 _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
@@ -48,6 +49,7 @@ _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
     "training_history": training_history,
     "spectrum": spectrum,
     "samples": samples,
+    "sample_tones": sample_tones,
     "snapshots": snapshots,
 }
 
