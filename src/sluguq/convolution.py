@@ -125,10 +125,8 @@ def _in_blocks(x: jax.Array, kernel: jax.Array, half: int) -> jax.Array:
 def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "zero") -> jax.Array:
     """Convolve the image up-sampled twice by nearest neighbours with a 3×3 kernel.
 
-    Equal to `convolve(up-sampled x, kernel)` up to rounding with 4/9 of its multiplications, and without
-    the up-sampled image: of the three rows that an output sees, two always repeat one another, so each of
-    the four outputs of a pixel (its phases) is a 2×2 convolution of the small image with sums of the
-    kernel's taps.
+    Equal to `convolve(up-sampled x, kernel)` up to rounding with 4/9 or 1/4 of its multiplications, and without
+    the up-sampled image (see `_in_phases` and `_by_differences`).
 
     Parameters
     ----------
@@ -143,14 +141,33 @@ def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "z
     -------
     (n, 2 height, 2 width, channels out).
     """
-    n, height, width, _ = x.shape
-    out = kernel.shape[-1]
-    if jax.default_backend() == "cpu" and _kernel_outweighs(x):
-        # Summing the taps of a large kernel costs more there than the multiplications that it saves.
-        return convolve(x.repeat(2, axis=1).repeat(2, axis=2), kernel, padding=padding)
+    by_differences = _differences_are_faster(x)
+    # Reflection about the outermost pixel of the large image repeats the outermost pixel of the small one.
     if padding == "reflect":
-        # Reflection about the outermost pixel of the large image repeats the outermost pixel of the small one.
         x = _padded(x, 1, 1, "edge")
+    elif by_differences:
+        x = _padded(x, 1, 1, "constant")
+    return _by_differences(x, kernel) if by_differences else _in_phases(x, kernel, padded=padding == "reflect")
+
+
+def _differences_are_faster(x: jax.Array) -> bool:
+    """Whether fewer multiplications outweigh more sums: on CPUs, where an image has enough channels."""
+    return x.shape[3] >= 64 and jax.default_backend() == "cpu"
+
+
+def _interleaved(phases: list[list[jax.Array]]) -> jax.Array:
+    """The large image whose pixels (2i + row, 2j + column) are `phases[row][column]` (n, height, width, channels)."""
+    rows = [jnp.stack(row, axis=3) for row in phases]
+    n, height, width, _, channels = rows[0].shape
+    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, channels)
+
+
+def _in_phases(x: jax.Array, kernel: jax.Array, *, padded: bool) -> jax.Array:
+    """The up-sampled convolution in 4/9 of the multiplications; zeros lie outside an image that is not padded.
+
+    Of the three rows that an output sees, two always repeat one another, so each of the four outputs of a
+    pixel (its phases) is a 2×2 convolution of the small image with sums of the kernel's taps.
+    """
 
     def phases(taps: jax.Array) -> jax.Array:
         # Along the first axis: (3, ...) to (2 phases, 2 taps, ...).
@@ -164,10 +181,45 @@ def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "z
         # Phase 0 looks one pixel back, phase 1 one pixel forward. Four convolutions, since XLA's gradient
         # of a single one with four times the outputs takes two to three times as long on CPUs.
         taps = small[row, :, column]
-        if padding == "reflect":
-            seen = x[:, row : row + height + 1, column : column + width + 1]
+        if padded:
+            seen = x[:, row : x.shape[1] - 1 + row, column : x.shape[2] - 1 + column]
             return _convolution(seen, taps, 1, ((0, 0), (0, 0)))
         return _convolution(x, taps, 1, ((1 - row, row), (1 - column, column)))
 
-    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
-    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, out)
+    return _interleaved([[phase(row, column) for column in (0, 1)] for row in (0, 1)])
+
+
+def _by_differences(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The up-sampled convolution of a padded image in 1/4 of the multiplications, as nine matrix products.
+
+    Along one axis, with taps a, b, c and their sum s, the two outputs of a pixel x between u and v are
+    a·u + (b + c)·x = s·x + a·(u - x) and (a + b)·x + c·v = s·x + c·(v - x): three products for two outputs.
+    Along both axes nine products give four outputs, where the large image takes 36.
+    """
+    n, height, width, channels = x.shape[0], x.shape[1] - 2, x.shape[2] - 2, x.shape[3]
+    out = kernel.shape[3]
+
+    def along(pixels: jax.Array, axis: int) -> list[jax.Array]:
+        """u - x, x and v - x of every pixel."""
+        length = pixels.shape[axis] - 2
+        before, here, after = (lax.slice_in_dim(pixels, i, i + length, axis=axis) for i in range(3))
+        return [before - here, here, after - here]
+
+    def combined(taps: list[jax.Array]) -> list[jax.Array]:
+        return [taps[0], taps[0] + taps[1] + taps[2], taps[2]]
+
+    # Split rather than indexed: the gradient is then one concatenation, not a sum of nine padded kernels.
+    taps = [tap.reshape(channels, out) for tap in lax.split(kernel.reshape(9, channels, out), [1] * 9)]
+    columns = [combined(taps[3 * row : 3 * row + 3]) for row in range(3)]
+    factors = [combined(list(column)) for column in zip(*columns, strict=True)]  # [column][row]
+    products = [
+        [
+            (part.reshape(-1, channels) @ factors[column][row]).reshape(n, height, width, out)
+            for column, part in enumerate(along(rows, 2))
+        ]
+        for row, rows in enumerate(along(x, 1))
+    ]
+    shared = products[1]
+    return _interleaved(
+        [[shared[1] + products[row][1] + shared[column] + products[row][column] for column in (0, 2)] for row in (0, 2)]
+    )
