@@ -6,14 +6,19 @@
 `small` has 3.2 million weights, 64 px and batch 16; `full` 50.4 million, 128 px and batch 4 (64 on a GPU).
 Loss: mean squared error + KL, with `--perceptual` also VGG19's features (random weights). Adam, no clipping.
 Steps of the contestants alternate, so that what else runs on the machine meets all of them; medians are
-given. PyTorch is a test-only dependency.
+given. `--peers` may name PyTorch's layouts too (`compiled-nchw`); without a suffix it is channels_last. `--memory` runs
+every contestant once more, alone in a process. PyTorch is a test-only dependency.
 """
 
 import argparse
 import itertools
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -24,7 +29,7 @@ from torch.nn import functional
 from sluguq.objective import ObjectiveSettings
 from sluguq.perceptual import features, layer_shapes, load_perceptual
 from sluguq.training import TrainingSettings, compiled_advance, epoch_order, initial_state
-from sluguq.vae import VAESettings
+from sluguq.vae import VAESettings, matmul_precision
 
 Step = Callable[[], None]
 
@@ -83,9 +88,9 @@ def torch_features(x, weights):
         yield x
 
 
-def torch_step(settings: TrainingSettings, pixels: np.ndarray, compiled: bool, perceptual) -> Step:
+def torch_step(settings: TrainingSettings, pixels: np.ndarray, peer: str, perceptual) -> Step:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    layout = torch.channels_last
+    layout = torch.contiguous_format if peer.endswith("nchw") else torch.channels_last
     net = TorchVAE(settings.network).to(device, memory_format=layout)
     optimiser = torch.optim.Adam(net.parameters(), settings.learning_rate, fused=True)
     images = torch.tensor(pixels, device=device)
@@ -115,7 +120,7 @@ def torch_step(settings: TrainingSettings, pixels: np.ndarray, compiled: bool, p
                 total = total + sum(terms) / len(terms)
         return total
 
-    run = torch.compile(loss) if compiled else loss
+    run = torch.compile(loss) if peer.startswith("compiled") else loss
 
     def step() -> None:
         chosen = images[torch.randint(len(images), (settings.batch_size,), device=device)]
@@ -145,14 +150,61 @@ def jax_step(settings: TrainingSettings, pixels: np.ndarray, perceptual) -> tupl
     return step, float(flops)
 
 
+def matrix_rate(precision: str, size: int = 4096) -> float:
+    """Fastest of several products of square matrices, in FLOP/s: what the device can do at most."""
+    dtype = np.float32 if precision != "bfloat16" else jax.numpy.bfloat16
+    a = jax.numpy.ones((size, size), dtype)
+    with matmul_precision(precision):
+        product = jax.jit(lambda a: a @ a).lower(a).compile()
+    product(a).block_until_ready()
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        product(a).block_until_ready()
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def network_flops(network: VAESettings, batch: int) -> float:
+    """Multiplications and additions of one step as the architecture states them: thrice those of its convolutions.
+
+    No form of a convolution that saves some of them is counted as one that does fewer.
+    """
+    widths = [network.width * 2**i for i in range(network.depth + 1)]
+    side, top, latent = network.image_size, widths[-1], network.latent_channels
+    total = side**2 * widths[0] * network.channels * (9 + 25)
+    for level, (a, b) in enumerate(itertools.pairwise(widths)):
+        half = (side >> (level + 1)) ** 2
+        total += half * 9 * (a * (b // 2 + b) + b // 2 * b)
+        total += 4 * half * 9 * (b * (b // 2 + a) + b // 2 * a)
+    total += (side >> network.depth) ** 2 * (2 * network.bottleneck_blocks * 9 * top**2 + 3 * top * latent)
+    return 6.0 * batch * total
+
+
+def peak_memory(name: str) -> float:
+    """Largest resident memory, in MiB, of a process that runs this contestant alone."""
+    command = [sys.executable, *sys.argv, "--alone", name]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(out.split()[-1])
+
+
+def resident_at_most() -> float:
+    """VmHWM of this process in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=["small", "full"], default="small")
-    parser.add_argument("--peers", nargs="*", choices=["eager", "compiled"], default=["eager", "compiled"])
+    peers = ["eager", "compiled", "eager-nchw", "compiled-nchw"]
+    parser.add_argument("--peers", nargs="*", choices=peers, default=["eager", "compiled"])
     parser.add_argument("--precision", choices=["float32", "tf32", "bfloat16"], default="float32")
     parser.add_argument("--perceptual", action="store_true")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     gpu = jax.default_backend() != "cpu"
     if arguments.network == "small":
@@ -173,34 +225,58 @@ def main() -> None:
     shape = (4 * batch, network.image_size, network.image_size, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
+    names = ["JAX", *(f"PyTorch {peer}" for peer in arguments.peers)]
+    if arguments.alone:
+        names = [arguments.alone]
     contestants: dict[str, Step] = {}
-    started = time.perf_counter()
-    contestants["JAX"], flops = jax_step(settings, pixels, perceptual)
-    compilation = time.perf_counter() - started
-    for peer in arguments.peers:
-        contestants[f"PyTorch {peer}"] = torch_step(settings, pixels, peer == "compiled", perceptual)
     first = {}
-    for name, step in contestants.items():
+    flops = 0.0
+    for name in names:
         started = time.perf_counter()
-        step()
+        if name == "JAX":
+            contestants[name], flops = jax_step(settings, pixels, perceptual)
+        else:
+            contestants[name] = torch_step(settings, pixels, name.removeprefix("PyTorch "), perceptual)
+        contestants[name]()
         first[name] = time.perf_counter() - started
-    first["JAX"] += compilation
+    if arguments.alone:
+        contestants[arguments.alone]()
+        print(resident_at_most())
+        return
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(arguments.steps):
         for name, step in contestants.items():
             started = time.perf_counter()
             step()
             times[name].append(time.perf_counter() - started)
-    memory = jax.devices()[0].memory_stats() if gpu else None
+    rate = matrix_rate(arguments.precision)
+    load = os.getloadavg()[0]
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, torch {torch.__version__}, {settings.precision}")
-    print(f"{arguments.network}: {network.image_size} px, batch {batch}, perceptual {arguments.perceptual}")
-    print("| | ms an image, median | fastest | first step, s |\n| --- | --- | --- | --- |")
+    what = f"{arguments.network}: {network.image_size} px, batch {batch}, perceptual {arguments.perceptual}"
+    print(f"{what}, load {load:.1f}")
+    heading = ["", "ms an image, median", "fastest", "relative to JAX", "images/s", "first step, s", "MiB at most"]
+    print("| " + " | ".join(heading) + " |\n|" + " --- |" * len(heading))
     for name, measured in times.items():
         median, least = (1e3 * f(measured) / batch for f in (statistics.median, min))
-        print(f"| {name} | {median:.2f} | {least:.2f} | {first[name]:.1f} |")
-    rate = flops / statistics.median(times["JAX"])
-    print(f"JAX: {flops / 1e9:.1f} GFLOP a step, {rate / 1e9:.0f} GFLOP/s", end="")
-    print(f", {memory['peak_bytes_in_use'] / 2**30:.2f} GiB at most" if memory else "")
+        relative = statistics.median(measured) / statistics.median(times["JAX"])
+        memory = f"{peak_memory(name):.0f}" if arguments.memory else ""
+        cells = [
+            f"{median:.2f}",
+            f"{least:.2f}",
+            f"{relative:.2f}",
+            f"{1e3 / median:.1f}",
+            f"{first[name]:.0f}",
+            memory,
+        ]
+        print("| " + " | ".join([name, *cells]) + " |")
+    seconds = statistics.median(times["JAX"])
+    print(f"JAX: {flops / 1e9:.1f} GFLOP a step by XLA's count, {flops / seconds / 1e9:.0f} GFLOP/s", end="; ")
+    if not arguments.perceptual:
+        stated = network_flops(network, batch)
+        print(f"{stated / 1e9:.1f} as the architecture states them, {stated / seconds / 1e9:.0f} GFLOP/s", end="; ")
+    print(f"a matrix product {rate / 1e9:.0f} GFLOP/s", end="")
+    memory_stats = jax.devices()[0].memory_stats() if gpu else None
+    print(f"; {memory_stats['peak_bytes_in_use'] / 2**30:.2f} GiB at most on the device" if memory_stats else "")
 
 
 if __name__ == "__main__":
