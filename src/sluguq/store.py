@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import json
 import math
 import os
 import platform
@@ -148,6 +149,31 @@ class StoreWriter:
     def write(self, name: str, region: Any, values: np.ndarray) -> None:
         """Write an array into a region of a variable; `...` is all of it."""
         self._array(name)[region] = values
+
+    def adopt(self, name: str, position: Sequence[int], path: str | os.PathLike[str]) -> bool:
+        """Take a variable's compressed shards from another store as they are, at a position of the leading dimensions.
+
+        The variable of the same name in the store at `path` lacks the leading dimensions and is otherwise laid out
+        alike: then its files are byte for byte what `write` would make of its values. They are linked where the file
+        system allows it, so that gigabytes of maps lie on the disk once; a store's files never change.
+
+        Returns:
+            False, with nothing done, where the layouts differ.
+        """
+        folder = Path(path) / name
+        mine = json.loads((self._partial / name / "zarr.json").read_text())
+        theirs = json.loads((folder / "zarr.json").read_text())
+        if _layout(mine, len(position)) != _layout(theirs, 0):
+            return False
+        target = self._partial / name / "c" / Path(*map(str, position))
+        for file in (file for file in sorted((folder / "c").rglob("*")) if file.is_file()):
+            linked = target / file.relative_to(folder / "c")
+            linked.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(file, linked)
+            except OSError:
+                shutil.copyfile(file, linked)
+        return True
 
     def append(self, name: str, block: np.ndarray) -> None:
         """Add a block along the first dimension, after the blocks appended before."""
@@ -293,6 +319,25 @@ def _chunks_and_shards(
     shards = list(chunks)
     shards[axis] = chunks[axis] * min(in_shape, fitting)
     return chunks, tuple(shards)
+
+
+def _layout(metadata: Mapping[str, Any], leading: int) -> Any:
+    """What decides the bytes of an array's shards, without its first `leading` dimensions; from its zarr.json.
+
+    None where a shard spans more than one step of those dimensions.
+    """
+    grid = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    codecs = json.loads(json.dumps(metadata["codecs"]))
+    for codec in codecs:
+        if codec["name"] == "sharding_indexed":
+            inner = codec["configuration"]["chunk_shape"]
+            if any(length != 1 for length in inner[:leading]):
+                return None
+            codec["configuration"]["chunk_shape"] = inner[leading:]
+    if any(length != 1 for length in grid[:leading]):
+        return None
+    kept = ("data_type", "fill_value", "chunk_key_encoding")
+    return metadata["shape"][leading:], grid[leading:], codecs, [metadata[key] for key in kept]
 
 
 def _storable(values: np.ndarray) -> np.ndarray:

@@ -78,38 +78,6 @@ def clusters_of(dataset: xr.Dataset) -> np.ndarray:
     return cluster_labels(*columns)
 
 
-def ensemble_variance(dataset: xr.Dataset, block: int = 64) -> xr.DataArray:
-    """How much the reconstructions of one image differ between the seeds of a configuration.
-
-    The variance over seeds (divisor n - 1) of the reconstruction on the scale [-1, 1], averaged over
-    pixels and channels; (configuration, image), NaN where fewer than two seeds reconstructed the image.
-    Lakshminarayanan et al., Advances in Neural Information Processing Systems 30, 2017, with the seeds'
-    networks as the ensemble. Reads `block` images at a time.
-    """
-    reconstruction = dataset["reconstruction"].transpose("configuration", "image", "seed", ...)
-    present = np.isfinite(dataset["mse"].transpose("configuration", "image", "seed").values)
-    out = np.full(present.shape[:2], np.nan)
-    for c, chosen in enumerate(present):
-        for start in range(0, present.shape[1], block):
-            part = chosen[start : start + block]
-            if (part.sum(axis=1) < 2).all():
-                continue
-            pictures = reconstruction.isel(configuration=c, image=slice(start, start + block)).values
-            for i, members in enumerate(part):
-                if members.sum() > 1:
-                    scaled = pictures[i, members].astype(np.float32) / 127.5
-                    out[c, start + i] = scaled.var(axis=0, ddof=1).mean()
-    return xr.DataArray(
-        out,
-        dims=("configuration", "image"),
-        attrs={
-            "long_name": "variance of the reconstruction over seeds",
-            "units": "1",
-            "source": "Lakshminarayanan et al. 2017, over the networks of the seeds",
-        },
-    )
-
-
 def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """One row an image and model: configuration, seed, id, image, group, fst, cluster, and numbers.
 

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.aggregation.axes import model_axes, write_model_axes
+from sluguq.aggregation.ensemble import ENSEMBLE_VARIANCE, ensemble_variance
 from sluguq.complexity import compressed_size, total_variation
 from sluguq.selection import read_rows
 from sluguq.store import StoreWriter, described, open_store, provenance
@@ -36,7 +37,8 @@ def aggregate_scores(
     """Gather the scores of one data set by every model into `results/<experiment>/<dataset>.zarr`.
 
     The dimension `image` is the union of the images that any model was scored on, in the order of the image
-    stores; values of images that a seed did not test are NaN (0 where a variable is of integers).
+    stores; values of images that a seed did not test are NaN (0 where a variable is of integers). With two seeds or
+    more and stored reconstructions there is `ensemble_variance` besides.
 
     Args:
         image_stores: Prepared images; together they hold every scored id.
@@ -95,11 +97,24 @@ def aggregate_scores(
                 variable.dtype,
                 attributes=dict(first[name].attrs),
             )
+        rows = {key: images.ids.get_indexer(store.id.values) for key, store in opened.items()}
         for (name, seed), store in opened.items():
             position = (configurations.index(name), seeds.index(seed))
-            rows = images.ids.get_indexer(store.id.values)
+            whole = np.array_equal(rows[name, seed], np.arange(count))
             for scored_name in (n for n in (*PER_IMAGE, *MAPS) if n in store):
-                _scatter(writer, scored_name, position, rows, store[scored_name], count)
+                if not (whole and writer.adopt(scored_name, position, scores[name, seed])):
+                    _scatter(writer, scored_name, position, rows[name, seed], store[scored_name], count)
+        if len(seeds) > 1 and "reconstruction" in first:
+            writer.create(
+                "ensemble_variance",
+                ("configuration", "image"),
+                (len(configurations), count),
+                "float32",
+                attributes=ENSEMBLE_VARIANCE,
+            )
+            for place, name in enumerate(configurations):
+                members = [(opened[name, seed]["reconstruction"], rows[name, seed]) for seed in seeds]
+                writer.write("ensemble_variance", place, ensemble_variance(members, count))
 
 
 class _Images:
