@@ -211,3 +211,15 @@ def test_logit_interval_stays_inside():
     x = rng.normal(size=40) + 4 * group
     estimate = s.over_seeds(s.auroc, [{"x": x, "group": group}], [np.arange(40)], transform="logit")
     assert 0 < estimate.low < estimate.value <= estimate.high <= 1
+
+
+def test_log_interval_is_positive_and_agrees_where_it_is_narrow():
+    x = np.random.default_rng(0).lognormal(0, 4, 12)
+    wide = s.over_seeds(s.mean, [{"x": x}], [np.arange(12)], transform="log")
+    assert 0 < wide.low < wide.value < wide.high
+    assert s.over_seeds(s.mean, [{"x": x}], [np.arange(12)]).low < 0
+    plain, log = (
+        s.over_seeds(s.mean, [{"x": 10 + 0.1 * x / x.max()}], [np.arange(12)], transform=scale)
+        for scale in ("identity", "log")
+    )
+    assert (log.low, log.high) == pytest.approx((plain.low, plain.high), abs=1e-3)

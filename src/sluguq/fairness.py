@@ -67,7 +67,8 @@ def levels(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
     """Mean and quantiles of every variable by configuration and group, and which group is worst.
 
     Columns: variable, configuration, group, measure (`mean`, `q50`, `q90`, `q99`), value, low, high, seeds,
-    images, clusters, worst (whether this group has the largest value of its configuration).
+    images, clusters, worst (whether this group has the largest value of its configuration). None of the variables
+    is ever negative; intervals are symmetric on a logarithmic scale, so they are positive too.
     """
     frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
     names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
@@ -82,7 +83,7 @@ def levels(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
                 columns = [{"x": s[variable].astype(float)} for s in seeds]
                 for measure, statistic in measures.items():
                     if columns:
-                        estimate = over_seeds(statistic, columns, clusters, replicates=replicates)
+                        estimate = over_seeds(statistic, columns, clusters, transform="log", replicates=replicates)
                         rows.append(
                             {
                                 "variable": variable,
@@ -127,7 +128,7 @@ def flagging(dataset: xr.Dataset, share: float = 0.1, replicates: int = 500) -> 
                 def of(weights: Array, statistic: Any = statistic, **columns: Any) -> Array:
                     return statistic(weights=weights, share=share, **columns)
 
-                estimate = over_seeds(of, columns, clusters, replicates=replicates)
+                estimate = over_seeds(of, columns, clusters, transform="logit", replicates=replicates)
                 bounded = estimate._replace(low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
                 rows.append(
                     {"configuration": configuration, "group": group, "measure": measure, **estimate_fields(bounded)}
@@ -167,7 +168,7 @@ def intersections(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
                         seeds, clusters = by_seed(frame, configuration, (variable,), chosen)
                         columns = [{"x": s[variable].astype(float)} for s in seeds]
                         if columns:
-                            estimate = over_seeds(mean, columns, clusters, replicates=replicates)
+                            estimate = over_seeds(mean, columns, clusters, transform="log", replicates=replicates)
                             rows.append(
                                 {
                                     "label": label.removeprefix("label_"),

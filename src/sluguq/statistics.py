@@ -21,7 +21,7 @@ from scipy.stats import t as student
 
 Array = NDArray[np.float64]
 Statistic = Callable[..., Array]
-Transform = Literal["identity", "fisher", "logit"]
+Transform = Literal["identity", "fisher", "logit", "log"]
 
 
 class Estimate(NamedTuple):
@@ -102,7 +102,8 @@ def over_seeds(
     clusters: one integer array a seed, (images of that seed,); an image, or a patient, that is in the
     test sets of several seeds has the same integer in each.
     transform: scale on which the interval is symmetric: `fisher` for correlations and other quantities
-    in [-1, 1], `logit` for those in [0, 1].
+    in [-1, 1], `logit` for those in [0, 1], `log` for those that are never negative. An estimate at the end
+    of its range has no such scale; its interval is symmetric and may reach beyond.
 
     Two levels. Patients are resampled, with one draw for all seeds, which gives the covariance of the
     statistic between any two seeds that comes from the images they share. Resampling seeds of a mean
@@ -170,6 +171,8 @@ def _interval(mean: float, width: float, transform: Transform) -> tuple[float, f
     if transform == "logit" and 0 < mean < 1:
         z, slope = np.log(mean / (1 - mean)), 1 / (mean * (1 - mean))
         return float(1 / (1 + np.exp(width * slope - z))), float(1 / (1 + np.exp(-width * slope - z)))
+    if transform == "log" and mean > 0:
+        return float(mean * np.exp(-width / mean)), float(mean * np.exp(width / mean))
     return mean - width, mean + width
 
 

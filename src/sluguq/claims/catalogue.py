@@ -114,7 +114,11 @@ def _best_under(group: Callable[[Run], str], which: Callable[[Run], str]) -> Cal
 
 def _low_error(run: Run) -> list[Part]:
     return [
-        below(f"{configuration}, {group}", run.estimate(mean, {"x": ("mse", configuration)}, group=group), 0.07)
+        below(
+            f"{configuration}, {group}",
+            run.estimate(mean, {"x": ("mse", configuration)}, group=group, transform="log"),
+            0.07,
+        )
         for configuration in run.configurations
         for group in (run.light, run.dark)
     ]

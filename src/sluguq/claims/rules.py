@@ -18,6 +18,9 @@ HOLDS: Verdict = "holds"
 FAILS: Verdict = "does not hold"
 OPEN: Verdict = "not decided at this size"
 
+UNDECIDED = "an interval holds the threshold"
+"""The usual reason why a claim is open."""
+
 STRONG = 0.5
 """A correlation is called strong from here on (Cohen, Statistical Power Analysis, 1988, section 3.2)."""
 
@@ -109,7 +112,7 @@ def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[V
     if FAILS in verdicts:
         return FAILS, ""
     if OPEN in verdicts:
-        return OPEN, "an interval holds the threshold"
+        return OPEN, UNDECIDED
     return HOLDS, ""
 
 
