@@ -24,6 +24,8 @@ with job(snakemake.log[0]):
     for key in ("dataset", "models"):
         if snakemake.input.get(key):
             given[key] = open_store(snakemake.input[key])
+    if snakemake.input.get("sensitivity"):
+        given["sensitivity"] = pd.read_csv(snakemake.input.sensitivity, dtype={"configuration": str})
     if snakemake.input.get("images"):
         tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
         given["labels"] = availability(*tables)

@@ -4,6 +4,7 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +18,22 @@ with job(snakemake.log[0]):
     names = snakemake.params.names
     stores = {name: open_store(path) for name, path in zip(names, snakemake.input.datasets, strict=True)}
     cards = {name: model_card(stores[names[0]], name) for name in snakemake.params.configurations}
-    for name, card in cards.items():
-        with whole_file(Path(snakemake.params.cards) / f"{name}.md") as partial:
+    for path, card in zip(snakemake.output.cards, cards.values(), strict=True):
+        with whole_file(path) as partial:
             partial.write_text(card)
+    page = Path(snakemake.output.page)
+
+    def relative(path: str) -> str:
+        return os.path.relpath(path, page.parent)
+
     write_report(
-        snakemake.output[0],
+        page,
         claims=pd.read_csv(snakemake.input.claims),
         datasets=stores,
         figures={Path(folder).name: folder for folder in snakemake.params.figures},
         cards=cards,
+        links={
+            "datasheets": {Path(sheet).stem: relative(sheet) for sheet in snakemake.input.datasheets},
+            "cards": {name: relative(path) for name, path in zip(cards, snakemake.output.cards, strict=True)},
+        },
     )

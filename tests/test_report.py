@@ -13,7 +13,7 @@ from sluguq.figures import names_for
 from sluguq.figures.drawing import draw, save
 from sluguq.figures.style import number
 from sluguq.model_card import model_card
-from sluguq.report import SECTIONS, markdown_table, write_report
+from sluguq.report import SECTIONS, write_report
 from tests.figures.stand_in import aggregated
 
 
@@ -35,6 +35,7 @@ def page(store, tmp_path_factory):
         datasets={"phantom": store},
         figures={"phantom": folder / "figures" / "phantom"},
         cards={"A": model_card(store, "A")},
+        links={"datasheets": {"phantom": "datasheets/phantom.html"}, "cards": {"A": "model_cards/A.md"}},
     )
     return claims, path.read_text(encoding="utf-8")
 
@@ -64,9 +65,10 @@ def test_the_page_is_whole_and_needs_no_network(page):
     parser.feed(html)
     assert not parser.faults
     assert not parser.open
-    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
-    assert sources
-    assert all(source.startswith(("data:image/", "#")) for source in sources)
+    shown = re.findall(r'(?:src|<link [^>]*href)="([^"]*)"', html)
+    assert shown
+    assert all(source.startswith("data:image/") for source in shown)
+    assert not re.search(r'href="[a-z]*:?//', html)
     assert "@import" not in html
     assert "url(" not in html.split("<body>")[0]
 
@@ -94,6 +96,20 @@ def test_figures_are_inside_at_their_size(page):
     assert 'id="phantom-retention"' not in html
 
 
+def test_a_figure_with_nothing_to_draw_is_named_and_not_shown(store, page, tmp_path):
+    claims, _ = page
+    for name in ("drawn_objects", "labelled_objects"):
+        save(*draw(name, store), tmp_path / "figures", name)
+    (tmp_path / "figures" / "labelled_objects.csv").write_text("label,value\nruler,0.5\n")
+    path = write_report(
+        tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={"phantom": tmp_path / "figures"}
+    )
+    html = path.read_text(encoding="utf-8")
+    assert 'id="phantom-labelled_objects"' in html
+    assert 'id="phantom-drawn_objects"' not in html
+    assert "nothing to draw: drawn objects." in html
+
+
 def test_every_figure_has_a_place_on_the_page():
     placed = [name for section in SECTIONS for name in section.figures]
     assert len(placed) == len(set(placed))
@@ -116,10 +132,20 @@ def test_photographs_get_a_card_without_the_mark(store):
     assert "Synthetic images:" not in model_card(store.assign_attrs(synthetic=0), "A")
 
 
-def test_markdown_has_a_line_a_claim(page):
-    claims, _ = page
-    table = markdown_table(claims)
-    assert len(table.splitlines()) == len(claims) + 2
+def test_cards_are_set_as_a_page(page, store):
+    _, html = page
+    card = html.split('<div class="card">')[1].split("</div>")[0]
+    assert "<h3>Model card: configuration A of stand-in</h3>" in card
+    assert card.count("<table>") == 2
+    assert card.count("<li>") == sum(line.startswith("- ") for line in model_card(store, "A").splitlines())
+    assert "<p><strong>Synthetic images: these models know nothing about people.</strong></p>" in card
+    assert "|" not in card
+
+
+def test_datasheets_and_cards_are_linked(page):
+    _, html = page
+    assert '<a href="datasheets/phantom.html">phantom</a>' in html
+    assert '<a href="model_cards/A.md">' in html
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from sluguq.foreign import (
     region_means,
     with_and_without,
 )
-from sluguq.signals import compare_signals, with_ensemble
-from sluguq.tables import availability, by_seed, clusters_of, ensemble_variance, groups_of, per_image
+from sluguq.signals import comparable_signals, compare_signals
+from sluguq.tables import availability, by_seed, clusters_of, groups_of, per_image
 from tests.figures.stand_in import ERRORS, GROUPS, aggregated, with_artefacts
 
 
@@ -68,18 +68,6 @@ def test_by_seed_leaves_out_unknown_values(store):
     assert [len(s["kl"]) for s in seeds] == [60, 60] == [len(c) for c in clusters]
 
 
-def test_ensemble_variance_by_hand(store):
-    measured = ensemble_variance(store, block=7)
-    tested = np.isfinite(store["mse"].isel(configuration=1)).values
-    for image in (0, 25, 60):
-        pictures = store["reconstruction"].isel(configuration=1, image=image).values[tested[:, image]] / 127.5
-        if len(pictures) < 2:
-            assert np.isnan(measured[1, image])
-        else:
-            assert float(measured[1, image]) == pytest.approx(pictures.var(axis=0, ddof=1).mean(), rel=1e-5)
-    assert np.isnan(measured.values[:, tested.sum(axis=0) < 2]).all()
-
-
 def test_availability_tells_every_fate():
     images = pd.DataFrame({"id": ["a", "b"], "fst": [1, np.nan]})
     missing = pd.DataFrame({"id": ["c"], "fst": [6]})
@@ -121,6 +109,16 @@ def test_flags_fall_on_the_dark_where_the_error_does(store):
         assert np.mean(both) == pytest.approx(0.1)
 
 
+def test_intervals_of_levels_stay_positive_in_tiny_groups():
+    few = aggregated(seeds=2, tested=3, pool=4)
+    for table in (levels(few, replicates=50), intersections(few, replicates=50)):
+        assert (table["low"].dropna() > 0).all()
+        assert (table["low"] <= table["value"]).all()
+    shares = flagging(few, replicates=50)
+    assert shares["low"].dropna().between(0, 1).all()
+    assert shares["high"].dropna().between(0, 1).all()
+
+
 def test_intersections_cross_groups_with_labels(store):
     table = intersections(store, replicates=50)
     assert set(table["level"]) >= {"arm", "face"}
@@ -148,7 +146,7 @@ def test_a_table_without_rows_keeps_its_columns(table_of, tmp_path):
 
 
 def test_slug_beats_the_signals_that_know_nothing(store):
-    table = compare_signals(with_ensemble(store), replicates=50).set_index(["configuration", "signal", "test"])["value"]
+    table = compare_signals(store, replicates=50).set_index(["configuration", "signal", "test"])["value"]
     for configuration in ERRORS:
         assert table[configuration, "slug", "spearman"] > 0.6
         assert abs(table[configuration, "latent_std", "spearman"]) < 0.3
@@ -249,3 +247,15 @@ def test_labels_found_separates_by_the_map():
     assert (best["value"] > 0.95).all()
     assert (table.loc[table["map"] == "error_map", "value"] < 0.8).all()
     assert (table["carrying"] == carried.sum()).all()
+
+
+def test_a_signal_that_few_images_have_is_not_compared(store):
+    few = store.copy()
+    variance = few["ensemble_variance"].values.copy()
+    variance[:, 10:] = np.nan
+    few["ensemble_variance"] = (("configuration", "image"), variance)
+    assert "ensemble_variance" in comparable_signals(store)
+    assert "ensemble_variance" not in comparable_signals(few)
+    table = compare_signals(few, replicates=20)
+    assert set(table["signal"]) == set(comparable_signals(few))
+    assert table["images"].min() > 10

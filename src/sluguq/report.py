@@ -1,14 +1,16 @@
 """One page that a person opens first: what the papers claim, what this run found, and every figure.
 
-The page needs no other file and no network: figures are inside it.
+The page needs no other file and no network: figures are inside it. Links lead to the files beside it.
 """
 
 from __future__ import annotations
 
 import base64
+import itertools
 import math
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +19,10 @@ import jinja2
 import pandas as pd
 import xarray as xr
 import yaml
+from markupsafe import Markup
 
 import sluguq
-from sluguq.claims.rules import FAILS, HOLDS, OPEN
+from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNDECIDED
 from sluguq.figures import FIGURES
 from sluguq.figures.style import number
 from sluguq.store import whole_file
@@ -28,6 +31,12 @@ KINDS: dict[str, str] = {HOLDS: "holds", FAILS: "fails", OPEN: "open"}
 
 LARGEST_SVG = 600_000
 """A figure whose SVG has more bytes than this (pages of images) goes into the page as PNG."""
+
+_TITLES = {
+    "models": "Models",
+    "sensitivity": "One setting at a time",
+    "artefacts": "Test images with objects drawn on them",
+}
 
 _INCH = 96
 """CSS pixels in an inch: figures are shown at the size that they are printed at."""
@@ -119,13 +128,15 @@ def write_report(
     datasets: Mapping[str, xr.Dataset],
     figures: Mapping[str, str | Path],
     cards: Mapping[str, str] | None = None,
+    links: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Path:
     """Write the page.
 
     path: the html file. claims: from `sluguq.claims.judge`, or read from its csv. datasets: the opened
     aggregated stores by name; only their attributes are read. figures: for every name (a data set, `models`)
     the folder with its figures as `sluguq.figures.save` left them; figures that are not there are passed over.
-    cards: model cards by configuration, markdown.
+    cards: model cards by configuration, markdown. links: addresses, relative to the page, of the `datasheets` by data
+    set and of the `cards` by configuration.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
@@ -139,9 +150,11 @@ def write_report(
         rows=rows,
         papers=list(dict.fromkeys(row["paper"] for row in rows)),
         kinds=KINDS,
+        usual=UNDECIDED,
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
-        sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}),
-        cards=cards or {},
+        sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path)),
+        cards={name: _html(text) for name, text in (cards or {}).items()},
+        links={"datasheets": {}, "cards": {}} | dict(links or {}),
         limits=LIMITS,
         provenance={
             name: first[key]
@@ -160,12 +173,14 @@ def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
     """A claim as the page shows it."""
     row = {key: "" if value is None else value for key, value in record.items()}
     known = isinstance(row["estimate"], int | float) and math.isfinite(row["estimate"])
+    # A count rests on no seed and has no interval.
+    counted = row["low"] == row["high"] and not row["seeds"]
     return {
         **row,
         "kind": KINDS[row["verdict"]],
         "number": number(row["estimate"]) if known else "",
-        "interval": f"[{number(row['low'])}, {number(row['high'])}]" if known and row["low"] != row["high"] else "",
-        "parts": str(row["parts"]).split("; ") if row["parts"] else [],
+        "interval": f"[{number(row['low'])}, {number(row['high'])}]" if known and not counted else "",
+        "parts": re.sub(r"(?<!\w)-(?=\d)", "−", str(row["parts"])).split("; ") if row["parts"] else [],
         **{name: int(row[name] or 0) for name in ("images", "patients", "seeds")},
     }
 
@@ -189,27 +204,65 @@ def _facts(attributes: Mapping[str, Any], datasets: Mapping[str, xr.Dataset]) ->
     return facts
 
 
-def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str]) -> list[dict[str, Any]]:
+def _html(markdown: str) -> Markup:
+    """The markdown that model cards are written in: headings, lists, tables and paragraphs in bold."""
+    parts: list[Markup] = []
+    for kind, lines in itertools.groupby(filter(None, map(str.strip, markdown.splitlines())), _kind_of):
+        rows = [Markup.escape(line) for line in lines]
+        if kind == "#":
+            levels = ((line, 2 + len(line) - len(line.lstrip("#"))) for line in rows)
+            parts += [Markup("<h{1}>{0}</h{1}>").format(line.lstrip("# "), level) for line, level in levels]
+        elif kind == "-":
+            items = (Markup("<li>{}</li>").format(line.removeprefix("- ")) for line in rows)
+            parts.append(Markup("<ul>{}</ul>").format(Markup("").join(items)))
+        elif kind == "|":
+            cells = [line.strip("|").split("|") for line in rows if set(line) - set("|- ")]
+            tagged = (
+                Markup("<tr>{}</tr>").format(
+                    Markup("").join(Markup("<{1}>{0}</{1}>").format(c.strip(), "td" if i else "th") for c in line)
+                )
+                for i, line in enumerate(cells)
+            )
+            parts.append(Markup("<table>{}</table>").format(Markup("").join(tagged)))
+        else:
+            parts += [
+                Markup("<p><strong>{}</strong></p>" if line.startswith("**") else "<p>{}</p>").format(line.strip("*"))
+                for line in rows
+            ]
+    return Markup("\n").join(parts)
+
+
+def _kind_of(line: str) -> str:
+    return line[0] if line[0] in "#|" or line.startswith("- ") else ""
+
+
+def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str], page: Path) -> list[dict[str, Any]]:
     out = []
+    addresses = {source: Path(os.path.relpath(folder, page.parent)).as_posix() for source, folder in figures.items()}
     for section in SECTIONS:
         blocks = []
         for source, folder in figures.items():
-            shown = [_figure(source, Path(folder), name) for name in section.figures]
-            present = [figure for figure in shown if figure]
+            drawn = [name for name in section.figures if (Path(folder) / f"{name}.svg").is_file()]
+            empty = [name for name in drawn if _is_empty(Path(folder) / f"{name}.csv")]
+            present = [_figure(source, Path(folder), name, addresses[source]) for name in drawn if name not in empty]
             if present:
                 role = roles.get(source, "")
-                title = "Models" if source == "models" else f"{source}" + (f", {role} data" if role else "")
-                blocks.append({"title": title, "figures": present})
+                title = _TITLES.get(source) or source + (f", {role} data" if role else "")
+                nothing = ", ".join(name.replace("_", " ") for name in empty)
+                blocks.append({"title": title, "figures": present, "empty": nothing})
         if blocks:
             out.append({**section._asdict(), "blocks": blocks})
     return out
 
 
-def _figure(source: str, folder: Path, name: str) -> dict[str, Any] | None:
-    """A figure as a data address, at its printed size; None where it was not drawn."""
+def _is_empty(numbers: Path) -> bool:
+    """Whether a figure has no numbers behind it: it only says that there was nothing to draw."""
+    return numbers.is_file() and len(numbers.read_bytes().splitlines()) < 2
+
+
+def _figure(source: str, folder: Path, name: str, address: str) -> dict[str, Any]:
+    """A figure as a data address, at its printed size; `address` is that of its folder."""
     vector, raster = folder / f"{name}.svg", folder / f"{name}.png"
-    if not vector.is_file():
-        return None
     content = vector.read_bytes()
     width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', content)
     points = float(width.group(1)) if width else 500.0
@@ -223,19 +276,5 @@ def _figure(source: str, folder: Path, name: str) -> dict[str, Any] | None:
         "width": round(points / 72 * _INCH * 1.3),
         "caption": specification.caption if specification else name.replace("_", " "),
         "paper": specification.paper if specification else "",
-        "csv": f"{source}/{name}.csv",
+        "address": f"{address}/{name}",
     }
-
-
-def markdown_table(claims: pd.DataFrame, columns: Sequence[str] = ("statement", "estimate", "n", "verdict")) -> str:
-    """The claims as a markdown table, for a readme or a note.
-
-    columns: of `claims`, besides `estimate`, which comes with its interval, and `n`.
-    """
-    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-    for record in claims.astype(object).where(claims.notna(), None).to_dict("records"):
-        row = _row(record)
-        row["estimate"] = f"{row['number']} {row['interval']}".strip() or "–"
-        row["n"] = f"{row['images']} images, {row['seeds']} seeds" if row["images"] else "–"
-        lines.append("| " + " | ".join(str(row[c]).replace("|", "\\|") for c in columns) + " |")
-    return "\n".join(lines) + "\n"

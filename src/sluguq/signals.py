@@ -10,17 +10,27 @@ import xarray as xr
 
 from sluguq.retention import retention_gain
 from sluguq.statistics import Array, auroc, over_seeds, partial_spearman, quantile, spearman
-from sluguq.tables import SIGNALS, by_seed, ensemble_variance, estimate_fields, per_image
+from sluguq.tables import SIGNALS, by_seed, estimate_fields, per_image
 
 WORST = 0.1
 """The worst errors are this share of a seed's test images."""
 
+FEWEST = 20
+"""A signal that fewer images of a seed have than this is not compared: an ensemble, where test sets share little."""
 
-def with_ensemble(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with `ensemble_variance`, computed from the reconstructions where it is not stored."""
-    if "ensemble_variance" in dataset or "reconstruction" not in dataset or dataset.sizes["seed"] < 2:
-        return dataset
-    return dataset.assign(ensemble_variance=ensemble_variance(dataset))
+
+def comparable_signals(dataset: xr.Dataset) -> list[str]:
+    """The signals of `SIGNALS` that at least `FEWEST` test images of every model have, the dearest first."""
+    tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
+    known = []
+    for name in (name for name in SIGNALS if name in dataset):
+        values = dataset[name]
+        missing = [d for d in ("configuration", "seed") if d not in values.dims]
+        finite = np.isfinite(values.expand_dims(missing).transpose("configuration", "seed", "image").values)
+        scored = (finite & tested).sum(axis=2)[tested.any(axis=2)]
+        if len(scored) and scored.min() >= min(FEWEST, tested.sum(axis=2).max()):
+            known.append(name)
+    return known
 
 
 def compare_signals(dataset: xr.Dataset, replicates: int = 100) -> pd.DataFrame:
@@ -31,9 +41,9 @@ def compare_signals(dataset: xr.Dataset, replicates: int = 100) -> pd.DataFrame:
     an image among the worst tenth of errors has a higher signal than another; `partial`, SLUG's rank
     correlation with MSE with this signal's rank held constant (for SLUG itself: with all others held
     constant); `partial_reverse`, this signal's with SLUG's rank held constant. An ensemble has one value
-    for all seeds of a configuration.
+    for all seeds of a configuration. Only `comparable_signals` are compared.
     """
-    names = [n for n in SIGNALS if n in dataset and bool(np.isfinite(dataset[n].values).any())]
+    names = comparable_signals(dataset)
     frame = per_image(dataset, ["mse", *names])
     rows: list[dict[str, Any]] = []
     for configuration in dict.fromkeys(frame["configuration"]):

@@ -105,6 +105,9 @@ def aggregated(
             ),
             "reconstruction": ((*per_pixel, "channel"), reconstruction.astype(np.uint8)),
         }
+        several = inside.sum(axis=0) > 1
+        variance = np.where(several, rng.gamma(4, 0.001, (shape[0], count)), np.nan)
+        variables["ensemble_variance"] = (("configuration", "image"), variance)
     return xr.Dataset(
         variables,
         coords={

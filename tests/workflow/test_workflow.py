@@ -190,3 +190,24 @@ def test_library_runs_without_workflow_packages():
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_sensitivity_is_asked_for_and_joins_the_report(copy_of_finished):
+    varied = ("--config", "sensitivity={rank: [0, 1], probes: [4], training_images: [8], image_size: [32]}")
+    jobs = copy_of_finished.planned("sensitivity", *varied)
+    # Nothing that is there is made anew, and the experiment's own image size needs no networks.
+    assert (jobs["score_varied"], jobs["train_variant"], jobs["score_variant"]) == (2, 2, 2)
+    assert not {"train", "eigenbasis", "score", "aggregate", "figures"} & set(jobs)
+    assert copy_of_finished.planned(*varied) == {}
+    copy_of_finished.snakemake("sensitivity", *varied)
+    table = pd.read_csv(copy_of_finished.results / "figures" / "sensitivity" / "sensitivity.csv")
+    assert set(table["setting"]) == {"rank", "probes", "training_images"}
+    assert set(table.loc[table["setting"] == "rank", "value"]) == {0, 1, 3}
+    own = table[table["reference"].astype(bool) & (table["measure"] == "level")]
+    assert (own["result"] == 1).all()
+    # What the projection removes is back at lower rank.
+    levels = table[(table["setting"] == "rank") & (table["measure"] == "level")].groupby("value")["result"].mean()
+    assert levels[0] > levels[1] > levels[3]
+    assert 'id="sensitivity-sensitivity"' in (copy_of_finished.results / "index.html").read_text(encoding="utf-8")
+    assert copy_of_finished.planned(*varied) == {}
+    assert not list((copy_of_finished.results / "sensitivity").rglob("eigenbases/*/*.zarr"))

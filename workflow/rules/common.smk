@@ -33,9 +33,10 @@ SEEDS = list(EXPERIMENT.seeds)
 MODELS = [(name, seed) for name in CONFIGURATIONS for seed in SEEDS]
 ARTEFACTS = "artefacts"
 AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts.images else [])]
-# What stores record. How jobs run changes no result, so an edit of these keys reruns nothing.
+# What stores record. How jobs run, and what is varied besides, changes no result: an edit there reruns nothing.
 CONFIGURATION = resolved_yaml(
-    EXPERIMENT, exclude={"resources": True, "training": {"checkpoint_minutes"}, "eigenbasis": {"keep"}}
+    EXPERIMENT,
+    exclude={"resources": True, "sensitivity": True, "training": {"checkpoint_minutes"}, "eigenbasis": {"keep"}},
 )
 LIBRARY = Path(sys.modules["sluguq"].__file__).parent
 if not LIBRARY.samefile(_source / "sluguq"):
@@ -192,6 +193,9 @@ def figure_outputs(folder, names, category):
 SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
 REPORT_PAGE = f"{RESULTS}/index.html"
 CLAIMS = f"{RESULTS}/claims.csv"
+SENSITIVITY_FOLDER = f"{RESULTS}/figures/sensitivity"
+SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"
+MODEL_CARDS = [f"{RESULTS}/model_cards/{name}.md" for name in CONFIGURATIONS]
 DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]
 SPLIT_SIZES = f"{RESULTS}/tables/split_sizes.csv"
 TABLES = ("levels", "gaps", "intersections")

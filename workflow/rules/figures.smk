@@ -155,14 +155,23 @@ rule claims:
         "../../scripts/claims.py"
 
 
+# What the page is made from; the figure of sensitivity belongs to it wherever it was once asked for.
+REPORT_INPUT = {
+    "claims": CLAIMS,
+    "datasets": [f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
+    "figures": FIGURE_FILES,
+    "datasheets": DATASHEETS,
+    "sensitivity": [SENSITIVITY_FIGURE] if Path(SENSITIVITY_FIGURE).exists() else [],
+    "code": code("report_page.py"),
+}
+
+
 rule report_page:
     input:
-        claims=CLAIMS,
-        datasets=[f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
-        figures=FIGURE_FILES,
-        code=code("report_page.py"),
+        **REPORT_INPUT,
     output:
-        REPORT_PAGE,
+        page=REPORT_PAGE,
+        cards=MODEL_CARDS,
     log:
         f"logs/{EXPERIMENT.experiment}/report_page.log",
     conda:
@@ -173,8 +182,7 @@ rule report_page:
         runtime=30,
     params:
         names=AGGREGATED,
-        figures=[f"{RESULTS}/figures/{name}" for name in (*AGGREGATED, "models")],
+        figures=[f"{RESULTS}/figures/{name}" for name in (*AGGREGATED, "models", "sensitivity")],
         configurations=CONFIGURATIONS,
-        cards=f"{RESULTS}/model_cards",
     script:
         "../../scripts/report_page.py"

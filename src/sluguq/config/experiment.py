@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sluguq.config.sources import Source
 
@@ -17,8 +17,17 @@ SkinType = Annotated[int, Field(ge=1, le=6)]
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 
-RESERVED_DATASET_NAMES = frozenset({"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts"})
+RESERVED_DATASET_NAMES = frozenset(
+    {"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts", "sensitivity"}
+)
 SIZES = (32, 256)
+
+
+def _checked_size(size: int) -> int:
+    low, high = SIZES
+    if not low <= size <= high:
+        raise ValueError(f"image size {size} is outside {low} to {high} pixels")
+    return size
 
 
 class Section(BaseModel):
@@ -38,10 +47,7 @@ class Images(Section):
     @field_validator("size")
     @classmethod
     def _size(cls, size: int) -> int:
-        low, high = SIZES
-        if not low <= size <= high:
-            raise ValueError(f"image size {size} is outside {low} to {high} pixels")
-        return size
+        return _checked_size(size)
 
 
 class Split(Section):
@@ -186,6 +192,30 @@ class Artefacts(Section):
     )
 
 
+class Sensitivity(Section):
+    """How the score depends on what was chosen for it: what the target `sensitivity` varies, one setting at a time."""
+
+    rank: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        description="Ranks that the trained models' eigenbases are cut to; left out: 0 and halvings of "
+        "`eigenbasis.rank`.",
+    )
+    probes: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        (8, 32, 128), description="Numbers of probes, each set drawn independently of the score's own."
+    )
+    prior_precision: tuple[Weight, ...] = Field(
+        (), description="Prior precisions; sensible ones are of the size of the eigenvalues."
+    )
+    training_images: tuple[Positive, ...] = Field(
+        (), description="Training images of further models, below `split.train_images`; they are trained for this."
+    )
+    image_size: tuple[Annotated[int, AfterValidator(_checked_size)], ...] = Field(
+        (), description="Image sizes of further models, in pixels; they are trained for this."
+    )
+    seeds: Positive = Field(1, description="Seeds, the first ones, whose models are varied.")
+    images: Positive = Field(64, description="Test images of each group on which rank, probes and prior vary.")
+
+
 class Resources(Section):
     """What jobs may take; a cluster profile turns these into requests."""
 
@@ -240,6 +270,7 @@ class Experiment(Section):
     eigenbasis: Eigenbasis = Field(default_factory=Eigenbasis)
     score: Score = Field(default_factory=Score)
     artefacts: Artefacts = Field(default_factory=Artefacts)
+    sensitivity: Sensitivity = Field(default_factory=Sensitivity)
     resources: Resources = Field(default_factory=Resources)
 
     @field_validator("seeds")
@@ -288,9 +319,14 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _network_fits(self) -> Experiment:
         smallest = 2**self.model.depth
-        if self.images.size % smallest or self.images.size // smallest < 2:
+        for key, size in (
+            ("images.size", self.images.size),
+            *(("sensitivity.image_size", size) for size in self.sensitivity.image_size),
+        ):
+            if size % smallest == 0 and size // smallest >= 2:
+                continue
             raise ValueError(
-                f"images.size {self.images.size} cannot be halved model.depth = {self.model.depth} times to at "
+                f"{key} {size} cannot be halved model.depth = {self.model.depth} times to at "
                 f"least 2 pixels; take a multiple of {smallest} of at least {2 * smallest}, or a smaller depth"
             )
         if self.training.batch_size > self.split.train_images:
@@ -307,6 +343,36 @@ class Experiment(Section):
             if self.score.prior_precision:
                 raise ValueError("score.prior_precision needs eigenbasis.method: projected")
         return self
+
+    @model_validator(mode="after")
+    def _sensitivity_fits(self) -> Experiment:
+        varied = self.sensitivity
+        if self.eigenbasis.method == "sketched" and (varied.rank or varied.prior_precision):
+            raise ValueError("sensitivity.rank and sensitivity.prior_precision need eigenbasis.method: projected")
+        if varied.rank and max(varied.rank) > self.eigenbasis.rank:
+            raise ValueError(
+                f"sensitivity.rank {max(varied.rank)} exceeds eigenbasis.rank {self.eigenbasis.rank}, which is cut"
+            )
+        low, high = self.training.batch_size, self.split.train_images
+        for count in varied.training_images:
+            if not low <= count < high:
+                raise ValueError(
+                    f"sensitivity.training_images {count} is not from training.batch_size {low} to below "
+                    f"split.train_images {high}"
+                )
+        if varied.seeds > len(self.seeds):
+            raise ValueError(f"sensitivity.seeds {varied.seeds} exceeds the number of seeds {len(self.seeds)}")
+        return self
+
+    @property
+    def varied_ranks(self) -> tuple[int, ...]:
+        """Ranks to which eigenbases are cut: those asked for, else 0 and halvings of the experiment's."""
+        if self.sensitivity.rank is not None:
+            return tuple(rank for rank in self.sensitivity.rank if rank != self.eigenbasis.rank)
+        if self.eigenbasis.method == "sketched":
+            return ()
+        whole = self.eigenbasis.rank
+        return tuple(sorted({0, *(whole // 2**power for power in (1, 2, 3))} - {whole}))
 
     @property
     def scored_datasets(self) -> tuple[str, ...]:

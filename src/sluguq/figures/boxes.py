@@ -134,8 +134,11 @@ def _panel(
     if is_wide(frame[column].to_numpy(float)):
         logarithmic(axes)
         axes.set_ylabel("log scale")
-    elif 0 < low < 0.4 * high:
-        axes.set_ylim(0, high)
+    else:
+        if 0 < low < 0.4 * high:
+            axes.set_ylim(0, high)
+        if high >= 1e5:
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
 
 
 def _is_dark(colour: str) -> bool:

@@ -64,7 +64,7 @@ def draw(
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw a figure of `FIGURES`.
 
-    Give what `FIGURES[name].needs` names; `fst_distribution` takes a dataset besides, for its marks.
+    Give what `FIGURES[name].needs` names; what is drawn from a table takes a dataset besides, for its marks.
     Returns the figure and the tidy table behind it.
 
     Raises ValueError where there is no such figure, or what it needs was not given.
@@ -76,8 +76,8 @@ def draw(
     if given[specification.needs] is None:
         raise ValueError(f"the figure {name!r} is drawn from {specification.needs}, which was not given")
     with styled():
-        if specification.needs == "labels":
-            return _FUNCTIONS[name](labels, dataset)
+        if specification.needs in ("labels", "sensitivity"):
+            return _FUNCTIONS[name](given[specification.needs], dataset)
         return _FUNCTIONS[name](given[specification.needs])
 
 

@@ -117,7 +117,7 @@ def flagged(dataset: xr.Dataset, share: float = 0.1) -> tuple[Figure, pd.DataFra
                 row = part.loc[configuration]
                 place = i + (j - (len(names) - 1) / 2) * step
                 if not np.isfinite(row["value"]):
-                    axes.text(place, 0.5, "none", ha="center", fontsize=6.5, rotation=90)
+                    axes.text(place, 1.5, "none", ha="center", fontsize=6.5, rotation=90)
                     continue
                 axes.bar(
                     place, 100 * row["value"], 0.86 * step, color=colours[group], edgecolor="#33383d", linewidth=0.6
@@ -128,6 +128,7 @@ def flagged(dataset: xr.Dataset, share: float = 0.1) -> tuple[Figure, pd.DataFra
             axes.axhline(100 * share, color="#33383d", lw=0.8, ls="--")
         axes.set_title(heading, fontsize=7.8)
         axes.set_xticks(range(len(configurations)), configurations)
+        axes.set_xlim(-0.55, len(configurations) - 0.45)
         axes.set_xlabel("configuration")
         axes.set_ylim(0, None)
         axes.grid(axis="x", visible=False)

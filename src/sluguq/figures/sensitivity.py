@@ -1,83 +1,97 @@
-"""How SLUG depends on what was chosen for it: rank, probes, training images, image size, prior precision."""
+"""How SLUG depends on what was chosen for it: rank, probes, training images, image size, prior precision, seed."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, plural, span
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, is_wide, plural, span
 
 SETTINGS = {
     "rank": "rank k",
     "probes": "probes",
-    "training_images": "training images",
     "prior_precision": "prior precision",
+    "training_images": "training images",
     "image_size": "image size (pixels)",
     "seed": "seed",
 }
 MEASURES = {
-    "spearman": "rank correlation with the error",
-    "agreement": "rank correlation with the reference score",
-    "relative_error": "relative difference from the reference score",
+    "spearman": "rank correlation\nwith the error",
+    "agreement": "rank correlation with\nthe reference's SLUG",
+    "level": "mean SLUG over\nthe reference's",
+    "relative_sem": "standard error\nover SLUG",
 }
 
 
-def sensitivity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """One panel a setting and measure: how the measure changes as one setting does and the rest stay.
+def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple[Figure, pd.DataFrame]:
+    """One line a setting, one column a measure: how the measure changes as one setting does and the rest stay.
 
-    table: one row a measurement, with columns setting (of `SETTINGS`), value (of the setting), measure (of
-    `MEASURES`), result, configuration, seed, and images (how many it rests on). The table behind the
-    figure is the same, with the mean over seeds in `mean`. Raises ValueError where a column is missing.
+    table: one row a measurement, with columns setting (of `SETTINGS`), value (of the setting), reference (whether
+    that is the experiment's own), measure (of `MEASURES`), result, configuration, seed, and images (how many it rests
+    on). dataset: a store of the same experiment, for the mark of synthetic data. The table behind the figure is the
+    same, with the mean over seeds in `mean`. Raises ValueError where a column is missing.
     """
     title = "How sure is the score?"
-    missing = {"setting", "value", "measure", "result", "configuration", "seed", "images"} - set(table.columns)
+    missing = {"setting", "value", "reference", "measure", "result", "configuration", "seed", "images"}
+    missing -= set(table.columns)
     if missing:
         raise ValueError(f"the table of sensitivity lacks the columns {', '.join(sorted(missing))}")
     if table.empty:
-        return empty(title, "nothing was measured"), table
+        return empty(title, "nothing was measured", dataset), table
+    keys = ["setting", "value", "measure", "configuration"]
+    table = table.assign(mean=table.groupby(keys)["result"].transform("mean"))
     settings = [s for s in SETTINGS if (table["setting"] == s).any()]
-    measures = [m for m in MEASURES if (table["measure"] == m).any()]
     configurations = list(dict.fromkeys(table["configuration"].astype(str)))
     colours = configuration_colours(configurations)
-    across = min(len(settings) * len(measures), 3)
-    down = -(-len(settings) * len(measures) // across)
-    fig = figure(height=1.85 * down + 0.95)
-    grid = fig.subplots(down, across, squeeze=False).ravel()
-    places = [(m, s) for m in measures for s in settings]
-    for axes in grid[len(places) :]:
-        axes.set_visible(False)
-    for axes, (measure, setting) in zip(grid, places, strict=False):
-        part = table[(table["measure"] == measure) & (table["setting"] == setting)]
-        values = np.sort(part["value"].unique())
-        for j, configuration in enumerate(configurations):
-            own = part[part["configuration"].astype(str) == configuration]
-            for _, one in own.groupby("seed"):
-                line = one.sort_values("value")
-                axes.plot(line["value"], line["result"], color=colours[configuration], lw=0.5, alpha=0.5)
-            mean = own.groupby("value")["result"].mean()
-            axes.plot(mean.index, mean, MARKERS[j % len(MARKERS)] + "-", ms=3, color=colours[configuration])
-        if len(values) > 2 and values.min() >= 0 and values.max() > 8 * max(values[values > 0].min(), 1e-12):
-            smallest = values[values > 0].min()
-            if values.min() == 0:
-                axes.set_xscale("symlog", linthresh=smallest)
-            else:
-                axes.set_xscale("log")
-        axes.set_xticks(values, [f"{v:g}" for v in values], rotation=45 if len(values) > 4 else 0)
-        axes.minorticks_off()
-        axes.set_xlabel(SETTINGS[setting])
-        axes.set_title(MEASURES[measure], fontsize=7.3)
-        if measure == "relative_error":
-            axes.set_ylim(bottom=0)
+    fig = figure(height=1.42 * len(settings) + 1.25)
+    grid = fig.subplots(len(settings), len(MEASURES), squeeze=False)
+    for line, setting in zip(grid, settings, strict=True):
+        for axes, measure in zip(line, MEASURES, strict=True):
+            part = table[(table["measure"] == measure) & (table["setting"] == setting)]
+            _panel(axes, part, table[table["setting"] == setting], colours)
+            if measure in ("spearman", "agreement"):
+                axes.set_ylim(min(0.0, float(part["result"].min() if len(part) else 0.0)) - 0.04, 1.04)
+            elif is_wide(part["result"].to_numpy(float), 8):
+                axes.set_yscale("log")
+            elif len(part):
+                axes.set_ylim(0, 1.1 * float(part["result"].max()))
+            if setting == settings[0]:
+                axes.set_title(MEASURES[measure], fontsize=7.5)
+            axes.set_xlabel(SETTINGS[setting])
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3, label=c)
         for j, c in enumerate(configurations)
     ]
     note = (
         f"n = {span(table['images'])} images, {plural(table['seed'].nunique(), 'seed')}: thin lines single seeds, "
-        "thick lines their mean. One setting changes, the others stay at the reference."
+        "markers their mean. One setting changes, the others stay as the experiment has them; dotted: the "
+        "experiment's own value, the reference (of seeds, the first). Probes are drawn anew for each number of them."
     )
-    keys = ["setting", "value", "measure", "configuration"]
-    table = table.assign(mean=table.groupby(keys)["result"].transform("mean"))
-    return finish(fig, title, note, handles=handles, columns=8), table
+    return finish(fig, title, note, dataset, handles=handles, columns=8), table
+
+
+def _panel(axes: Axes, part: pd.DataFrame, of_setting: pd.DataFrame, colours: dict[str, str]) -> None:
+    """Values stand side by side at equal distances, whatever their scale."""
+    values = np.sort(of_setting["value"].unique())
+    place = {value: i for i, value in enumerate(values)}
+    joined = (of_setting["setting"] != "seed").all()
+    for own in of_setting.loc[of_setting["reference"].astype(bool), "value"].unique():
+        axes.axvline(place[own], color="#33383d", lw=0.8, ls=":")
+    for j, (configuration, colour) in enumerate(colours.items()):
+        mine = part[part["configuration"].astype(str) == configuration].sort_values("value")
+        if joined:
+            for _, one in mine.groupby("seed"):
+                axes.plot(one["value"].map(place), one["result"], color=colour, lw=0.5, alpha=0.5)
+        means = mine.drop_duplicates("value")
+        style = MARKERS[j % len(MARKERS)] + ("-" if joined else "")
+        axes.plot(means["value"].map(place), means["mean"], style, ms=3, lw=1.1, color=colour)
+    if part.empty:
+        axes.text(0.5, 0.5, "too few images", transform=axes.transAxes, ha="center", va="center", fontsize=7)
+    many = len(values) > 5
+    axes.set_xticks(range(len(values)), [f"{v:g}" for v in values], rotation=60 if many else 0)
+    axes.set_xlim(-0.4, len(values) - 0.6)
+    axes.grid(axis="x", visible=False)

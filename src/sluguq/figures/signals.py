@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, plural, span
-from sluguq.signals import compare_signals, with_ensemble
+from sluguq.signals import FEWEST, compare_signals
 from sluguq.tables import SIGNALS
 
 _TESTS = {
@@ -26,7 +26,7 @@ def signals(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     The table is that of `sluguq.signals.compare_signals`.
     """
     title = "SLUG beside cheaper signals"
-    table = compare_signals(with_ensemble(dataset))
+    table = compare_signals(dataset)
     if table.empty:
         return empty(title, "no image has scores", dataset), table
     names = [name for name in SIGNALS if (table["signal"] == name).any()]
@@ -53,6 +53,7 @@ def signals(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_xticks([t for t in (-1, -0.5, 0, 0.5, 1) if t >= axes.get_xlim()[0]])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     panels[0].set_yticks(range(len(names)), [SIGNALS[name].replace(" over ", "\nover ") for name in names])
+    left_out = [SIGNALS[n] for n in SIGNALS if n in dataset and n not in names]
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)
         for j, c in enumerate(configurations)
@@ -61,5 +62,7 @@ def signals(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         f"n = {span(table['images'])} images, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over "
         "seeds and patients. In SLUG's own row of the third panel all other signals are held constant."
     )
+    if left_out:
+        note += f" Fewer than {FEWEST} test images of a seed have {' and '.join(left_out)}, so it is left out."
     finish(fig, title, note, dataset, handles=handles, columns=8)
     return fig, table

@@ -1,0 +1,25 @@
+"""Score some test images of one model under other ranks, probes and prior precisions."""
+
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
+from sluguq.devices import prepare_networks
+from sluguq.running import job
+
+with job(snakemake.log[0], threads=snakemake.threads):
+    prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
+    from sluguq.stages.sensitivity import score_varied
+
+    score_varied(
+        snakemake.input.images,
+        snakemake.input.split,
+        snakemake.input.weights,
+        snakemake.input.basis,
+        snakemake.output[0],
+        configuration_name=snakemake.wildcards.configuration,
+        seed=int(snakemake.wildcards.seed),
+        settings=snakemake.params.score,
+        varied=snakemake.params.varied,
+        per_group=snakemake.params.per_group,
+    )

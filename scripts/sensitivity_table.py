@@ -1,0 +1,24 @@
+"""Measure how the scores change with every setting that was varied."""
+
+import sys
+
+sys.path.insert(0, f"{snakemake.scriptdir}/../src")
+
+import pandas as pd
+
+from sluguq.running import job
+from sluguq.sensitivity import read_scores, sensitivity_table
+from sluguq.store import whole_file
+
+with job(snakemake.log[0]):
+    scores = {
+        (str(name), int(seed)): read_scores(path)
+        for (name, seed), path in zip(snakemake.params.models, snakemake.input.references, strict=True)
+    }
+    varied = [pd.read_csv(path, dtype={"configuration": str, "id": str}) for path in snakemake.input.varied]
+    for (setting, value, name, seed), path in zip(snakemake.params.variants, snakemake.input.variants, strict=True):
+        own = {"setting": setting, "value": float(value), "configuration": str(name), "seed": int(seed)}
+        varied.append(read_scores(path).assign(**own))
+    table = sensitivity_table(scores, pd.concat(varied, ignore_index=True), snakemake.params.reference)
+    with whole_file(snakemake.output[0]) as partial:
+        table.to_csv(partial, index=False)
