@@ -227,7 +227,7 @@ def aggregate(folder: Path, scale: Scale, name: str) -> None:
 
 
 def figures(folder: Path, scale: Scale, name: str) -> None:
-    """The stage `figures` for one data set, and the seconds of every figure."""
+    """The stage `figures` for one data set; tells the seconds of every figure and the peak memory after it."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -241,8 +241,8 @@ def figures(folder: Path, scale: Scale, name: str) -> None:
         labels = pd.DataFrame({"id": store["id"].values, "fst": store["fst"].values, "state": "available"})
         drawn, numbers = draw(figure, store, labels=labels if FIGURES[figure].needs == "labels" else None)
         save(drawn, numbers, folder / "figures" / name, figure)
-        spent[figure] = time.perf_counter() - start
-    print(json.dumps({figure: round(seconds, 1) for figure, seconds in spent.items()}), file=sys.stderr)
+        spent[figure] = f"{time.perf_counter() - start:.1f} s, {peak():.2f} GB"
+    print(json.dumps(spent), file=sys.stderr, flush=True)
 
 
 def tables(folder: Path, scale: Scale, name: str) -> None:

@@ -26,6 +26,9 @@ with job(snakemake.log[0]):
     def relative(path: str) -> str:
         return os.path.relpath(path, page.parent)
 
+    tables: dict[str, dict[str, str]] = {}
+    for path in map(Path, snakemake.input.tables):
+        tables.setdefault(path.parent.name, {})[path.stem] = relative(str(path))
     write_report(
         page,
         claims=pd.read_csv(snakemake.input.claims),
@@ -33,6 +36,8 @@ with job(snakemake.log[0]):
         figures={Path(folder).name: folder for folder in snakemake.params.figures},
         cards=cards,
         links={
+            "claims": relative(snakemake.input.claims),
+            "tables": tables,
             "datasheets": {Path(sheet).stem: relative(sheet) for sheet in snakemake.input.datasheets},
             "cards": {name: relative(path) for name, path in zip(cards, snakemake.output.cards, strict=True)},
         },

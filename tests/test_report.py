@@ -25,7 +25,7 @@ def store():
 @pytest.fixture(scope="module")
 def page(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    for name in ("boxes_by_group", "maps_page"):
+    for name in ("boxes_by_group", "maps_page", "flagged"):
         save(*draw(name, store), folder / "figures" / "phantom", name)
     claims = judge({"phantom": store}, replicates=50)
     claims.to_csv(folder / "claims.csv", index=False)
@@ -35,7 +35,12 @@ def page(store, tmp_path_factory):
         datasets={"phantom": store},
         figures={"phantom": folder / "figures" / "phantom"},
         cards={"A": model_card(store, "A")},
-        links={"datasheets": {"phantom": "datasheets/phantom.html"}, "cards": {"A": "model_cards/A.md"}},
+        links={
+            "datasheets": {"phantom": "datasheets/phantom.html"},
+            "cards": {"A": "model_cards/A.md"},
+            "tables": {"phantom": {"levels": "tables/phantom/levels.csv"}},
+            "claims": "claims.csv",
+        },
     )
     return claims, path.read_text(encoding="utf-8")
 
@@ -91,7 +96,7 @@ def test_the_page_states_every_claim_and_the_tally(page):
 
 def test_figures_are_inside_at_their_size(page):
     _, html = page
-    assert html.count('<img src="data:image/') == 2
+    assert html.count('<img src="data:image/') == 3
     assert 'id="phantom-maps_page"' in html
     assert 'id="phantom-retention"' not in html
 
@@ -146,6 +151,8 @@ def test_datasheets_and_cards_are_linked(page):
     _, html = page
     assert '<a href="datasheets/phantom.html">phantom</a>' in html
     assert '<a href="model_cards/A.md">' in html
+    assert '<a href="tables/phantom/levels.csv">levels</a>' in html
+    assert '<a href="claims.csv">' in html
 
 
 @pytest.mark.parametrize(

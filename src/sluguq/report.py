@@ -128,7 +128,7 @@ def write_report(
     datasets: Mapping[str, xr.Dataset],
     figures: Mapping[str, str | Path],
     cards: Mapping[str, str] | None = None,
-    links: Mapping[str, Mapping[str, str]] | None = None,
+    links: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the page.
 
@@ -136,7 +136,7 @@ def write_report(
     aggregated stores by name; only their attributes are read. figures: for every name (a data set, `models`)
     the folder with its figures as `sluguq.figures.save` left them; figures that are not there are passed over.
     cards: model cards by configuration, markdown. links: addresses, relative to the page, of the `datasheets` by data
-    set and of the `cards` by configuration.
+    set, of the `cards` by configuration, of the `tables` by data set and name, and of the `claims`.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
@@ -154,7 +154,7 @@ def write_report(
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
         sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path)),
         cards={name: _html(text) for name, text in (cards or {}).items()},
-        links={"datasheets": {}, "cards": {}} | dict(links or {}),
+        links={"datasheets": {}, "cards": {}, "tables": {}, "claims": ""} | dict(links or {}),
         limits=LIMITS,
         provenance={
             name: first[key]

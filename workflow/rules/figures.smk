@@ -160,6 +160,7 @@ REPORT_INPUT = {
     "claims": CLAIMS,
     "datasets": [f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
     "figures": FIGURE_FILES,
+    "tables": TABLE_FILES,
     "datasheets": DATASHEETS,
     "sensitivity": [SENSITIVITY_FIGURE] if Path(SENSITIVITY_FIGURE).exists() else [],
     "code": code("report_page.py"),
