@@ -21,8 +21,10 @@ help:
 	@echo "make clean      remove .venv and results of the demo"
 
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) tools/check_machine.py
-	$(PYTHON) -m venv --clear .venv
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: there is no $(PYTHON): install Python 3.11 or newer," \
+	    "or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" tools/check_machine.py
+	"$(PYTHON)" -m venv --clear .venv
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
