@@ -8,12 +8,13 @@ VENV_PYTHON = .venv/bin/python
 SNAKEMAKE = $(VENV_PYTHON) -m snakemake
 DEMO = --configfile config/demo.yaml
 
-.PHONY: help demo test torch lint format documents lock clean
+.PHONY: help demo test torch plugins lint format documents lock clean
 
 help:
 	@echo "make demo       run the whole chain on synthetic photographs (CORES=$(CORES))"
 	@echo "make test       run the tests (those against PyTorch skip without it)"
 	@echo "make torch      add PyTorch to .venv, for the tests that compare with it"
+	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate"
 	@echo "make lint       ruff, mypy, snakefmt and snakemake --lint"
 	@echo "make format     format Python and Snakemake files"
 	@echo "make documents  generate config/README.md and config/schema.json"
@@ -25,7 +26,7 @@ help:
 	    "or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" tools/check_machine.py
 	"$(PYTHON)" -m venv --clear .venv
-	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -35,10 +36,16 @@ demo: .venv/installed
 	@echo "Snakemake's report, with every figure and how it was made: results/demo/report.html"
 
 test: .venv/installed
-	$(VENV_PYTHON) -m pytest
+	$(VENV_PYTHON) -m pytest --durations=15
 
 torch: .venv/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+
+# moto, with flask, is the tests' S3 server on loopback. botocore wants an older python-dateutil than the lock file's.
+plugins: .venv/installed
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check \
+	    snakemake-storage-plugin-s3==0.3.6 s3fs==2026.9.0 "moto[s3]==5.2.5" flask==3.1.3 flask-cors==6.0.5 \
+	    snakemake-executor-plugin-kubernetes==0.5.1 snakemake-executor-plugin-cluster-generic==1.0.9 rocrate==0.16.0
 
 lint: .venv/installed
 	$(VENV_PYTHON) -m ruff check

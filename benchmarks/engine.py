@@ -1,10 +1,10 @@
 """Jobs and seconds of Snakemake's own time, at the papers' size and at ten times it.
 
-    python benchmarks/engine.py [--real]
+    python benchmarks/engine.py [--real] [--seeds 10 100]
 
-Plans the SLUG paper's experiment (30 models, 4 data sets) and one with 100 seeds (300 models). With --real the same
-is run as well with every script replaced by one that only touches its outputs, so that what remains is the engine and
-the start of a Python process a job.
+Plans the SLUG paper's experiment (10 seeds: 30 models, 4 data sets) and one with 100 seeds (300 models). With --real
+the same is run as well with every script replaced by one that only touches its outputs, so that what remains is the
+engine and the start of a Python process a job.
 """
 
 import argparse
@@ -54,6 +54,7 @@ def measure(folder: Path, seeds: int, *arguments: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", action="store_true", help="also run all jobs, with scripts that only touch outputs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[10, 100], metavar="N", help="seeds of each experiment")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -62,7 +63,7 @@ def main() -> None:
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         for script in (folder / "scripts").glob("*.py"):
             script.write_text(TOUCH)
-        for seeds in (10, 100):
+        for seeds in options.seeds:
             print("dry run of", measure(folder, seeds, "--dry-run", "--quiet", "host"), flush=True)
             if options.real:
                 print("run of", measure(folder, seeds), flush=True)

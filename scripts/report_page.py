@@ -29,11 +29,14 @@ with job(snakemake.log[0]):
     tables: dict[str, dict[str, str]] = {}
     for path in map(Path, snakemake.input.tables):
         tables.setdefault(path.parent.name, {})[path.stem] = relative(str(path))
+    # Where the inputs are, which is not where they are stored when the storage is remote.
+    figures = (*snakemake.input.figures, *snakemake.input.get("sensitivity", []))
+    folders = dict.fromkeys(Path(file).parent for file in figures)
     write_report(
         page,
         claims=pd.read_csv(snakemake.input.claims),
         datasets=stores,
-        figures={Path(folder).name: folder for folder in snakemake.params.figures},
+        figures={folder.name: folder for folder in folders},
         cards=cards,
         links={
             "claims": relative(snakemake.input.claims),

@@ -43,6 +43,7 @@ def problems():
         ]
     import importlib.util
     import shutil
+    from pathlib import Path
 
     found = []
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
@@ -50,7 +51,7 @@ def problems():
     if shutil.which("git") is None:
         found.append("git is missing: install it, stores record the commit they were made with")
     if not os.access(".", os.W_OK):
-        found.append("%s cannot be written to: clone into a folder of your own" % os.getcwd())
+        found.append("%s cannot be written to: clone into a folder of your own" % Path.cwd())
     free = shutil.disk_usage(".").free / 1e9
     if free < NEEDED_DISK_GB:
         found.append("%.1f GB are free here, the environment and a demo need %d GB" % (free, NEEDED_DISK_GB))

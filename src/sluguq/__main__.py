@@ -14,7 +14,11 @@ import sluguq
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 1 where it could not be done (the reason is on stderr)."""
     given = _parser().parse_args(arguments)
-    # The libraries behind the command take seconds to import, which --help and a mistyped option need not wait for.
+    return _crate(given) if given.command == "crate" else _flag(given)
+
+
+def _flag(given: argparse.Namespace) -> int:
+    # The libraries behind the commands take seconds to import, which --help and a mistyped option need not wait for.
     from sluguq.devices import prepare_networks
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sluguq" / "jax"))
@@ -32,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f"{flagged.judged} photographs judged, {flagged.rejected} could not be read; most suspect first:")
     print(f"  {flagged.page}\n  {flagged.table}")
+    return 0
+
+
+def _crate(given: argparse.Namespace) -> int:
+    from sluguq.crate import CrateError, write_crate
+    from sluguq.store import StoreError
+
+    try:
+        print(write_crate(given.experiment))
+    except (CrateError, StoreError, OSError) as error:
+        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -63,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         help="random probes of an image (default: as the experiment was scored); with another number than the "
         "experiment's, its test images are scored anew too",
     )
+    crate = commands.add_parser(
+        "crate",
+        help="describe a finished experiment as a Workflow Run RO-Crate",
+        description="Write ro-crate-metadata.json into the results of an experiment: workflow, configuration, data "
+        "sets, results and software versions in the words of RO-Crate. Needs the package rocrate.",
+    )
+    crate.add_argument("experiment", type=Path, metavar="results/NAME", help="folder of the experiment's results")
     return parser
 
 

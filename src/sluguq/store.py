@@ -38,19 +38,26 @@ class StoreError(RuntimeError):
 def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
     """Open a store lazily.
 
+    Args:
+        path: A folder, or an address such as `s3://bucket/results/demo/phantom.zarr`, read in place by what fsspec
+            has for its scheme (s3fs for S3).
+
     Raises:
         StoreError: There is no complete store at `path`.
     """
-    path = Path(path)
-    if not (path / "zarr.json").is_file():
-        raise StoreError(f"there is no store at {path}; run the rule that writes it, or check the path")
+    absent = f"there is no store at {path}; run the rule that writes it, or check the path"
+    remote = "://" in str(path)
+    if not remote and not (Path(path) / "zarr.json").is_file():
+        raise StoreError(absent)
     try:
-        store = xr.open_zarr(path, consolidated=True, chunks=None)
+        store = xr.open_zarr(str(path), consolidated=True, chunks=None)
         # NumPy's new string type knows neither astype(str) nor most of pandas: hand over plain objects.
         texts = {name: v.astype(object) for name, v in store.variables.items() if v.dtype.kind == "T"}
         return store.assign({n: v for n, v in texts.items() if n not in store.coords}).assign_coords(
             {n: v for n, v in texts.items() if n in store.coords}
         )
+    except FileNotFoundError as error:
+        raise StoreError(absent) from error
     except Exception as error:
         raise StoreError(f"{path} is not a readable store ({error}); delete it and run its rule again") from error
 

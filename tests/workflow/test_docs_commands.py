@@ -1,5 +1,6 @@
-"""Every command and Python snippet of README.md and of the pages on running is run here, planning in place of work."""
+"""Everything fenced in the documentation is run or read here; commands of long runs plan in place of work."""
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -7,15 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+import yaml
+from flax import nnx
 from tests.workflow.conftest import Checkout, copy_checkout, environment
+
+from sluguq.config import resolve
 
 pytestmark = pytest.mark.workflow
 
 ROOT = Path(__file__).parent.parent.parent
 # Photographs for config/own-data.yaml, kept outside the repository.
 SHARED = ROOT.parent / "shared"
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("first-steps", "cluster", "troubleshooting"))]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "config").glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
 def _blocks(page: Path, language: str) -> list[str]:
@@ -24,9 +31,25 @@ def _blocks(page: Path, language: str) -> list[str]:
     return [content for of, content in found if of == language]
 
 
+def _snippets(language: str) -> list:
+    return [
+        pytest.param(block, id=f"{page.stem}-{number}")
+        for page in sorted(PAGES)
+        for number, block in enumerate(_blocks(page, language))
+    ]
+
+
 def _commands() -> list[str]:
     found = {line for page in PAGES for block in _blocks(page, "") for line in block.splitlines() if line.strip()}
     return sorted(found)
+
+
+def test_nothing_fenced_is_of_a_kind_that_no_test_runs():
+    fences = [line for page in PAGES for line in re.findall(r"^ *```.*$", page.read_text(), flags=re.MULTILINE)]
+    assert len(fences) > 40
+    # Text is a drawing of folders.
+    assert set(fences) == {"```", "```python", "```yaml", "```text"}
+    assert sum(len(_blocks(page, "text")) for page in PAGES) == 1
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +67,17 @@ def test_commands_are_understood(checkout, command, request, tmp_path):
     if "own-data" in command and not SHARED.is_dir():
         pytest.skip(f"no {SHARED}")
     words = shlex.split(command)
-    folder = checkout.folder
-    if words[:4] == [".venv/bin/python", "-m", "sluguq", "flag"]:
-        folder = request.getfixturevalue("finished").folder
+    if "s3" in words and importlib.util.find_spec("snakemake_storage_plugin_s3") is None:
+        pytest.skip("no snakemake_storage_plugin_s3: make plugins")
+    folder, variables = checkout.folder, environment()
+    if words[:3] == [".venv/bin/python", "-m", "sluguq"]:
+        if "crate" in words and importlib.util.find_spec("rocrate") is None:
+            pytest.skip("no rocrate: make plugins")
+        folder, variables["PYTHONPATH"] = tmp_path, str(ROOT / "src")
+        for name in ("data", "results"):
+            shutil.copytree(request.getfixturevalue("finished").folder / name, tmp_path / name)
         stand_ins = {".venv/bin/python": sys.executable, "FOLDER": "data/raw/other", "results/demo": "results/tiny"}
-        words = [*(stand_ins.get(word, word) for word in words), "--out", str(tmp_path)]
+        words = [stand_ins.get(word, word) for word in words]
     elif words[0] == "make":
         words = ["make", "--dry-run", *words[1:]]
     else:
@@ -57,13 +86,68 @@ def test_commands_are_understood(checkout, command, request, tmp_path):
         words += [] if "--unlock" in words else ["--dry-run", "--quiet", "all"]
         # No conda here: that the option is understood is all that can be seen.
         words = [word for word in words if word != "--use-conda"]
-    run = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=300)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES[:2] if _blocks(page, "python")], ids=lambda page: page.stem)
-def test_snippets_run_on_a_finished_experiment(finished, page):
-    (snippet,) = [block for block in _blocks(page, "python") if "open_zarr" in block]
-    adapted = snippet.replace("results/demo/phantom.zarr", "results/tiny/skin.zarr")
-    assert adapted != snippet
-    subprocess.run([sys.executable, "-W", "error", "-c", adapted], cwd=finished.folder, check=True)
+@pytest.mark.parametrize("text", _snippets("yaml"))
+def test_configurations_are_understood(text):
+    demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    written = yaml.safe_load(text)
+    datasets = {**demo["datasets"], **written.get("datasets", {})}
+    experiment = resolve({**demo, **written, "datasets": datasets})
+    assert written.keys() <= experiment.model_dump().keys()
+
+
+def _adapted(snippet: str, results: Path) -> str:
+    """The snippet on the stores of the tiny experiment."""
+    for store in ("results/demo/phantom.zarr", "s3://my-bucket/sluguq/results/slug/fitzpatrick17k.zarr"):
+        snippet = snippet.replace(store, str(results / "skin.zarr"))
+    return snippet
+
+
+@pytest.mark.parametrize("snippet", _snippets("python"))
+def test_snippets_run(snippet, request, tmp_path):
+    if "module skin:" in snippet:
+        _plan_as_a_module(snippet, tmp_path)
+    elif ".zarr" in snippet:
+        finished = request.getfixturevalue("finished")
+        adapted = _adapted(snippet, finished.results)
+        assert adapted != snippet
+        command = [sys.executable, "-W", "error", "-c", adapted]
+        subprocess.run(command, cwd=finished.folder, env={**environment(), "PYTHONPATH": str(ROOT / "src")}, check=True)
+    else:
+        _run_on_a_model(snippet)
+
+
+def _plan_as_a_module(snippet: str, folder: Path) -> None:
+    """The snippet as somebody else's Snakefile, beside a clone."""
+    clone = copy_checkout(folder / "sluguq")
+    skin = yaml.safe_load((clone.folder / "config" / "tiny.yaml").read_text())
+    (folder / "outer.yaml").write_text(yaml.safe_dump({"skin": skin}))
+    (folder / "Snakefile").write_text(f'configfile: "outer.yaml"\n\n\n{snippet}')
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "skin/results/tiny/claims.csv"]
+    run = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    assert "skin_train" in run.stdout + run.stderr
+
+
+def _run_on_a_model(snippet: str) -> None:
+    """The snippet with a network of one convolution and noise for images."""
+    model = nnx.Conv(3, 3, (3, 3), rngs=nnx.Rngs(0))
+    graph, params = nnx.split(model, nnx.Param)
+    images = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 3)).astype(np.float32)
+    given = {
+        "model": model,
+        "apply": lambda params, images: nnx.merge(graph, params)(images),
+        "params": params,
+        "train_images": images,
+        "training_images": images,
+        "images": images[:2],
+        "new_images": images[:2],
+    }
+    exec(compile(snippet, "snippet", "exec"), given)
+    scores = given["scores"]
+    assert scores.slug.shape == scores.slug_sem.shape == (2,)
+    assert scores.maps.shape == (2, 8, 8)
+    assert jax.numpy.isfinite(scores.slug).all()

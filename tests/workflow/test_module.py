@@ -84,6 +84,22 @@ def test_jobs_run_with_the_library_of_the_clone(outer):
     assert not (outer.folder / "results").exists()
 
 
+def test_the_report_page_finds_its_figures_under_the_prefix(outer, finished):
+    part = outer.folder / "part"
+    for name in ("data", "results"):
+        shutil.copytree(finished.folder / name, part / name, dirs_exist_ok=True)
+    page = part / "results" / "tiny" / "index.html"
+    page.unlink()
+    shutil.rmtree(part / "results" / "tiny" / "model_cards")
+    outer.snakemake(
+        str(page.relative_to(outer.folder)), "--allowed-rules", "skin_report_page", "--rerun-triggers", "mtime"
+    )
+    original = (finished.results / "index.html").read_text()
+    assert original.count("data:image/svg+xml") > 10
+    assert page.read_text().count("data:image/svg+xml") == original.count("data:image/svg+xml")
+    assert {file.name for file in (page.parent / "model_cards").iterdir()} == {"A.md", "B.md"}
+
+
 def test_a_mistake_in_its_configuration_is_named(outer):
     run = outer.snakemake("--dry-run", "--config", "skin={experiment: tiny, traning: {}}", check=False)
     assert run.returncode != 0

@@ -161,6 +161,8 @@ REPORT_INPUT = {
     "datasets": [f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
     "figures": FIGURE_FILES,
     "tables": TABLE_FILES,
+    # In place of vector graphics too large for a page.
+    "pictures": [file.removesuffix(".svg") + ".png" for file in FIGURE_FILES],
     "datasheets": DATASHEETS,
     "sensitivity": [SENSITIVITY_FIGURE] if Path(SENSITIVITY_FIGURE).exists() else [],
     "code": code("report_page.py"),
@@ -183,7 +185,6 @@ rule report_page:
         runtime=30,
     params:
         names=AGGREGATED,
-        figures=[f"{RESULTS}/figures/{name}" for name in (*AGGREGATED, "models", "sensitivity")],
         configurations=CONFIGURATIONS,
     script:
         "../../scripts/report_page.py"

@@ -185,7 +185,7 @@ rule figure_of_sensitivity:
 # The same page as `report_page` makes, after the figure is there; once it is, `report_page` takes it up as well.
 use rule report_page as report_page_with_sensitivity with:
     input:
-        **{**REPORT_INPUT, "sensitivity": SENSITIVITY_FIGURE},
+        **{**REPORT_INPUT, "sensitivity": [SENSITIVITY_FIGURE]},
 
 
 ruleorder: report_page > report_page_with_sensitivity
