@@ -18,6 +18,8 @@ from pathlib import Path
 
 import yaml
 
+from slug_common import publish, table
+
 ROOT = Path(__file__).parent.parent
 TOUCH = """
 from pathlib import Path
@@ -37,8 +39,8 @@ def experiment(seeds: int) -> dict:
     return {**resolved, "seeds": seeds, "datasets": dict.fromkeys(names, drawn)}
 
 
-def measure(folder: Path, seeds: int, *arguments: str) -> str:
-    """Number of jobs, seconds and CPU seconds of one call of Snakemake, in words."""
+def measure(folder: Path, seeds: int, *arguments: str) -> tuple[int, float, float]:
+    """Number of jobs, seconds and CPU seconds of one call of Snakemake."""
     (folder / "experiment.yaml").write_text(yaml.safe_dump(experiment(seeds)))
     command = [sys.executable, "-m", "snakemake", "--cores", "all", *arguments, "--configfile", "experiment.yaml"]
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -48,7 +50,7 @@ def measure(folder: Path, seeds: int, *arguments: str) -> str:
     if run.returncode:
         sys.exit(run.stdout[-2000:] + run.stderr[-4000:])
     jobs = next(line.split()[1] for line in (run.stdout + run.stderr).splitlines() if line.startswith("total "))
-    return f"{3 * seeds} models: {jobs} jobs, {seconds:.1f} s, {busy:.1f} s of CPU"
+    return int(jobs), seconds, busy
 
 
 def main() -> None:
@@ -56,6 +58,7 @@ def main() -> None:
     parser.add_argument("--real", action="store_true", help="also run all jobs, with scripts that only touch outputs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 100], metavar="N", help="seeds of each experiment")
     options = parser.parse_args()
+    rows = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name in ("Snakefile", "workflow", "profiles", "config", "scripts", "src"):
@@ -64,9 +67,19 @@ def main() -> None:
         for script in (folder / "scripts").glob("*.py"):
             script.write_text(TOUCH)
         for seeds in options.seeds:
-            print("dry run of", measure(folder, seeds, "--dry-run", "--quiet", "host"), flush=True)
-            if options.real:
-                print("run of", measure(folder, seeds), flush=True)
+            kinds = {"dry run": ("--dry-run", "--quiet", "host"), **({"real run": ()} if options.real else {})}
+            for kind, arguments in kinds.items():
+                jobs, seconds, busy = measure(folder, seeds, *arguments)
+                each = f"{busy / jobs:.2f}" if kind == "real run" else "–"
+                rows.append([f"{3 * seeds} models", kind, f"{jobs:,}", f"{seconds:.1f}", f"{busy:.1f}", each])
+                print(*rows[-1], flush=True)
+    head = ["experiment", "", "jobs", "seconds", "processor seconds", "of them a job"]
+    body = [
+        "The SLUG paper's experiment with 4 data sets; in real runs every script only touches its outputs.",
+        "",
+        table(head, rows),
+    ]
+    publish("Cost of the engine", f"python benchmarks/engine.py{' --real' * options.real}", "\n".join(body))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,20 @@
 """Fixtures that several test files share."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run in parallel (-n 2 --dist loadgroup), files are shared out, but what runs Snakemake stays together.
+
+    It shares one finished experiment, and Snakemake takes the other core as it is.
+    """
+    for item in items:
+        group = "snakemake" if item.get_closest_marker("workflow") else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +33,14 @@ def quick_compilation(tmp_path_factory) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
     for name, value in before.items():
         jax.config.update(name, value)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_code_is_let_go() -> Iterator[None]:
+    """What one file's tests compiled is of no use to the next one's; all together it is gigabytes."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,10 @@ No conda channel is needed: pins are compared with requirements.lock and imports
 
 import ast
 import importlib.metadata
+import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -146,12 +149,15 @@ def _third_party(script: str) -> dict[str, Path]:
     return needed
 
 
-@cache
 def _closure(environment: str) -> frozenset[str]:
-    """Distributions that installing an environment's pins brings in, by the metadata of the installed ones."""
-    pending = [
-        requirement for requirement in pins(ROOT / "workflow" / "envs" / environment).values() if requirement.name
-    ]
+    """Distributions that installing an environment's pins brings in."""
+    return _closure_of(*map(str, pins(ROOT / "workflow" / "envs" / environment).values()))
+
+
+@cache
+def _closure_of(*requirements: str) -> frozenset[str]:
+    """Distributions that installing these brings in, by the metadata of the installed ones."""
+    pending = list(map(Requirement, requirements))
     found: set[str] = set()
     asked: set[tuple[str, frozenset[str]]] = set()
     while pending:
@@ -191,3 +197,25 @@ def test_a_lacking_package_would_be_noticed(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "_closure", lambda _: without)
     with pytest.raises(AssertionError, match="lacks scipy"):
         test_scripts_import_nothing_that_their_environment_lacks("claims")
+
+
+def test_a_plain_snakemake_reads_the_workflow():
+    """What the rules import while they are planned comes with Snakemake itself; all else is for environments."""
+    planned = re.findall(
+        r"^from (sluguq[\w.]*) import", (ROOT / "workflow" / "rules" / "common.smk").read_text(), flags=re.MULTILINE
+    )
+    assert {"sluguq.config", "sluguq.preflight", "sluguq.figures"} <= set(planned)
+    script = (
+        f"import json, sys; import {', '.join(planned)}; import yaml\n"
+        "for name in ('config', 'demo'):\n"
+        "    sluguq.preflight.check_experiment(sluguq.config.resolve(yaml.safe_load(open(f'config/{name}.yaml'))))\n"
+        "print(json.dumps([name for name, module in sys.modules.items() if '.' not in name and "
+        "'site-packages' in (getattr(module, '__file__', None) or '')]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=True)
+    owners = importlib.metadata.packages_distributions()
+    needed = {canonicalize_name(owners[name][0]) for name in json.loads(run.stdout) if name in owners}
+    assert "pydantic" in needed
+    # The tests' own Python may load modules at its start, such as those of editable installations.
+    assert needed - _closure_of("snakemake") - {"setuptools", "sluguq"} == set()

@@ -26,7 +26,7 @@ training_dataset: skin
 external_datasets: [other]
 groups: {{light: [1, 2]}}
 configurations: {{A: {{light: 1.0}}}}
-seeds: 3
+seeds: 2
 images: {{size: 32}}
 split: {{train_images: 8, test_images: 4}}
 model: {{width: 4, depth: 1, latent_channels: 4, bottleneck_blocks: 0}}
@@ -109,7 +109,7 @@ def run(slurm, tmp_path_factory) -> Submitting:
     for script in (folder / "scripts").glob("*.py"):
         script.write_text(PREFACE + script.read_text())
     checkout = Submitting(folder)
-    done = checkout.snakemake("results/queue/skin.zarr", "data/images/other-32px.zarr")
+    done = checkout.snakemake("results/queue/skin.zarr", "data/raw/other/images.csv")
     (folder / "run.log").write_text(done.stdout + done.stderr)
     return checkout
 
@@ -119,7 +119,7 @@ def test_every_job_ran_as_a_job_of_slurm(run):
     assert (run.results.parent / "queue" / "skin.zarr" / "zarr.json").is_file()
     assert events.job.notna().all()
     counts = events.drop_duplicates(["rule", "job"]).rule.value_counts()
-    assert (counts["acquire"], counts["prepare"], counts["train"], counts["score"]) == (2, 2, 3, 3)
+    assert (counts["acquire"], counts["prepare"], counts["train"], counts["score"]) == (2, 1, 2, 2)
     assert set(events.threads) == {1, 2}
 
 
@@ -130,7 +130,7 @@ def test_stages_on_the_cpu_run_beside_each_other(run):
 
 def test_short_jobs_share_a_submission(run):
     splits = run.events().query("rule == 'split'")
-    assert len(splits) == 3
+    assert len(splits) == 2
     assert splits.job.nunique() == 1
 
 

@@ -30,6 +30,10 @@ artefacts: {images: 2, kinds: [ruler, patch]}
 """
 
 
+# Networks this small gain nothing from a second thread; two jobs beside each other do.
+SIDE_BY_SIDE = ("--resources", "gpu=2", "--set-threads", "train=1", "eigenbasis=1", "score=1")
+
+
 class Checkout:
     """A copy of the checkout and Snakemake in it."""
 
@@ -95,7 +99,7 @@ def copy_checkout(folder: Path) -> Checkout:
 def finished(tmp_path_factory) -> Checkout:
     """A checkout in which the tiny experiment has run to its end; tests must leave it as it is."""
     checkout = copy_checkout(tmp_path_factory.mktemp("work") / "my checkout")
-    checkout.snakemake()
+    checkout.snakemake(*SIDE_BY_SIDE)
     return checkout
 
 

@@ -72,6 +72,11 @@ def test_an_edited_library_file_reruns_what_imports_it(copy_of_finished, file, r
     assert ("figures" in jobs) == (bool(rules) or file.startswith("figures"))
 
 
+def test_jobs_do_not_grow_with_images(finished):
+    more = "datasets={skin: {counts: {1: 1400, 2: 1400, 3: 300, 5: 1400, 6: 1400}}}"
+    assert finished.planned("--forceall", "--config", more) == finished.planned("--forceall")
+
+
 def test_a_moved_checkout_reruns_nothing(copy_of_finished):
     assert copy_of_finished.planned() == {}
 

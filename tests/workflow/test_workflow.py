@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from tests.workflow.conftest import copy_checkout, environment
+from tests.workflow.conftest import SIDE_BY_SIDE, copy_checkout, environment
 
 from sluguq.store import open_store
 
@@ -123,9 +124,6 @@ def test_mistakes_stop_before_any_job(finished, setting, message):
     run = finished.snakemake("--config", setting, check=False)
     assert run.returncode != 0
     assert "Select jobs to execute" not in run.stderr + run.stdout
-    pytest.importorskip("re")
-    import re
-
     assert re.search(message, run.stderr + run.stdout)
 
 
@@ -139,7 +137,7 @@ def _tree(folder):
 
 def test_same_configuration_same_bytes(finished, tmp_path):
     again = copy_checkout(tmp_path / "another place")
-    again.snakemake("stores")
+    again.snakemake("stores", *SIDE_BY_SIDE)
     for name in ("skin.zarr", "artefacts.zarr", "models.zarr", "other.zarr"):
         first, second = _tree(finished.results / name), _tree(again.results / name)
         assert first.keys() == second.keys()
