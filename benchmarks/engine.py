@@ -8,6 +8,7 @@ engine and the start of a Python process a job.
 """
 
 import argparse
+import os
 import resource
 import shutil
 import subprocess
@@ -53,6 +54,15 @@ def measure(folder: Path, seeds: int, *arguments: str) -> tuple[int, float, floa
     return int(jobs), seconds, busy
 
 
+def import_seconds(module: str) -> float:
+    """Processor seconds of a fresh interpreter that imports a module of the library."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-c", f"import {module}"]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", action="store_true", help="also run all jobs, with scripts that only touch outputs")
@@ -78,6 +88,11 @@ def main() -> None:
         "The SLUG paper's experiment with 4 data sets; in real runs every script only touches its outputs.",
         "",
         table(head, rows),
+        "",
+        f"Importing what a training needs takes {import_seconds('sluguq.stages.train'):.1f} processor seconds, what a "
+        f"scoring needs {import_seconds('sluguq.stages.score'):.1f}. The demo's jobs of networks, as small as any, take "
+        "8 to 20 s (see above), those of the papers minutes to hours, so each is a job of its own; `--groups` shares a "
+        "start where a queue makes it dear (docs/cluster.md).",
     ]
     publish("Cost of the engine", f"python benchmarks/engine.py{' --real' * options.real}", "\n".join(body))
 
