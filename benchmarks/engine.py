@@ -91,8 +91,8 @@ def main() -> None:
         "",
         f"Importing what a training needs takes {import_seconds('sluguq.stages.train'):.1f} processor seconds, what a "
         f"scoring needs {import_seconds('sluguq.stages.score'):.1f}. The demo's jobs of networks, as small as any, take "
-        "8 to 20 s (see above), those of the papers minutes to hours, so each is a job of its own; `--groups` shares a "
-        "start where a queue makes it dear (docs/cluster.md).",
+        "8 to 20 s (see above), those of the papers minutes to hours, so each is a job of its own; `--groups` shares "
+        "a start where a queue makes it dear (docs/cluster.md).",
     ]
     publish("Cost of the engine", f"python benchmarks/engine.py{' --real' * options.real}", "\n".join(body))
 
