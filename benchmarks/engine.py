@@ -66,7 +66,7 @@ def import_seconds(module: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", action="store_true", help="also run all jobs, with scripts that only touch outputs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[10, 100], metavar="N", help="seeds of each experiment")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[10, 100], help="seeds of each experiment")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -90,7 +90,7 @@ def main() -> None:
         table(head, rows),
         "",
         f"Importing what a training needs takes {import_seconds('sluguq.stages.train'):.1f} processor seconds, what a "
-        f"scoring needs {import_seconds('sluguq.stages.score'):.1f}. The demo's jobs of networks, as small as any, take "
+        f"scoring needs {import_seconds('sluguq.stages.score'):.1f}. The demo's jobs of networks, small as any, take "
         "8 to 20 s (see above), those of the papers minutes to hours, so each is a job of its own; `--groups` shares "
         "a start where a queue makes it dear (docs/cluster.md).",
     ]
