@@ -1,9 +1,11 @@
 """A copy of the checkout, in a path with a space, in which a tiny experiment has run once."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,10 @@ artefacts: {images: 2, kinds: [ruler, patch]}
 
 # Networks this small gain nothing from a second thread; two jobs beside each other do.
 SIDE_BY_SIDE = ("--resources", "gpu=2", "--set-threads", "train=1", "eigenbasis=1", "score=1")
+
+
+# What the tests of S3 need besides.
+S3_NEEDS = ("snakemake_storage_plugin_s3", "s3fs", "moto", "flask")
 
 
 class Checkout:
@@ -108,3 +114,21 @@ def copy_of_finished(finished, tmp_path) -> Checkout:
     """A copy of the finished checkout, for tests that change it."""
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     return Checkout(tmp_path / "copy")
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Iterator[str]:
+    """Address of an empty bucket on a server on loopback that speaks S3's protocol."""
+    lacking = [name for name in S3_NEEDS if importlib.util.find_spec(name) is None]
+    if lacking:
+        pytest.skip(f"no {', '.join(lacking)}: make plugins")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    yield "s3://photographs"
+    server.stop()

@@ -13,7 +13,6 @@ from sluguq.store import StoreError, open_store
 pytestmark = pytest.mark.workflow
 
 SPLIT = "results/tiny/splits/seed-0.csv"
-NEEDED = ("snakemake_storage_plugin_s3", "s3fs", "moto", "flask")
 
 
 @pytest.fixture
@@ -49,24 +48,6 @@ def test_results_go_to_a_folder_elsewhere_and_are_read_from_there(checkout, tmp_
     assert not (checkout.folder / "data").exists()
     _check_images(remote / "data" / "images" / "skin-32px.zarr")
     assert "Nothing to be done" in _run(checkout, "fs", str(remote))
-
-
-@pytest.fixture
-def bucket(monkeypatch) -> str:
-    """Address of an empty bucket on a server on loopback that speaks S3's protocol."""
-    lacking = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if lacking:
-        pytest.skip(f"no {', '.join(lacking)}: make plugins")
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    yield "s3://photographs"
-    server.stop()
 
 
 def test_results_go_to_a_bucket_and_are_read_from_there(checkout, bucket):
