@@ -63,9 +63,7 @@ def test_a_crate_says_what_ran_on_what_and_what_came_of_it(results):
 def test_a_published_data_set_comes_with_licence_and_citation(results, monkeypatch):
     rocrate = pytest.importorskip("rocrate.rocrate", reason="no rocrate: make plugins")
     store = open_store(results / "skin.zarr")
-    published = store.attrs["configuration"].replace(
-        "datasets:", "datasets:\n  isic: {source: isic, edition: '2017'}", 1
-    )
+    published = store.attrs["configuration"].replace("datasets:", "datasets:\n  isic: {source: isic, edition: 2017}", 1)
     monkeypatch.setattr("sluguq.crate.open_store", lambda path: store.assign_attrs(configuration=published))
     write_crate(results)
     (entity,) = [entity for entity in rocrate.ROCrate(results).get_entities() if entity.id == "#data-isic"]
