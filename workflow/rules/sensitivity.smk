@@ -24,16 +24,6 @@ wildcard_constraints:
     variant="|".join(VARIANTS) or "(?!)",
 
 
-def varied_value(wildcards, setting, reference):
-    """The value of a setting in a variant: its own where the variant is of this setting, else the experiment's."""
-    name, value = wildcards.variant.rsplit("-", 1)
-    return int(value) if name == setting else reference
-
-
-def pixels_of_variant(wildcards):
-    return f"data/images/{EXPERIMENT.training_dataset}-{varied_value(wildcards, 'image_size', SIZE)}px.zarr"
-
-
 rule score_varied:
     input:
         images=prepared(EXPERIMENT.training_dataset),
