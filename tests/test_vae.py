@@ -160,7 +160,7 @@ def test_forward_pass_equals_the_published_network_in_torch(normalisation, paddi
 
 
 @pytest.mark.parametrize("padding", ["zero", "reflect"])
-@pytest.mark.parametrize("inputs", [3, 64])
+@pytest.mark.parametrize("inputs", [3, 32])
 def test_upsampled_convolution_equals_upsampling_then_convolving(padding, inputs):
     """Values, and derivatives in both modes and in both arguments."""
     generator = np.random.default_rng(0)
@@ -188,7 +188,7 @@ def test_upsampled_convolution_equals_upsampling_then_convolving(padding, inputs
 @pytest.mark.parametrize("padding", ["zero", "reflect"])
 @pytest.mark.parametrize(
     ("size", "stride", "inputs", "outputs"),
-    [(5, 1, 3, 3), (5, 1, 3, 6), (3, 2, 3, 4), (3, 2, 128, 2), (3, 1, 256, 2), (1, 1, 3, 2)],
+    [(5, 1, 3, 3), (5, 1, 3, 6), (3, 2, 3, 4), (3, 2, 16, 2), (3, 1, 256, 2), (1, 1, 3, 2)],
 )
 def test_convolution_equals_its_definition(padding, size, stride, inputs, outputs):
     generator = np.random.default_rng(0)

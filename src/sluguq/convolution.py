@@ -56,14 +56,14 @@ def convolve(
 
 
 def _products_are_faster(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
-    """Whether gathering patches and one matrix product beats XLA's convolution: on CPUs, deep in the network.
+    """Whether gathering patches and one matrix product beats XLA's convolution: on CPUs, with strides or large kernels.
 
     XLA's gradient transposes the kernel and both its operands first, which costs as much as the arithmetic
     where kernels are large, and is slow with strides.
     """
     if kernel.shape[0] != 3 or jax.default_backend() != "cpu":
         return False
-    return kernel.shape[2] >= 128 if stride == 2 else _kernel_outweighs(x)
+    return kernel.shape[2] >= 16 if stride == 2 else _kernel_outweighs(x)
 
 
 def _kernel_outweighs(x: jax.Array) -> bool:
@@ -152,7 +152,7 @@ def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "z
 
 def _differences_are_faster(x: jax.Array) -> bool:
     """Whether fewer multiplications outweigh more sums: on CPUs, where an image has enough channels."""
-    return x.shape[3] >= 64 and jax.default_backend() == "cpu"
+    return x.shape[3] >= 32 and jax.default_backend() == "cpu"
 
 
 def _interleaved(phases: list[list[jax.Array]]) -> jax.Array:

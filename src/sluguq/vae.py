@@ -107,6 +107,17 @@ def _draw_zeros(shape: tuple[int, ...], _bound: float) -> jax.Array:
     return jnp.zeros(shape, jnp.float32)
 
 
+def _elu(x: jax.Array) -> jax.Array:
+    """x where it is positive, else exp(x) - 1.
+
+    Written so in float32, where it takes half of expm1's time on CPUs and is off by 10⁻⁷ at most; in narrower types
+    the difference would lose what is small.
+    """
+    if x.dtype.itemsize < 4:
+        return jax.nn.elu(x)
+    return jnp.where(x > 0, x, jnp.exp(jnp.where(x > 0, 0, x)) - 1)
+
+
 class Convolution(nnx.Module):
     """A convolution with a bias; computes in the type of its input.
 
@@ -187,9 +198,9 @@ class ResidualBlock(nnx.Module):
         self.conv2 = Convolution(3, self.inner, outputs, draw=draw, padding=settings.padding)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        y = self.conv1(jax.nn.elu(self.norm1(x, train=train)), upsample=self.kind == "up")
+        y = self.conv1(_elu(self.norm1(x, train=train)), upsample=self.kind == "up")
         skip = x if self.kind == "same" else y[..., self.inner :]
-        y = jax.nn.elu(self.norm2(y[..., : self.inner], train=train))
+        y = _elu(self.norm2(y[..., : self.inner], train=train))
         return self.conv2(y) + skip
 
 
@@ -216,7 +227,7 @@ class Encoder(nnx.Module):
         x = self.conv_in(x)
         for block in self.blocks:
             x = block(x, train=train)
-        return jax.nn.elu(x)
+        return _elu(x)
 
 
 class Decoder(nnx.Module):
@@ -238,7 +249,7 @@ class Decoder(nnx.Module):
         x = self.conv_in(z)
         for block in self.blocks:
             x = block(x, train=train)
-        return jnp.tanh(self.conv_out(jax.nn.elu(x)))
+        return jnp.tanh(self.conv_out(_elu(x)))
 
 
 class VAE(nnx.Module):

@@ -107,7 +107,11 @@ class Training(Section):
     """How the VAE is trained."""
 
     epochs: Positive = Field(1000, description="Passes over the training images.")
-    batch_size: Positive = Field(64, description="Images a step.")
+    batch_size: Positive = Field(
+        64,
+        description="Images a step. What is left of an epoch after its whole batches is not seen in it; every epoch "
+        "has an order of its own, so these are other images each time.",
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-4, description="Adam's learning rate, at the start.")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Learning-rate schedule.")
     mse_weight: Weight = Field(1.0, description="Weight of the mean squared error.")
