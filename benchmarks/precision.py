@@ -2,7 +2,7 @@
 
     python benchmarks/precision.py
 
-Synthetic skin of 32 px, 0.3 million weights, loss with the perceptual term (SqueezeNet's features, random weights). The
+Synthetic skin of 32 px, a small network, loss with the perceptual term (SqueezeNet's features, random weights). The
 other seed shows how far two trainings differ anyway. tf32 exists on GPUs alone: on a CPU its column is float32's.
 """
 
