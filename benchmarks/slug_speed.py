@@ -7,19 +7,22 @@ compilation, and processor time is counted, so that other jobs on the machine ma
 """
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 import sluguq
-from slug_common import publish, table, trained
+from slug_common import publish, seconds, table, trained
 from sluguq.slug.network import parameter_count
 
 KEY = jax.random.key(0)
-RANK, SKETCH, IMAGES, SAMPLE = 20, 20_000, 4, 16
+RANK, SKETCH, TRAINING, SAMPLE = 20, 20_000, 64, 16
+HEAD = ["what", "spent on each image", "processor seconds an image", "relative to the first method"]
 
 
-def clocked(call):
+def clocked(call: Callable[[], Any]) -> tuple[float, Any]:
     """Processor seconds, over all cores, of a call after one that compiles; with its result."""
     call()
     start = time.process_time()
@@ -27,72 +30,111 @@ def clocked(call):
     return time.process_time() - start, result
 
 
-def main() -> None:
-    apply, params, images, test = trained(64, 10, 4, 32, 20)
-    images, test = images[:32], test[:IMAGES]
+def recipe_pass(apply: Any, params: Any, sketched: Any, images: Any) -> tuple[float, Any]:
+    """Processor seconds of one output-space probe, or one SLU, of an image; and scores with a few of them."""
+    rows = np.stack([np.full(SAMPLE, images.shape[1] // 2), np.arange(SAMPLE), np.zeros(SAMPLE, int)], axis=1)
+    base, _ = clocked(lambda: sluguq.score_sketched(apply, params, sketched, images, probes=SAMPLE, key=KEY))
+    more, scores = clocked(
+        lambda: sluguq.score_sketched(apply, params, sketched, images, probes=2 * SAMPLE, key=KEY, coordinates=rows)
+    )
+    # The difference leaves out what does not grow with probes.
+    return (more - base) / (2 * SAMPLE * len(images)), scores
+
+
+def bases(apply: Any, params: Any, images: Any) -> tuple[Any, Any]:
     options = {"rank": RANK, "batch_size": 32, "key": KEY, "tolerance": 0.1}
     basis = sluguq.eigenbasis(apply, params, images, trace_probes=0, **options)
-    options |= {"sketch_size": SKETCH, "iterations": 34, "tolerance": 0.1}
-    sketched = sluguq.sketched_eigenbasis(apply, params, images, **options)
+    return basis, sluguq.sketched_eigenbasis(apply, params, images, sketch_size=SKETCH, iterations=34, **options)
 
+
+def to_one_percent() -> None:
+    apply, params, images, test = trained(64, 10, 4, 32, 20)
+    basis, sketched = bases(apply, params, images[:TRAINING])
+    count = len(test)
     passed = jax.jit(apply)
-    forward = clocked(lambda: [passed(params, test).block_until_ready() for _ in range(10)])[0] / IMAGES / 10
-    common = {"batch_size": IMAGES, "key": KEY, "norm_probes": 0}
-    deflated_time, deflated = clocked(lambda: sluguq.score(apply, params, basis, test, tolerance=0.01, **common))
+    forward = seconds(lambda: passed(params, test), 5) / count
+    common = {"batch_size": count, "key": KEY, "norm_probes": 0}
+    splits = {
+        directions: clocked(
+            lambda m=directions: sluguq.score(apply, params, basis, test, tolerance=0.01, directions=m, **common)
+        )
+        for directions in (8, 16, 24, 32)
+    }
+    default = sluguq.score(apply, params, basis, test, tolerance=0.01, **common)
+    each = splits[default.directions][0] / count
     plain_time, plain = clocked(lambda: sluguq.score(apply, params, basis, test, probes=64, **common))
-    map_time, maps = clocked(lambda: sluguq.score(apply, params, basis, test, probes=64, maps=True, **common))
-
-    few = test[:2]
-    coordinates = np.stack([np.full(SAMPLE, 30), np.arange(SAMPLE), np.zeros(SAMPLE, int)], axis=1)
-    base_time, _ = clocked(lambda: sluguq.score_sketched(apply, params, sketched, few, probes=SAMPLE, key=KEY))
-    more_time, recipe = clocked(
-        lambda: sluguq.score_sketched(apply, params, sketched, few, probes=2 * SAMPLE, key=KEY, coordinates=coordinates)
-    )
-    # The differences leave out what does not grow with probes.
-    pass_time = (more_time - base_time) / (2 * SAMPLE * len(few))
-    needed = float(np.mean((recipe.slug_sem / recipe.slug / 0.01) ** 2) * 2 * SAMPLE)
+    probe = plain_time / count / plain.probes
     plain_needed = float(np.max((plain.slug_sem / plain.slug / 0.01) ** 2) * plain.probes)
-    each = deflated_time / IMAGES
-    probe = plain_time / IMAGES / plain.probes
-    outputs = int(np.prod(test.shape[1:]))
-    rows = [
-        ["forward pass", "", f"{forward:.4f}", f"{each / forward:.0f}"],
+    pass_time, recipe = recipe_pass(apply, params, sketched, test[:2])
+    needed = float(np.mean((recipe.slug_sem / recipe.slug / 0.01) ** 2) * 2 * SAMPLE)
+    rows = [["forward pass", "", f"{forward:.4f}", f"{forward / each:.4f}"]]
+    rows += [
         [
-            "tolerance 0.01 (exact directions)",
-            f"{deflated.probes} probes, {deflated.directions} directions",
-            f"{each:.2f}",
-            "1",
-        ],
-        [
-            "plain probes",
-            f"{plain_needed:.0f} probes*",
-            f"{probe * plain_needed:.2f}*",
-            f"{probe * plain_needed / each:.1f}",
-        ],
-        ["recipe, S = 500", "500 probes*", f"{500 * pass_time:.1f}*", f"{500 * pass_time / each:.0f}"],
-        ["recipe to 1 %", f"{needed:.0f} probes*", f"{needed * pass_time:.1f}*", f"{needed * pass_time / each:.0f}"],
-        ["map, 64 plain probes", "64 probes", f"{map_time / IMAGES:.2f}", f"{map_time / IMAGES / each:.1f}"],
-        [
-            "map by one SLU an output",
-            f"{outputs} coordinates*",
-            f"{outputs * pass_time:.0f}*",
-            f"{outputs * pass_time / (map_time / IMAGES):.0f} times the map above",
-        ],
+            "tolerance 0.01",
+            f"{scores.probes} probes, {directions} directions{' (default)' if directions == default.directions else ''}",
+            f"{spent / count:.2f}",
+            f"{spent / count / each:.2f}",
+        ]
+        for directions, (spent, scores) in splits.items()
     ]
-    body = (
-        f"VAE of {parameter_count(params):,} weights, 64 px, rank {RANK}, sketch {SKETCH:,}, {IMAGES} synthetic "
+    for what, probes, cost in (
+        ("plain probes", plain_needed, probe),
+        ("recipe, S = 500", 500, pass_time),
+        ("recipe to 1 %", needed, pass_time),
+    ):
+        rows.append([what, f"{probes:.0f} probes*", f"{probes * cost:.2f}*", f"{probes * cost / each:.1f}"])
+    publish(
+        "SLUG: time to 1 %",
+        "python benchmarks/slug_speed.py",
+        f"VAE of {parameter_count(params):,} weights, 64 px, rank {RANK}, sketch {SKETCH:,}, {count} synthetic "
         f"images (2 for the recipe). Largest relative standard error with the tolerance: "
-        f"{float((deflated.slug_sem / deflated.slug).max()):.2%}; all within: {bool(deflated.converged.all())}. "
+        f"{float((default.slug_sem / default.slug).max()):.2%}; all within: {bool(default.converged.all())}. "
         f"That took the time of {each / probe:.0f} plain probes. Mean absolute difference to the plain scores: "
-        f"{float(np.abs(deflated.slug / plain.slug - 1).mean()):.1%} (their own standard error is "
+        f"{float(np.abs(default.slug / plain.slug - 1).mean()):.1%} (their own standard error is "
         f"{float((plain.slug_sem / plain.slug).mean()):.1%}). A plain probe costs "
-        f"{probe / forward:.2f} forward passes.\n\n"
-        + table(["what", "spent on each image", "processor seconds an image", "relative to the first method"], rows)
-        + "\n\n\\* scaled up from fewer probes, or computed from standard errors."
+        f"{probe / forward:.2f} forward passes, one of the recipe {pass_time / forward:.1f}.\n\n"
+        + table(HEAD, rows)
+        + "\n\n\\* scaled up from fewer probes, or computed from standard errors.",
     )
-    assert maps.maps is not None
-    publish("SLUG: time to 1 %", "python benchmarks/slug_speed.py", body)
+
+
+def to_a_map() -> None:
+    apply, params, images, test = trained(128, 16, 4, 32, 3)
+    basis, sketched = bases(apply, params, images[:TRAINING])
+    test = test[:8]
+    passed = jax.jit(apply)
+    forward = seconds(lambda: passed(params, test), 3) / len(test)
+    pass_time, _ = recipe_pass(apply, params, sketched, test[:1])
+    outputs = int(np.prod(test.shape[1:]))
+    rows = [["forward pass", "", f"{forward:.3f}", "", ""]]
+    for probes, directions in ((64, 0), (160, 0), (32, 16)):
+        options = {"probes": probes, "directions": directions, "maps": True, "norm_probes": 0, "batch_size": 8}
+        spent, first = clocked(lambda o=options: sluguq.score(apply, params, basis, test, key=KEY, **o).maps)
+        second = sluguq.score(apply, params, basis, test, key=jax.random.key(1), **options).maps
+        # Errors of independent maps do not correlate: half their squared difference is the variance of one.
+        variance, level = ((first - second) ** 2).mean() / 2, (first * second).mean()
+        cost = spent / len(test)
+        rows.append(
+            [
+                "map of every pixel",
+                f"{probes + directions + -(-directions // 3)} probes, {directions} directions",
+                f"{cost:.2f}",
+                f"{np.sqrt(variance / level):.1%}",
+                f"{outputs * pass_time / cost:,.0f}",
+            ]
+        )
+    rows.append(["one SLU an output", f"{outputs:,} coordinates*", f"{outputs * pass_time:,.0f}*", "", "1"])
+    publish(
+        "SLUG: time to a map",
+        "python benchmarks/slug_speed.py",
+        f"VAE of {parameter_count(params):,} weights, 128 px, rank {RANK}, sketch {SKETCH:,}, {len(test)} synthetic "
+        "images (1 for the SLU). The error is the root mean square over pixels, relative to that of the map, from "
+        "two maps with independent probes; SLU errs by its sketch.\n\n"
+        + table(["what", "spent on each image", "processor seconds an image", "error of a pixel", "times faster"], rows)
+        + "\n\n\\* scaled up from fewer.",
+    )
 
 
 if __name__ == "__main__":
-    main()
+    to_one_percent()
+    to_a_map()

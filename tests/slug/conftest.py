@@ -71,11 +71,16 @@ def pictures(n, height=4, width=3, channels=2, dtype=jnp.float64, seed=1):
     return pixels * jax.random.uniform(key_scale, (n, 1, 1, 1), dtype, 0.3, 1.5)
 
 
-def diagonal_network(spectrum):
-    """A linear network whose Gauss-Newton matrix is diag(spectrum), for one image of ones."""
+def diagonal_network(spectrum, *, rotated=False):
+    """A linear network whose Gauss-Newton matrix has this spectrum, for one image of ones; diagonal unless rotated.
+
+    Probes of signs see no variance in a diagonal matrix.
+    """
     roots = jnp.sqrt(jnp.asarray(spectrum))
+    size = len(spectrum)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0] if rotated else np.eye(size)
 
     def apply(params, images):
-        return (params["w"] * roots).reshape(1, -1, 1, 1) * images[:, :1, :1, :1]
+        return (jnp.asarray(rotation, roots.dtype) @ params["w"] * roots).reshape(1, -1, 1, 1) * images[:, :1, :1, :1]
 
     return apply, {"w": jnp.ones(len(spectrum))}, jnp.ones((1, len(spectrum), 1, 1))

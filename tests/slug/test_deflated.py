@@ -25,7 +25,7 @@ def trained():
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_directions_satisfy_their_identity(x64, alpha):
-    """Zᵀ = (A Q) H^{-1/2} up to rotation, so Z Zᵀ = A Q (Q A Q)⁻¹ Q A and Zᵀ C Q = A Q (Q A Q)⁻¹ Q."""
+    """Z = H^{-1/2} Q A up to rotation, so Zᵀ Z = A Q (Q A Q)⁻¹ Q A and Zᵀ C Q = A Q (Q A Q)⁻¹ Q."""
     from sluguq.slug.probes import shrinkage
 
     params, images = mlp_params(), pictures(1)
@@ -66,7 +66,7 @@ def test_unbiased_with_honest_intervals(trained, prior_precision):
 
 def test_directions_are_worth_more_than_the_probes_they_cost():
     """Ten directions and the 14 probes that find them cost as much as 34 probes."""
-    apply, params, images = diagonal_network(np.geomspace(1, 1e-8, 80).astype(np.float32))
+    apply, params, images = diagonal_network(np.geomspace(1, 1e-8, 80).astype(np.float32), rotated=True)
     plain = sluguq.score(apply, params, None, images, probes=96, key=KEY)
     deflated = sluguq.score(apply, params, None, images, probes=62, directions=10, key=KEY)
     assert (deflated.slug_sem < plain.slug_sem / 3).all()
@@ -85,7 +85,7 @@ def test_as_many_directions_as_weights_leave_nothing_to_estimate(x64):
 
 def test_tolerance_chooses_directions():
     spectrum = np.geomspace(1, 1e-4, 80).astype(np.float32)
-    apply, params, images = diagonal_network(spectrum)
+    apply, params, images = diagonal_network(spectrum, rotated=True)
     scores = sluguq.score(apply, params, None, images, tolerance=0.01, key=KEY)
     assert scores.directions == 24
     assert scores.converged.all()

@@ -1,15 +1,15 @@
 """Scores with each image's own leading directions taken exactly.
 
 Write M = J(x) S with S = I − UUᵀ (or its form with a prior precision), so that A = M Mᵀ and a probe's
-y = M ξ ~ N(0, A). The spectrum of A falls fast, image by image, even after the data set's leading
+y = M ξ has covariance A. The spectrum of A falls fast, image by image, even after the data set's leading
 directions are gone, so that a plain mean of ‖y‖² spends most probes on a few directions. Here
 
 1. a few first probes, shared by all images, show where A(x) is large: Q, (m, D), the leading left
    singular vectors of their y;
-2. one backward pass each brings Q to weight space, g = S Jᵀ q; V = C g are orthonormal, with C from the
-   eigendecomposition of H = g gᵀ = Q A Qᵀ;
-3. one forward pass each brings V back, Z = M V, and Tr Z Zᵀ is taken exactly;
-4. fresh probes estimate the rest, E ‖M (I − VVᵀ) ξ‖². Since Vᵀξ = C g ξ = C Q y, this needs no vector in
+2. one backward and one forward pass each give A Q = J S² (Jᵀ Q);
+3. with C from the eigendecomposition of H = Q A Qᵀ, such that C H Cᵀ = I, the rows of V = C Q M are
+   orthonormal in weight space; Z = C Q A is V's image, and Tr Z Zᵀ is taken exactly;
+4. fresh probes estimate the rest, E ‖M (I − VVᵀ) ξ‖². Since V ξ = C Q y, this needs no vector in
    weight space: the residual of a probe is y − Zᵀ C Q y.
 
 The estimate Tr Z Zᵀ + mean ‖y − Zᵀ C Q y‖² is unbiased for any Q that the fresh probes do not depend on,
@@ -40,7 +40,7 @@ class Directions(NamedTuple):
     """What is known exactly of a batch of images.
 
     :ivar coefficients: (n, m, D), C Q: from a probe's output to its coefficients on V.
-    :ivar images: (n, m, D), Zᵀ = (M V)ᵀ.
+    :ivar images: (n, m, D), Z = C Q A, the images of V.
     """
 
     coefficients: jax.Array
@@ -56,29 +56,23 @@ def _leading(samples, count):
 
 
 @jax.jit
-def _whitening(rows):
-    """C, (m, m), such that the rows of C g are orthonormal; rows of zeros for what rounding cannot tell."""
-    values, vectors = jnp.linalg.eigh(jnp.matmul(rows, rows.T, precision="highest"))
-    kept = values > 100 * jnp.finfo(rows.dtype).eps * values[-1]
-    return jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1)), 0)[:, None] * vectors.T
-
-
-@jax.jit
-def _apply_whitening(whitening, rows):
-    return jnp.matmul(whitening, rows, precision="highest")
+def _nystrom(basis, images):
+    """C Q and C Q A, (m, D) each, from Q and Q A; rows of zeros for what rounding cannot tell from nothing."""
+    inner = jnp.matmul(basis, images.T, precision="highest")
+    values, vectors = jnp.linalg.eigh((inner + inner.T) / 2)
+    kept = values > 100 * jnp.finfo(basis.dtype).eps * values[-1]
+    whitening = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1)), 0)[:, None] * vectors.T
+    return tuple(jnp.matmul(whitening, rows, precision="highest") for rows in (basis, images))
 
 
 def directions_of(
     ggn: GGN, vectors: Any, weights: np.ndarray | None, image: jax.Array, samples: jax.Array, count: int
 ) -> tuple[jax.Array, jax.Array]:
-    """C Q and Zᵀ, both (count, D), of one image (1, height, width, channels) from samples y, (N, D)."""
+    """C Q and Z, both (count, D), of one image (1, height, width, channels) from samples y, (N, D)."""
     basis = _leading(samples, count)
-    rows = projected(vectors, backward(ggn.apply, ggn.params, image, basis), weights)
-    whitening = _whitening(rows)
-    rows = _apply_whitening(whitening, rows)
-    if weights is not None and not (weights == 1).all():
-        rows = projected(vectors, rows, weights)  # S V; with α = 0 V lies in the range of S already
-    return _apply_whitening(whitening, basis), forward(ggn.apply, ggn.params, image, rows)
+    rows = backward(ggn.apply, ggn.params, image, basis)
+    twice = None if weights is None else 1 - (1 - weights) ** 2  # S² is of the form of S
+    return _nystrom(basis, forward(ggn.apply, ggn.params, image, projected(vectors, rows, twice)))
 
 
 @partial(jax.jit, static_argnames="maps")

@@ -1,11 +1,13 @@
 """Random vectors in weight space, their projection, and their forward passes.
 
-A probe ξ ~ N(0, I_p) becomes η = (I − UUᵀ) ξ, or with a prior precision α
+A probe ξ, of independent signs ±1, becomes η = (I − UUᵀ) ξ, or with a prior precision α
 
     η = ξ − U diag(1 − √(α / (λ + α))) Uᵀ ξ,
 
 so that E ηηᵀ is the covariance of the low-rank linearised Laplace approximation, α⁻¹ left out.
-y = J(x) η then has E ‖y‖² = Tr J(x) E[ηηᵀ] J(x)ᵀ.
+y = J(x) η then has E ‖y‖² = Tr J(x) E[ηηᵀ] J(x)ᵀ. Nothing more than E ξξᵀ = I is asked of ξ, and signs take
+one random bit a weight where a normal number takes thirty-two and a dozen operations: on a CPU a normal probe
+costs as much as ten to twenty forward passes of one image.
 """
 
 from functools import partial
@@ -23,8 +25,8 @@ _BLOCK_BYTES = 1 << 28  # of basis vectors moved to the device at a time
 
 @jax.jit
 def _coefficients(total, probes, rows):
-    rows = rows.astype(probes.dtype)
-    return total + jnp.matmul(probes, rows.T, precision="highest")
+    # In this order XLA's CPU backend transposes a copy of the few probes, not of the basis.
+    return total + jnp.matmul(rows.astype(probes.dtype), probes.T, precision="highest").T
 
 
 @jax.jit
@@ -83,6 +85,19 @@ def draw(key: jax.Array, first: int, count: int, size: int, dtype: Any) -> jax.A
     Probe i depends on the key and i alone, whatever the block it is drawn in.
     """
     return _draw(key, first, count, size, jnp.dtype(dtype))
+
+
+@partial(jax.jit, static_argnames=("count", "size", "dtype"))
+def _draw_signs(key, first, count, size, dtype):
+    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
+    words = jax.vmap(lambda one: jax.random.bits(one, (-(-size // 32),), jnp.uint32))(keys)
+    bits = (words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
+    return 2 * bits.reshape(count, -1)[:, :size].astype(dtype) - 1
+
+
+def draw_signs(key: jax.Array, first: int, count: int, size: int, dtype: Any) -> jax.Array:
+    """Like :func:`draw`, with entries ±1 of equal probability."""
+    return _draw_signs(key, first, count, size, jnp.dtype(dtype))
 
 
 def tangent_width() -> int:

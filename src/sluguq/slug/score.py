@@ -1,6 +1,6 @@
 """SLUG of every image, and its map, from probes in weight space that all images share.
 
-    SLUG(x) = Tr J(x) (I − UUᵀ) J(x)ᵀ = E ‖J(x) η‖²,   η = (I − UUᵀ) ξ,  ξ ~ N(0, I_p)
+    SLUG(x) = Tr J(x) (I − UUᵀ) J(x)ᵀ = E ‖J(x) η‖²,   η = (I − UUᵀ) ξ,  ξ ∈ {±1}ᵖ
 
 (López-Pérez et al., "Bayesian generative models can flag performance loss, bias, and
 out-of-distribution image content", eq. 6, with the probes on the other side). One forward-mode pass a
@@ -21,8 +21,8 @@ from sluguq.slug.checks import check_all, check_finite_scores, check_score_argum
 from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes
-from sluguq.slug.probes import combination, draw, probe_batch, projected, shrinkage, tangent_width
+from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes, platform
+from sluguq.slug.probes import combination, draw, draw_signs, probe_batch, projected, shrinkage, tangent_width
 
 _PROBE_SHARE = 0.15  # of the device's memory may be taken by a block of probes
 _DIRECTIONS = 24  # with a tolerance: measured to be near the least time for 1 %
@@ -198,7 +198,7 @@ def score(
     probe_key, norm_key = jax.random.split(key)
 
     def tangents_of(first: int, count: int) -> jax.Array:
-        return projected(vectors, draw(probe_key, first, count, ggn.size, ggn.dtype), weights)
+        return projected(vectors, draw_signs(probe_key, first, count, ggn.size, ggn.dtype), weights)
 
     sampler = _Sampler(ggn, probe_block, tangent_block, progress)
     count = _direction_count(directions, tolerance, vectors, ggn)
@@ -234,10 +234,13 @@ def _direction_count(directions: int | None, tolerance: float | None, vectors: A
 
 
 def _near(vectors: Any) -> Any:
-    """The basis on the device, where it has room."""
-    if vectors is None or isinstance(vectors, jax.Array) or vectors.nbytes > _BASIS_SHARE * memory_bytes():
+    """The basis on the device, where it has room; on CPUs widened once, which costs more than a product does."""
+    if vectors is None:
         return vectors
-    return jax.device_put(np.asarray(vectors))
+    wide = jnp.float32 if platform() == "cpu" and vectors.dtype == jnp.bfloat16 else vectors.dtype
+    if vectors.size * jnp.dtype(wide).itemsize > _BASIS_SHARE * memory_bytes():
+        return vectors
+    return jnp.asarray(vectors if isinstance(vectors, jax.Array) else np.asarray(vectors), wide)
 
 
 _Estimate = tuple[np.ndarray, np.ndarray, np.ndarray | None, int]
