@@ -47,7 +47,8 @@ def costs(size: int, width: int, batch: int, tangents: int = 8) -> list[float]:
     product = seconds(lambda: ggn.product(vectors[0])) / batch
     cotangents = jax.random.normal(KEY, (tangents, images[0].size))
     back = seconds(lambda: backward(apply, params, images[:1], cotangents)) / tangents
-    ahead = seconds(lambda: forward(apply, params, images[:1], vectors)) / tangents
+    leaves = backward(apply, params, images[:1], cotangents)
+    ahead = seconds(lambda: forward(apply, params, images[:1], leaves)) / tangents
     return [plain, probe, product, back, ahead]
 
 
@@ -115,7 +116,7 @@ def growth() -> str:
     rows.append(["weights", f"{counts[0]:.1e} to {counts[-1]:.1e}", _slope(counts, times)])
     _apply, params = network(32, 6)
     ranks, times = (8, 32, 128), []
-    from sluguq.slug.probes import projected
+    from sluguq.slug.projection import projected
 
     vectors = jax.random.normal(KEY, (8, parameter_count(params)))
     for rank in ranks:

@@ -71,7 +71,8 @@ def to_one_percent() -> None:
     rows += [
         [
             "tolerance 0.01",
-            f"{scores.probes} probes, {directions} directions{' (default)' if directions == default.directions else ''}",
+            f"up to {scores.probes} probes, {directions} directions"
+            + (" (default)" if directions == default.directions else ""),
             f"{spent / count:.2f}",
             f"{spent / count / each:.2f}",
         ]

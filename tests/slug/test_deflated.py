@@ -26,7 +26,7 @@ def trained():
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_directions_satisfy_their_identity(x64, alpha):
     """Z = H^{-1/2} Q A up to rotation, so Zᵀ Z = A Q (Q A Q)⁻¹ Q A and Zᵀ C Q = A Q (Q A Q)⁻¹ Q."""
-    from sluguq.slug.probes import shrinkage
+    from sluguq.slug.projection import shrinkage
 
     params, images = mlp_params(), pictures(1)
     basis = sluguq.eigenbasis(mlp, params, pictures(4), rank=5, key=KEY, tolerance=1e-8)
@@ -100,3 +100,18 @@ def test_blocks_do_not_change_the_result(trained, options):
     other = sluguq.score(*trained, probes=10, directions=4, key=KEY, maps=True, **options)
     for name in ("slug", "slug_sem", "maps"):
         np.testing.assert_allclose(getattr(other, name), getattr(reference, name), rtol=2e-3)
+
+
+def test_each_image_stops_by_itself(trained):
+    """An image takes the probes that it needs, whichever images share its batch."""
+    apply, params, basis, images = trained
+    options = {"tolerance": 0.03, "probes": 8, "directions": 3, "key": KEY, "norm_probes": 0, "maps": True}
+    together = sluguq.score(apply, params, basis, images, **options)
+    alone = [sluguq.score(apply, params, basis, images[i : i + 1], **options) for i in range(len(images))]
+    assert together.converged.all()
+    assert len({one.probes for one in alone}) > 1
+    assert together.probes == max(one.probes for one in alone)
+    for name in ("slug", "slug_sem", "maps"):
+        np.testing.assert_allclose(
+            getattr(together, name), np.concatenate([getattr(one, name) for one in alone]), rtol=2e-3
+        )

@@ -161,7 +161,7 @@ def test_full_memory_halves_blocks_and_goes_on(trained, monkeypatch):
 
 
 def test_vectors_on_disk_and_in_bfloat16_score_alike(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("sluguq.slug.probes._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("sluguq.slug.projection._BLOCK_BYTES", 1000)
     apply, params, basis, images = trained
     reference = sluguq.score(*trained, probes=16, key=KEY)
     stored = np.memmap(tmp_path / "vectors.bin", np.float32, mode="w+", shape=basis.vectors.shape)

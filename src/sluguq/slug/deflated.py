@@ -31,7 +31,8 @@ import numpy as np
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import memory_bytes
 from sluguq.slug.passes import backward, forward
-from sluguq.slug.probes import outputs, projected
+from sluguq.slug.probes import outputs
+from sluguq.slug.projection import projected_leaves
 
 _CACHE_SHARE = 0.2  # of the device's memory may keep projected probes between batches of images
 
@@ -72,7 +73,7 @@ def directions_of(
     basis = _leading(samples, count)
     rows = backward(ggn.apply, ggn.params, image, basis)
     twice = None if weights is None else 1 - (1 - weights) ** 2  # S² is of the form of S
-    return _nystrom(basis, forward(ggn.apply, ggn.params, image, projected(vectors, rows, twice)))
+    return _nystrom(basis, forward(ggn.apply, ggn.params, image, projected_leaves(vectors, rows, twice)))
 
 
 @partial(jax.jit, static_argnames="maps")
@@ -97,7 +98,7 @@ class Deflated(NamedTuple):
     :ivar score: (n,) the estimate.
     :ivar sem: (n,) its standard error, from the fresh probes.
     :ivar maps: (n, height, width), or None.
-    :ivar probes: fresh probes spent.
+    :ivar probes: fresh probes spent, the most on any image.
     """
 
     score: np.ndarray
@@ -144,33 +145,48 @@ def deflated_batch(
 ) -> Deflated:
     """Score the first ``count`` images of a batch; the others fill it up.
 
-    ``probes`` fresh probes at a time, until all images are within ``tolerance``.
+    ``probes`` fresh probes at a time, until an image is within ``tolerance``. When half of the batch is, what
+    is left moves into a batch of half the size.
     """
 
-    def passed(first: int, count: int):
+    def passed(images: jax.Array, first: int, count: int):
         for start in range(first, first + count, block):
             size = min(block, first + count - start)
             tangents = ggn.placement.copied(cache(start, size))
             yield outputs(ggn.apply, ggn.params, images, tangents, width=min(width, size))
 
-    samples = jnp.concatenate(list(passed(0, first_probes)))
+    samples = jnp.concatenate(list(passed(images, 0, first_probes)))
     shape = samples.shape[2:]
     flat = samples.reshape(first_probes, len(images), -1)
     pairs = [directions_of(ggn, vectors, weights, images[i : i + 1], flat[:, i], directions) for i in range(count)]
     pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (len(images) - count)
     known = Directions(*(ggn.placement.split(jnp.stack(arrays)) for arrays in zip(*pairs, strict=True)))
-    exact, exact_maps = _exact(known.images, shape=shape)
-    energies: list[np.ndarray] = []
-    total: Any = 0
-    spent = 0
-    while True:
-        for output in passed(first_probes + spent, probes):
+    exact, exact_maps = (np.asarray(array, np.float64)[:count] for array in _exact(known.images, shape=shape))
+    energies: list[list[np.ndarray]] = [[] for _ in range(count)]
+    score, sem = np.empty(count), np.empty(count)
+    totals = np.zeros((count, *shape[:-1]))
+    counts = np.zeros(count, int)
+    active = slots = np.arange(count)  # images still open, and where they are in the batch
+    while len(active):
+        spent = int(counts[active[0]])
+        for output in passed(images, first_probes + spent, probes):
             energy, rest = _residual(output, *known, maps=maps)
-            energies.append(np.asarray(energy, np.float64)[:, :count])
-            total = total + np.asarray(rest, np.float64)[:count] if maps else total
-        spent += probes
-        everything = np.concatenate(energies)
-        score = np.asarray(exact, np.float64)[:count] + everything.mean(axis=0)
-        sem = everything.std(axis=0, ddof=1) / np.sqrt(spent)
-        if tolerance is None or (sem <= tolerance * score).all() or spent + first_probes >= max_probes:
-            return Deflated(score, sem, np.asarray(exact_maps)[:count] + total / spent if maps else None, spent)
+            for image, seen in zip(active, np.asarray(energy, np.float64).T[slots], strict=True):
+                energies[image].append(seen)
+            if maps:
+                totals[active] += np.asarray(rest, np.float64)[slots]
+        counts[active] += probes
+        everything = np.stack([np.concatenate(energies[image]) for image in active], axis=1)
+        score[active] = exact[active] + everything.mean(axis=0)
+        sem[active] = everything.std(axis=0, ddof=1) / np.sqrt(len(everything))
+        if tolerance is None or first_probes + len(everything) >= max_probes:
+            break
+        left = sem[active] > tolerance * score[active]
+        active, slots = active[left], slots[left]
+        half = -(-len(images) // (2 * ggn.placement.count)) * ggn.placement.count
+        if 0 < len(active) <= half < len(images):
+            rows = np.resize(slots, half)
+            images, *moved = (ggn.placement.split(array[rows]) for array in (images, *known))
+            known, slots = Directions(*moved), np.arange(len(active))
+    every_map = exact_maps + totals / counts[:, None, None] if maps else None
+    return Deflated(score, sem, every_map, int(counts.max()))

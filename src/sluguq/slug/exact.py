@@ -9,7 +9,7 @@ import numpy as np
 from sluguq.slug.checks import check_all, check_score_arguments
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.network import Apply, as_partial, linearised, memory_bytes, parameter_count, transposed
-from sluguq.slug.probes import shrinkage
+from sluguq.slug.projection import shrinkage
 from sluguq.slug.score import Scores
 
 _ROWS = 64  # of J in one pass

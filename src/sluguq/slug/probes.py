@@ -1,12 +1,8 @@
-"""Random vectors in weight space, their projection, and their forward passes.
+"""Random vectors in weight space and their forward passes.
 
-A probe ξ, of independent signs ±1, becomes η = (I − UUᵀ) ξ, or with a prior precision α
-
-    η = ξ − U diag(1 − √(α / (λ + α))) Uᵀ ξ,
-
-so that E ηηᵀ is the covariance of the low-rank linearised Laplace approximation, α⁻¹ left out.
-y = J(x) η then has E ‖y‖² = Tr J(x) E[ηηᵀ] J(x)ᵀ. Nothing more than E ξξᵀ = I is asked of ξ, and signs take
-one random bit a weight where a normal number takes thirty-two and a dozen operations: on a CPU a normal probe
+A probe ξ, of independent signs ±1, is projected off the basis, η = S ξ (:mod:`sluguq.slug.projection`), so that
+y = J(x) η has E ‖y‖² = Tr J(x) E[ηηᵀ] J(x)ᵀ. Nothing more than E ξξᵀ = I is asked of ξ, and signs take one
+random bit a weight where a normal number takes thirty-two and a dozen operations: on a CPU a normal probe
 costs as much as ten to twenty forward passes of one image.
 """
 
@@ -19,58 +15,7 @@ import numpy as np
 
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import linearised, platform
-
-_BLOCK_BYTES = 1 << 28  # of basis vectors moved to the device at a time
-
-
-@jax.jit
-def _coefficients(total, probes, rows):
-    # In this order XLA's CPU backend transposes a copy of the few probes, not of the basis.
-    return total + jnp.matmul(rows.astype(probes.dtype), probes.T, precision="highest").T
-
-
-@jax.jit
-def _combine(coefficients, rows):
-    return jnp.matmul(coefficients, rows.astype(coefficients.dtype), precision="highest")
-
-
-def shrinkage(eigenvalues: np.ndarray, prior_precision: float) -> np.ndarray:
-    """1 − √(α / (λ + α)), (k,): what is taken off a probe along each eigenvector; 1 for α = 0."""
-    values = np.maximum(np.asarray(eigenvalues, np.float64), 0)
-    if prior_precision == 0:
-        return np.ones_like(values)
-    return 1 - np.sqrt(prior_precision / (values + prior_precision))
-
-
-def coefficients_on(vectors: Any, probes: jax.Array) -> jax.Array:
-    """Ξ Uᵀ, (m, k), for probes Ξ (m, p) and vectors (k, p) wherever they lie."""
-    total = jnp.zeros((len(probes), len(vectors)), probes.dtype)
-    for columns in _columns(vectors):
-        total = _coefficients(total, probes[:, columns], jnp.asarray(vectors[:, columns]))
-    return total
-
-
-def combination(vectors: Any, coefficients: jax.Array) -> jax.Array:
-    """C U, (m, p), for coefficients C (m, k)."""
-    parts = [_combine(coefficients, jnp.asarray(vectors[:, columns])) for columns in _columns(vectors)]
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
-
-
-def projected(vectors: Any, probes: jax.Array, weights: np.ndarray | None = None) -> jax.Array:
-    """Ξ − Ξ Uᵀ diag(weights) U, (m, p); weights (k,) are 1 by default."""
-    if vectors is None:
-        return probes
-    coefficients = coefficients_on(vectors, probes)
-    if weights is not None:
-        coefficients = coefficients * jnp.asarray(weights, probes.dtype)
-    return probes - combination(vectors, coefficients)
-
-
-def _columns(vectors: Any) -> list[slice]:
-    """Blocks of columns; vectors that already lie on a device are one block."""
-    count, length = vectors.shape
-    width = length if isinstance(vectors, jax.Array) else max(1, _BLOCK_BYTES // (4 * count))
-    return [slice(start, min(length, start + width)) for start in range(0, length, width)]
+from sluguq.slug.projection import projected
 
 
 @partial(jax.jit, static_argnames=("count", "size", "dtype"))

@@ -21,13 +21,13 @@ from sluguq.slug.checks import check_all, check_finite_scores, check_score_argum
 from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes, platform
-from sluguq.slug.probes import combination, draw, draw_signs, probe_batch, projected, shrinkage, tangent_width
+from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes
+from sluguq.slug.probes import draw, draw_signs, probe_batch, tangent_width
+from sluguq.slug.projection import DeviceBasis, combination, near, projected, shrinkage
 
 _PROBE_SHARE = 0.15  # of the device's memory may be taken by a block of probes
 _DIRECTIONS = 24  # with a tolerance: measured to be near the least time for 1 %
 _FRESH = 32  # probes added at a time to what directions leave
-_BASIS_SHARE = 0.3  # of the device's memory may be taken by a basis that is moved to the device
 
 
 class Scores(NamedTuple):
@@ -193,7 +193,7 @@ def score(
     check_all(apply, params, images)
     check_score_arguments(basis, params, probes, tolerance, prior_precision)
     ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
-    vectors = None if basis is None else _near(basis.vectors)
+    vectors = None if basis is None else near(basis.vectors, params)
     weights = None if basis is None else shrinkage(basis.eigenvalues, prior_precision)
     probe_key, norm_key = jax.random.split(key)
 
@@ -211,7 +211,9 @@ def score(
     check_finite_scores(slug)
     removed, removed_variance = np.zeros_like(slug), np.zeros_like(slug)
     if basis is not None:
-        removed, removed_variance = _removed(sampler, basis, prior_precision, norm_probes, norm_key)
+        removed, removed_variance = _removed(
+            sampler, vectors, basis.eigenvalues, prior_precision, norm_probes, norm_key
+        )
     sampler.bar.close()
     return Scores(
         slug=slug,
@@ -229,18 +231,8 @@ def _direction_count(directions: int | None, tolerance: float | None, vectors: A
     """How many directions, none where the basis would have to be streamed for each image."""
     if directions is not None:
         return min(directions, ggn.size)
-    near = vectors is None or isinstance(vectors, jax.Array)
-    return min(_DIRECTIONS, ggn.size) if tolerance is not None and tolerance < 0.1 and near else 0
-
-
-def _near(vectors: Any) -> Any:
-    """The basis on the device, where it has room; on CPUs widened once, which costs more than a product does."""
-    if vectors is None:
-        return vectors
-    wide = jnp.float32 if platform() == "cpu" and vectors.dtype == jnp.bfloat16 else vectors.dtype
-    if vectors.size * jnp.dtype(wide).itemsize > _BASIS_SHARE * memory_bytes():
-        return vectors
-    return jnp.asarray(vectors if isinstance(vectors, jax.Array) else np.asarray(vectors), wide)
+    on_device = vectors is None or isinstance(vectors, DeviceBasis)
+    return min(_DIRECTIONS, ggn.size) if tolerance is not None and tolerance < 0.1 and on_device else 0
 
 
 _Estimate = tuple[np.ndarray, np.ndarray, np.ndarray | None, int]
@@ -317,7 +309,7 @@ def _deflated(
 
 
 def _removed(
-    sampler: _Sampler, basis: Eigenbasis, prior_precision: float, probes: int, key: jax.Array
+    sampler: _Sampler, vectors: Any, eigenvalues: np.ndarray, prior_precision: float, probes: int, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the basis takes off ‖J‖², Σ τᵢ ‖J uᵢ‖² with τ = λ / (λ + α), and the variance of the estimate.
 
@@ -325,7 +317,7 @@ def _removed(
     and the others to random combinations of the rest.
     """
     ggn = sampler.ggn
-    spread = np.sqrt(1 - (1 - shrinkage(basis.eigenvalues, prior_precision)) ** 2).astype(ggn.dtype)
+    spread = np.sqrt(1 - (1 - shrinkage(eigenvalues, prior_precision)) ** 2).astype(ggn.dtype)
     rank = len(spread)
     if rank > probes and probes < 4:
         return np.full(ggn.batches.n, np.nan), np.full(ggn.batches.n, np.nan)
@@ -333,11 +325,11 @@ def _removed(
     identity = np.eye(rank, dtype=ggn.dtype) * spread
 
     def leading(first: int, count: int) -> jax.Array:
-        return combination(basis.vectors, jnp.asarray(identity[first : first + count]))
+        return combination(vectors, jnp.asarray(identity[first : first + count]))
 
     def others(first: int, count: int) -> jax.Array:
         random = draw(key, first, count, rank, ggn.dtype) * jnp.asarray(np.where(np.arange(rank) < single, 0, spread))
-        return combination(basis.vectors, random)
+        return combination(vectors, random)
 
     exact, rest = _Sums(ggn.batches.n), _Sums(ggn.batches.n)
     sampler.run(leading, 0, single, exact, False)

@@ -194,7 +194,7 @@ def _selected(
 @jax.jit
 def _energies(apply, params, image, cotangents, sketch, sketched):
     """‖g‖² and ‖U_S S g‖² for each row of cotangents (m, D)."""
-    rows = backward(apply, params, image, cotangents)
+    rows = jnp.concatenate(backward(apply, params, image, cotangents), axis=1)
     seen = jax.lax.map(partial(apply_sketch, sketch), rows)
     inside = jnp.matmul(seen, sketched.T, precision="highest")
     return jnp.square(rows).sum(-1), jnp.square(inside).sum(-1)
