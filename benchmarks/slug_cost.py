@@ -78,65 +78,117 @@ def passes() -> str:
     )
 
 
-def peak(images: int, probes: int) -> float:
+def peak(images: int, probes: int = 16, size: int = 64, width: int = 6, rank: int = 8) -> float:
     """Peak resident memory, MiB, of scoring in a process of its own."""
-    code = f"import slug_cost; slug_cost.score_once({images}, {probes})"
+    code = f"import slug_cost; slug_cost.score_once({images}, {probes}, {size}, {width}, {rank})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=sys.path[0])
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def score_once(images: int, probes: int) -> None:
-    apply, params = network(64, 6)
-    sluguq.score(apply, params, None, pictures(images, 64), probes=probes, batch_size=16, probe_block=8, key=KEY)
+def random_basis(count: int, rank: int) -> sluguq.Eigenbasis:
+    """Directions of no meaning, which cost what others do."""
+    vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(count, rank)).astype(np.float32))[0].T
+    return sluguq.Eigenbasis(
+        eigenvalues=np.ones(rank),
+        vectors=np.ascontiguousarray(vectors),
+        residuals=np.zeros(rank),
+        converged=np.ones(rank, bool),
+        orthogonality=0.0,
+        trace=float(rank),
+        trace_sem=0.0,
+        products=0,
+    )
+
+
+def score_once(images: int, probes: int, size: int, width: int, rank: int) -> None:
+    apply, params = network(size, width)
+    basis = random_basis(parameter_count(params), rank)
+    sluguq.score(apply, params, basis, pictures(images, size), probes=probes, batch_size=16, probe_block=8, key=KEY)
     # Not getrusage: a process inherits the largest size of the one that started it.
     status = Path("/proc/self/status").read_text()
     print(int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024)
 
 
 def growth() -> str:
-    """A figure: processor seconds a probe and image against pixels and weights; seconds against images and rank."""
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
-    rows = []
+    """A figure: processor time and peak memory against pixels, weights, rank and images; exponents as a table."""
 
-    def timed(size: int, width: int, batch: int) -> tuple[int, float]:
+    def scored(images: int, size: int, width: int, rank: int) -> float:
         apply, params = network(size, width)
-        count = parameter_count(params)
-        images = jnp.asarray(pictures(batch, size))
-        vectors = jax.random.normal(KEY, (4, count))
-        return count, seconds(lambda: probe_batch(apply, params, images, vectors, maps=True, width=1)) / batch / 4
+        basis, inputs = random_basis(parameter_count(params), rank), pictures(images, size)
+        return seconds(lambda: sluguq.score(apply, params, basis, inputs, probes=8, batch_size=16, key=KEY).slug)
 
-    sizes = (32, 64, 128, 256)
-    times = [timed(size, 4, max(1, 4096 // size**2))[1] for size in sizes]
-    axes[0].loglog([size**2 for size in sizes], times, "o-", color="#0072B2")
-    axes[0].set(xlabel="pixels", ylabel="processor seconds a probe and image")
-    rows.append(["pixels", "32² to 256²", _slope([size**2 for size in sizes], times)])
-    counts, times = zip(*(timed(32, width, 8) for width in (3, 8, 20, 42)), strict=True)
-    axes[1].loglog(counts, times, "o-", color="#0072B2")
-    axes[1].set(xlabel="weights", ylabel="processor seconds a probe and image")
-    rows.append(["weights", f"{counts[0]:.1e} to {counts[-1]:.1e}", _slope(counts, times)])
-    _apply, params = network(32, 6)
-    ranks, times = (8, 32, 128), []
-    from sluguq.slug.projection import projected
+    def weights(width: int) -> int:
+        return parameter_count(network(32, width)[1])
 
-    vectors = jax.random.normal(KEY, (8, parameter_count(params)))
-    for rank in ranks:
-        basis = jax.random.normal(KEY, (rank, parameter_count(params)))
-        times.append(seconds(partial(projected, basis, vectors)) / 8)
-    axes[2].loglog(ranks, times, "o-", color="#0072B2")
-    axes[2].set(xlabel="rank", ylabel="processor seconds to project a probe")
-    rows.append(["rank (projection)", "8 to 128", _slope(ranks, times)])
+    series = {
+        "pixels": [(side**2, (16, side, 4, 8)) for side in (32, 64, 128, 256)],
+        "weights": [(weights(width), (16, 32, width, 8)) for width in (3, 8, 20, 42)],
+        "rank": [(rank, (16, 32, 12, rank)) for rank in (8, 32, 128)],
+        "images": [(images, (images, 64, 6, 8)) for images in (16, 64, 256)],
+    }
+    figure, axes = plt.subplots(2, 4, figsize=(12, 5.5), layout="constrained")
+    rows = []
+    for column, (name, points) in zip(axes.T, series.items(), strict=True):
+        sizes = [size for size, _ in points]
+        times = [scored(*shape) for _, shape in points]
+        memory = [peak(images, 8, size, width, rank) for _, (images, size, width, rank) in points]
+        for ax, values, unit in zip(column, (times, memory), ("processor seconds", "peak memory (MiB)"), strict=True):
+            ax.loglog(sizes, values, "o-", color="#0072B2")
+            ax.set(xlabel=name, ylabel=unit if name == "pixels" else "")
+        rows.append(
+            [
+                name,
+                f"{sizes[0]:,} to {sizes[-1]:,}",
+                f"{times[0]:.1f} to {times[-1]:.1f}",
+                f"{np.polyfit(np.log(sizes), np.log(times), 1)[0]:.2f}",
+                f"{memory[0]:.0f} to {memory[-1]:.0f}",
+            ]
+        )
     figure.savefig(DOCS / "growth.svg")
-    return table(["against", "range", "exponent"], rows) + "\n\n![Growth of cost](../docs/growth.svg)"
+    return (
+        "Scoring with 8 probes, batches of 16 images; where they are not what varies, 16 images, 32 px (64 px "
+        "against images), rank 8. Peak memory is that of a whole process, imports and compilation included.\n\n"
+        + table(["against", "range", "processor seconds", "exponent of time", "peak memory, MiB"], rows)
+        + "\n\n![Growth of cost](../docs/growth.svg)"
+    )
 
 
-def _slope(x, y) -> str:  # type: ignore[no-untyped-def]
-    return f"{np.polyfit(np.log(x), np.log(y), 1)[0]:.2f}"
+def whole_experiment() -> str:
+    """What all scores of the SLUG paper's experiment cost, from the papers' network on this machine."""
+    apply, params = reconstruction_function(VAE(VAESettings()))
+    weights = parameter_count(params)
+    images = jnp.asarray(pictures(4, 128))
+    passed = jax.jit(apply)
+    flops = passed.lower(params, images).compile().cost_analysis()["flops"] / len(images)
+    plain = seconds(lambda: passed(params, images)) / len(images)
+    vectors = jax.random.normal(KEY, (2, weights))
+    probe = seconds(lambda: probe_batch(apply, params, images, vectors, maps=True, width=1)) / len(images) / 2
+    product = seconds(partial(GGN(apply, params, images, batch_size=4).product, vectors[0])) / len(images)
+    models, training, products, test, probes = 30, 1_668, 75, 1_024 + 4_901 + 3_000, 64
+    rows = []
+    total = 0.0
+    for what, work, cost, times in (
+        ("eigenbasis", f"{training:,} images × {products} products", product, training * products),
+        ("scores and maps", f"{test:,} images × {probes} probes", probe, test * probes),
+    ):
+        arithmetic = models * times * cost / plain * flops
+        total += arithmetic
+        passes = f"{cost / plain:.1f}"
+        rows.append([what, work, f"{cost:.2f}", passes, f"{times * cost / 3600:.0f}", f"{arithmetic / 1e15:,.0f}"])
+    head = ["step", "a model", "processor seconds each", "forward passes each", "processor hours a model", "PFLOP, all"]
+    return (
+        f"The papers' network ({weights:,} weights, 128 px): a forward pass takes {plain:.2f} processor seconds and "
+        f"{flops / 1e9:.1f} GFLOP by XLA's count. {models} models:\n\n"
+        + table(head, rows)
+        + f"\n\nA device that sustains 20 TFLOP/s would take {total / 20e12 / 3600:.1f} hours for all of it. That is "
+        "arithmetic, not a measurement: no GPU has been at hand."
+    )
 
 
 if __name__ == "__main__":
     publish("SLUG: cost of a probe", "python benchmarks/slug_cost.py", passes())
     memory = [
-        [f"{images} images, {probes} probes", f"{peak(images, probes):.0f}"]
+        [f"{images} images, {probes} probes", f"{peak(images, probes, rank=8):.0f}"]
         for images, probes in ((32, 16), (512, 16), (32, 256))
     ]
     publish(
@@ -146,3 +198,4 @@ if __name__ == "__main__":
         + table(["what", "MiB"], memory),
     )
     publish("SLUG: growth of cost", "python benchmarks/slug_cost.py", growth())
+    publish("SLUG: cost of the papers' experiment", "python benchmarks/slug_cost.py", whole_experiment())

@@ -87,11 +87,11 @@ def test_tolerance_chooses_directions():
     spectrum = np.geomspace(1, 1e-4, 80).astype(np.float32)
     apply, params, images = diagonal_network(spectrum, rotated=True)
     scores = sluguq.score(apply, params, None, images, tolerance=0.01, key=KEY)
-    assert scores.directions == 24
+    assert scores.directions == 16
     assert scores.converged.all()
     assert (np.abs(scores.slug - spectrum.sum()) < 4 * scores.slug_sem).all()
     plain = sluguq.score(apply, params, None, images, tolerance=0.01, directions=0, key=KEY)
-    assert scores.probes + 2 * 24 < plain.probes / 5
+    assert scores.probes + 2 * 16 < plain.probes / 5
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 2}, {"probe_block": 7}, {"tangent_block": 3}])

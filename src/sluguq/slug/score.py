@@ -26,7 +26,7 @@ from sluguq.slug.probes import draw, draw_signs, probe_batch, tangent_width
 from sluguq.slug.projection import DeviceBasis, combination, near, projected, shrinkage
 
 _PROBE_SHARE = 0.15  # of the device's memory may be taken by a block of probes
-_DIRECTIONS = 24  # with a tolerance: measured to be near the least time for 1 %
+_DIRECTIONS = 16  # with a tolerance: measured to be near the least time for 1 % (benchmarks/slug_speed.py)
 _FRESH = 32  # probes added at a time to what directions leave
 
 
@@ -182,7 +182,7 @@ def score(
         the low-rank Laplace approximation up to the factor 1/α.
     :param directions: how many leading directions of each image's own A = J (I − UUᵀ) Jᵀ are taken exactly
         before the rest is estimated, see :mod:`sluguq.slug.deflated`; a third more probes than that find
-        them. 0 is the plain mean over probes. By default 24 with a ``tolerance`` below 10 %, else 0.
+        them. 0 is the plain mean over probes. By default 16 with a ``tolerance`` below 10 %, else 0.
     :param norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN.
     :param probe_block: probes on the device at a time; by default up to 64, as memory allows.
     :param tangent_block: tangents side by side in one pass; by default what suits the device.
