@@ -66,7 +66,7 @@ class Checkout:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs that a run would start, by rule."""
-        out = self.snakemake("--dry-run", "--quiet", "host", *arguments).stdout
+        out = self.snakemake("--dry-run", *arguments, "--quiet", "host").stdout
         jobs = {}
         if "Job stats:" in out:
             for line in out.split("Job stats:")[1].splitlines()[3:]:

@@ -53,13 +53,24 @@ NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu e
 MOVABLE = workflow.modifier.parent_modifier is None and LIBRARY.is_relative_to(Path.cwd())
 # Logs, threads, devices and the list of public names: an edit there changes no result, so it reruns nothing.
 WITHOUT_EFFECT = {LIBRARY / name for name in ("__init__.py", "running.py", "devices.py", "compilation.py")}
+# Settings of the sensitivity analysis that ask for models of their own: everything of such a variant lies under its name.
+OWN_MODELS = {"training_images": EXPERIMENT.split.train_images, "image_size": SIZE}
+VARIANTS = [
+    f"{setting}-{value}"
+    for setting, reference in OWN_MODELS.items()
+    for value in getattr(EXPERIMENT.sensitivity, setting)
+    if value != reference
+]
 
 
+# All in one place before the first rule: a second one makes Snakemake forget the constraints of single rules where
+# results lie in remote storage.
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
     configuration="[A-Za-z0-9][A-Za-z0-9_-]*",
     seed=r"\d+",
     size=r"\d+",
+    variant="|".join(VARIANTS) or "(?!)",
 
 
 @cache

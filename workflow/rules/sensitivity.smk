@@ -2,14 +2,6 @@
 # Nothing here is part of the default target; ask for `sensitivity`.
 VARIED = f"{RESULTS}/sensitivity"
 VARIED_SEEDS = SEEDS[: EXPERIMENT.sensitivity.seeds]
-# Settings that ask for models of their own: everything of such a variant lies under its name.
-OWN_MODELS = {"training_images": EXPERIMENT.split.train_images, "image_size": SIZE}
-VARIANTS = [
-    f"{setting}-{value}"
-    for setting, reference in OWN_MODELS.items()
-    for value in getattr(EXPERIMENT.sensitivity, setting)
-    if value != reference
-]
 VARIANT = f"{VARIED}/{{variant}}"
 SCORED_ANEW = {
     "rank": list(EXPERIMENT.varied_ranks),
@@ -18,10 +10,6 @@ SCORED_ANEW = {
         value for value in EXPERIMENT.sensitivity.prior_precision if value != EXPERIMENT.score.prior_precision
     ],
 }
-
-
-wildcard_constraints:
-    variant="|".join(VARIANTS) or "(?!)",
 
 
 rule score_varied:

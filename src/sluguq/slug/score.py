@@ -183,7 +183,8 @@ def score(
     :param directions: how many leading directions of each image's own A = J (I − UUᵀ) Jᵀ are taken exactly
         before the rest is estimated, see :mod:`sluguq.slug.deflated`; a third more probes than that find
         them. 0 is the plain mean over probes. By default 16 with a ``tolerance`` below 10 %, else 0.
-    :param norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN.
+    :param norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN. Below the
+        rank, half of them go to single eigenvectors, and its standard error, from the other half, is itself rough.
     :param probe_block: probes on the device at a time; by default up to 64, as memory allows.
     :param tangent_block: tangents side by side in one pass; by default what suits the device.
     :param devices: devices that share each batch; by default those the images are sharded over.
