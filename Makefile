@@ -36,7 +36,7 @@ demo: .venv/installed
 	@echo "Snakemake's report, with every figure and how it was made: results/demo/report.html"
 
 test: .venv/installed
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadgroup --durations=15
+	$(VENV_PYTHON) -m pytest -n 2 --durations=15
 
 torch: .venv/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -5,17 +5,22 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run in parallel (-n 2 --dist loadgroup), files are shared out, but what runs Snakemake stays together.
+class ByFile(LoadScopeScheduling):
+    """Files are shared out between processes, but all that run Snakemake go to one.
 
-    It shares one finished experiment, and Snakemake takes the other core as it is.
+    They share one finished experiment, and Snakemake takes the other core as it is.
     """
-    for item in items:
-        group = "snakemake" if item.get_closest_marker("workflow") else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "snakemake" if file.startswith(("tests/workflow/", "tests/slurm/")) else file
+
+
+def pytest_xdist_make_scheduler(config, log) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="module")
