@@ -75,16 +75,17 @@ class _Handler(BaseHTTPRequestHandler):
             server.running += 1
             server.most_running = max(server.most_running, server.running)
             misdeed = server.misdeeds[path].pop(0) if server.misdeeds[path] else server.always.get(path, "")
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._answer(path, misdeed)
+        if misdeed == "slow":
+            time.sleep(0.1)
+        # Before the answer goes out: whoever has read its end may ask again before this thread runs on.
         with server.lock:
             server.running -= 1
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._answer(path, misdeed)
 
     def _answer(self, path: str, misdeed: str) -> None:
         server = self.owner
         body = server.files.get(path.partition("?")[0])
-        if misdeed == "slow":
-            time.sleep(0.1)
         word, _, argument = misdeed.partition(" ")
         if word == "redirect":
             return self._send(302, b"", {"Location": argument})
