@@ -21,6 +21,7 @@ from sluguq.vae import VAE, VAESettings, reconstruction_function
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 KEY = jax.random.key(0)
 
@@ -85,12 +86,14 @@ def peak(images: int, probes: int = 16, size: int = 64, width: int = 6, rank: in
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def random_basis(count: int, rank: int) -> sluguq.Eigenbasis:
-    """Directions of no meaning, which cost what others do."""
-    vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(count, rank)).astype(np.float32))[0].T
+def idle_basis(count: int, rank: int) -> sluguq.Eigenbasis:
+    """Directions of no meaning, which cost what others do; made without the memory of an orthogonalisation."""
+    vectors = np.zeros((rank, count), np.float32)
+    for row, vector in enumerate(vectors):
+        vector[row::rank] = 1 / np.sqrt(len(vector[row::rank]))
     return sluguq.Eigenbasis(
         eigenvalues=np.ones(rank),
-        vectors=np.ascontiguousarray(vectors),
+        vectors=vectors,
         residuals=np.zeros(rank),
         converged=np.ones(rank, bool),
         orthogonality=0.0,
@@ -102,7 +105,7 @@ def random_basis(count: int, rank: int) -> sluguq.Eigenbasis:
 
 def score_once(images: int, probes: int, size: int, width: int, rank: int) -> None:
     apply, params = network(size, width)
-    basis = random_basis(parameter_count(params), rank)
+    basis = idle_basis(parameter_count(params), rank)
     sluguq.score(apply, params, basis, pictures(images, size), probes=probes, batch_size=16, probe_block=8, key=KEY)
     # Not getrusage: a process inherits the largest size of the one that started it.
     status = Path("/proc/self/status").read_text()
@@ -110,45 +113,55 @@ def score_once(images: int, probes: int, size: int, width: int, rank: int) -> No
 
 
 def growth() -> str:
-    """A figure: processor time and peak memory against pixels, weights, rank and images; exponents as a table."""
+    """A figure: processor time and peak memory against pixels, weights, rank and images; every point as a table."""
 
     def scored(images: int, size: int, width: int, rank: int) -> float:
         apply, params = network(size, width)
-        basis, inputs = random_basis(parameter_count(params), rank), pictures(images, size)
+        basis, inputs = idle_basis(parameter_count(params), rank), pictures(images, size)
         return seconds(lambda: sluguq.score(apply, params, basis, inputs, probes=8, batch_size=16, key=KEY).slug)
 
     def weights(width: int) -> int:
         return parameter_count(network(32, width)[1])
 
     series = {
-        "pixels": [(side**2, (16, side, 4, 8)) for side in (32, 64, 128, 256)],
+        "pixels a side": [(side, (16, side, 4, 8)) for side in (32, 64, 128, 256)],
         "weights": [(weights(width), (16, 32, width, 8)) for width in (3, 8, 20, 42)],
         "rank": [(rank, (16, 32, 12, rank)) for rank in (8, 32, 128)],
         "images": [(images, (images, 64, 6, 8)) for images in (16, 64, 256)],
     }
-    figure, axes = plt.subplots(2, 4, figsize=(12, 5.5), layout="constrained")
+    figure, axes = plt.subplots(2, len(series), figsize=(12, 5.5), layout="constrained", sharex="col", sharey="row")
     rows = []
     for column, (name, points) in zip(axes.T, series.items(), strict=True):
-        sizes = [size for size, _ in points]
+        sizes = np.array([size for size, _ in points])
         times = [scored(*shape) for _, shape in points]
         memory = [peak(images, 8, size, width, rank) for _, (images, size, width, rank) in points]
+        # Twice the side is four times the pixels.
+        power = 2 if name == "pixels a side" else 1
         for ax, values, unit in zip(column, (times, memory), ("processor seconds", "peak memory (MiB)"), strict=True):
-            ax.loglog(sizes, values, "o-", color="#0072B2")
-            ax.set(xlabel=name, ylabel=unit if name == "pixels" else "")
+            linear = values[-1] * (sizes / sizes[-1]) ** power
+            ax.loglog(sizes, linear, "--", color="#9aa3ab", label="linear", scaley=False)
+            ax.loglog(sizes, values, "o-", color="#0072B2", label="measured")
+            ax.set_ylabel(unit if name == "pixels a side" else "")
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.set_xticks(sizes, [f"{size:,}" if size < 1e5 else f"{size / 1e6:.2g}M" for size in sizes])
+            ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        column[1].set_xlabel(name)
+        steepest = np.max(np.diff(np.log(times)) / np.diff(power * np.log(sizes)))
+        styles = ((sizes, ","), (times, ".2g"), (memory, ".0f"))
         rows.append(
             [
                 name,
-                f"{sizes[0]:,} to {sizes[-1]:,}",
-                f"{times[0]:.1f} to {times[-1]:.1f}",
-                f"{np.polyfit(np.log(sizes), np.log(times), 1)[0]:.2f}",
-                f"{memory[0]:.0f} to {memory[-1]:.0f}",
+                *("; ".join(format(value, style) for value in values) for values, style in styles),
+                f"{steepest:.2f}",
             ]
         )
+    axes[0, 0].legend(frameon=False)
     figure.savefig(DOCS / "growth.svg")
     return (
         "Scoring with 8 probes, batches of 16 images; where they are not what varies, 16 images, 32 px (64 px "
-        "against images), rank 8. Peak memory is that of a whole process, imports and compilation included.\n\n"
-        + table(["against", "range", "processor seconds", "exponent of time", "peak memory, MiB"], rows)
+        "against images), rank 8. Peak memory is that of a whole process, imports and compilation included. The "
+        "exponent is that of the steepest step (of time against the number of pixels, not the side): 1 is linear.\n\n"
+        + table(["against", "values", "processor seconds", "peak memory, MiB", "exponent of time"], rows)
         + "\n\n![Growth of cost](../docs/growth.svg)"
     )
 
