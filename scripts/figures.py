@@ -7,12 +7,7 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 import json
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import pandas as pd
-from matplotlib import pyplot as plt
 
 from sluguq.figures.drawing import draw, save
 from sluguq.running import job
@@ -37,4 +32,3 @@ with job(snakemake.log[0]):
     for name in snakemake.params.captions:
         figure, table = draw(name, **given)
         save(figure, table, folder, name, origin=origin)
-        plt.close(figure)
