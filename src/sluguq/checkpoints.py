@@ -29,12 +29,9 @@ class CheckpointError(ValueError):
 class Checkpoint(NamedTuple):
     """What a training needs to go on.
 
-    state
-        pytree of arrays: weights, statistics, optimiser, step, sums of the epoch under way.
-    history
-        one row for every finished epoch.
-    snapshots
-        epoch to named arrays kept for the caller.
+    :ivar state: pytree of arrays: weights, statistics, optimiser, step, sums of the epoch under way.
+    :ivar history: one row for every finished epoch.
+    :ivar snapshots: epoch to named arrays kept for the caller.
     """
 
     state: Any
@@ -65,19 +62,11 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, identity: str) -
 
 
 def load_checkpoint(folder: str | Path, template: Any, identity: str) -> Checkpoint | None:
-    """Read the checkpoint in `folder`, or None where there is none.
+    """Read the checkpoint in ``folder``, or None where there is none.
 
-    Parameters
-    ----------
-    template
-        a pytree like the state, of arrays or `jax.ShapeDtypeStruct`.
-    identity
-        the fingerprint that the checkpoint must carry.
-
-    Raises
-    ------
-    CheckpointError
-        naming the file, where it is damaged or of another training.
+    :param template: a pytree like the state, of arrays or ``jax.ShapeDtypeStruct``.
+    :param identity: the fingerprint that the checkpoint must carry.
+    :raises CheckpointError: naming the file, where it is damaged or of another training.
     """
     path = Path(folder) / _FILE
     if not path.exists():
@@ -102,11 +91,8 @@ def load_checkpoint(folder: str | Path, template: Any, identity: str) -> Checkpo
 class Termination:
     """Context in which SIGTERM is noted, for a loop to stop at a place of its own choosing.
 
-    Attributes
-    ----------
-    requested
-        whether the signal has come. In threads other than the main one it is never noticed, since Python
-        delivers signals to the main thread alone.
+    :ivar requested: whether the signal has come. In threads other than the main one it is never noticed, since
+        Python delivers signals to the main thread alone.
     """
 
     def __init__(self) -> None:

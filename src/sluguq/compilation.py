@@ -6,21 +6,15 @@ import jax
 
 
 def enable_compilation_cache(folder: str | Path) -> Path:
-    """Let JAX keep compiled programs in `folder` and find them there again.
+    """Let JAX keep compiled programs in ``folder`` and find them there again.
 
-    Call it before the first `jit` of a process. Programs are found by their text, the options and the
+    Call it before the first ``jit`` of a process. Programs are found by their text, the options and the
     device kind, so one folder serves all configurations and seeds of an experiment, several jobs at a time,
     and several experiments. Every program is kept, however quickly it compiled: a job of this workflow runs
     some dozens of small ones, and together they cost more than they take on disk.
 
-    Parameters
-    ----------
-    folder
-        where programs are kept; made if it is not there.
-
-    Returns
-    -------
-    The folder, as an absolute path.
+    :param folder: where programs are kept; made if it is not there.
+    :returns: the folder, as an absolute path.
     """
     path = Path(folder).expanduser().resolve()
     path.mkdir(parents=True, exist_ok=True)

@@ -27,22 +27,12 @@ def convolve(
 ) -> jax.Array:
     """Convolve with an odd kernel, padded on all sides by half of its width.
 
-    Parameters
-    ----------
-    x
-        (n, height, width, channels in).
-    kernel
-        (k, k, channels in, channels out), k odd.
-    stride
-        step between outputs, along both axes; an even image side s gives s / stride outputs.
-    padding
-        what lies outside the image: zeros, or the image reflected about its outermost pixels.
-    pad
-        False computes only the outputs that see nothing of the outside.
-
-    Returns
-    -------
-    (n, height / stride, width / stride, channels out).
+    :param x: (n, height, width, channels in).
+    :param kernel: (k, k, channels in, channels out), k odd.
+    :param stride: step between outputs, along both axes; an even image side s gives s / stride outputs.
+    :param padding: what lies outside the image: zeros, or the image reflected about its outermost pixels.
+    :param pad: False computes only the outputs that see nothing of the outside.
+    :returns: (n, height / stride, width / stride, channels out).
     """
     half = kernel.shape[0] // 2 if pad else 0
     if padding == "reflect" and half:
@@ -125,21 +115,13 @@ def _in_blocks(x: jax.Array, kernel: jax.Array, half: int) -> jax.Array:
 def convolve_upsampled(x: jax.Array, kernel: jax.Array, *, padding: Padding = "zero") -> jax.Array:
     """Convolve the image up-sampled twice by nearest neighbours with a 3×3 kernel.
 
-    Equal to `convolve(up-sampled x, kernel)` up to rounding with 4/9 or 1/4 of its multiplications, and without
-    the up-sampled image (see `_in_phases` and `_by_differences`).
+    Equal to ``convolve(up-sampled x, kernel)`` up to rounding with 4/9 or 1/4 of its multiplications, and without
+    the up-sampled image (see ``_in_phases`` and ``_by_differences``).
 
-    Parameters
-    ----------
-    x
-        (n, height, width, channels in).
-    kernel
-        (3, 3, channels in, channels out).
-    padding
-        what lies outside the *up-sampled* image.
-
-    Returns
-    -------
-    (n, 2 height, 2 width, channels out).
+    :param x: (n, height, width, channels in).
+    :param kernel: (3, 3, channels in, channels out).
+    :param padding: what lies outside the *up-sampled* image.
+    :returns: (n, 2 height, 2 width, channels out).
     """
     by_differences = _differences_are_faster(x)
     # Reflection about the outermost pixel of the large image repeats the outermost pixel of the small one.

@@ -12,22 +12,13 @@ def prior_samples(vae: VAE, count: int, *, seed: int, batch_size: int = 16) -> n
 
     The image is the likelihood's mean at z, without the unit-variance noise of p(x | z) = N(f(z), I), which
     at the scale of [-1, 1] would drown it. Sample i does not depend on how many are drawn, nor on
-    `batch_size` beyond rounding, and different networks with one seed are shown the same latents.
+    ``batch_size`` beyond rounding, and different networks with one seed are shown the same latents.
 
-    Parameters
-    ----------
-    vae
-        the network.
-    count
-        number of samples.
-    seed
-        of the latents.
-    batch_size
-        samples decoded at a time.
-
-    Returns
-    -------
-    uint8 (count, height, width, channels).
+    :param vae: the network.
+    :param count: number of samples.
+    :param seed: of the latents.
+    :param batch_size: samples decoded at a time.
+    :returns: uint8 (count, height, width, channels).
     """
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(count))
     latents = jax.vmap(lambda key: jax.random.normal(key, vae.settings.latent_shape))(keys)

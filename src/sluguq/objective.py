@@ -16,13 +16,11 @@ Terms = dict[str, jax.Array]
 class ObjectiveSettings:
     """Weights of the terms and how they are summed.
 
-    Attributes
-    ----------
-    mse_weight, kl_weight, perceptual_weight
-        factors of the terms; a perceptual weight of 0 leaves the feature network out.
-    reduction
-        mean: every term is a mean over its elements (pixel values, latent values, feature values), as in
-        the code that the fairness paper names. sum: the equations as they are printed, an image's
+    :ivar mse_weight: factor of the squared error.
+    :ivar kl_weight: factor of the KL divergence.
+    :ivar perceptual_weight: factor of the perceptual loss; 0 leaves the feature network out.
+    :ivar reduction: mean: every term is a mean over its elements (pixel values, latent values, feature values), as
+        in the code that the fairness paper names. sum: the equations as they are printed, an image's
         ½‖x − f(x)‖² + KL + Σ_l 1/(2 C_l H_l W_l) ‖Φ_l(x) − Φ_l(f(x))‖².
     """
 
@@ -67,25 +65,15 @@ def objective(
 ) -> tuple[jax.Array, tuple[Terms, dict]]:
     """The loss of a batch, with one latent sample an image (reparameterised), and its terms.
 
-    Parameters
-    ----------
-    weights, statistics
-        of the network, as `vae.split` gives them, float32.
-    images
-        uint8 (n, height, width, channels).
-    key
-        of the latent noise.
-    perceptual
-        the feature network, or None to leave that term out.
-    precision
-        of the products. With bfloat16 the activations are bfloat16 too; weights, statistics, the latent
-        sample and all sums stay float32.
-
-    Returns
-    -------
-    loss, (terms, statistics)
-        scalar float32; `mse`, `kl`, `perceptual` (where there is one) as means, unweighted, and `loss`;
-        the batch statistics after this batch.
+    :param weights: of the network, as ``vae.split`` gives them, float32.
+    :param statistics: likewise.
+    :param images: uint8 (n, height, width, channels).
+    :param key: of the latent noise.
+    :param perceptual: the feature network, or None to leave that term out.
+    :param precision: of the products. With bfloat16 the activations are bfloat16 too; weights, statistics, the
+        latent sample and all sums stay float32.
+    :returns: loss, (terms, statistics): scalar float32; ``mse``, ``kl``, ``perceptual`` (where there is one) as
+        means, unweighted, and ``loss``; the batch statistics after this batch.
     """
     with matmul_precision(precision):
         vae = join(network, weights, statistics)

@@ -49,15 +49,10 @@ _FIRES = {
 class Perceptual:
     """A feature network. A pytree: pass it to jitted functions as an argument.
 
-    Attributes
-    ----------
-    weights
-        torchvision's layer name to {"kernel": (k, k, in, out), "bias": (out,)}.
-    network
-        which one.
-    normalisation
-        imagenet: images in [-1, 1] are brought to the mean and deviation that the networks were trained
-        with. none: they are used as they are, as the code that the fairness paper names does.
+    :ivar weights: torchvision's layer name to {"kernel": (k, k, in, out), "bias": (out,)}.
+    :ivar network: which one.
+    :ivar normalisation: imagenet: images in [-1, 1] are brought to the mean and deviation that the networks were
+        trained with. none: they are used as they are, as the code that the fairness paper names does.
     """
 
     weights: dict[str, dict[str, jax.Array]]
@@ -101,25 +96,14 @@ def load_perceptual(
 ) -> Perceptual:
     """A feature network with torchvision's weights, or with random ones.
 
-    Parameters
-    ----------
-    network
-        vgg19 or squeezenet1_1.
-    path
-        torchvision's own file (`weights_file(network)`; its checksum is verified), or an `.npz` with
+    :param network: vgg19 or squeezenet1_1.
+    :param path: torchvision's own file (``weights_file(network)``; its checksum is verified), or an ``.npz`` with
         torchvision's names; None with random weights.
-    weights
-        imagenet: read from `path`. random: drawn from `seed`, kernels normal with variance 2 / fan in
-        (He et al. 2015) so that features keep their scale from layer to layer, biases zero.
-    normalisation
-        of the input, see `Perceptual`.
-
-    Raises
-    ------
-    ValueError
-        where a setting is unknown, or imagenet weights are wanted without a path.
-    WeightsFileError
-        naming the file and layer, where it is damaged or of another network.
+    :param weights: imagenet: read from ``path``. random: drawn from ``seed``, kernels normal with variance
+        2 / fan in (He et al. 2015) so that features keep their scale from layer to layer, biases zero.
+    :param normalisation: of the input, see :class:`Perceptual`.
+    :raises ValueError: where a setting is unknown, or imagenet weights are wanted without a path.
+    :raises WeightsFileError: naming the file and layer, where it is damaged or of another network.
     """
     shapes = layer_shapes(network)
     if normalisation not in ("imagenet", "none"):
@@ -191,17 +175,10 @@ def _layer(network: Perceptual, name: str, x: jax.Array, **options: Any) -> jax.
 def features(network: Perceptual, images: jax.Array) -> Iterator[jax.Array]:
     """Yield the feature maps of the images, layer by layer.
 
-    Parameters
-    ----------
-    network
-        from `load_perceptual`.
-    images
-        (n, height, width, 3) in [-1, 1], at least 32 pixels a side; computed in their type.
-
-    Yields
-    ------
-    (n, h, w, c): the 16 convolutions of VGG19, or SqueezeNet's convolution and eight fire modules, before
-    the ReLU.
+    :param network: from :func:`load_perceptual`.
+    :param images: (n, height, width, 3) in [-1, 1], at least 32 pixels a side; computed in their type.
+    :returns: iterator over (n, h, w, c): the 16 convolutions of VGG19, or SqueezeNet's convolution and eight fire
+        modules, before the ReLU.
     """
     x = images
     if network.normalisation == "imagenet":
@@ -237,19 +214,14 @@ def _squeezenet(network: Perceptual, x: jax.Array) -> Iterator[jax.Array]:
 
 
 def perceptual_loss(network: Perceptual, images: jax.Array, reconstructions: jax.Array) -> jax.Array:
-    """Mean over layers of the mean squared difference of features; no gradient to `images`.
+    """Mean over layers of the mean squared difference of features; no gradient to ``images``.
 
     Σ_l 1/(L C_l H_l W_l) ‖Φ_l(x) − Φ_l(f(x))‖², averaged over the batch: equation 2 of the fairness paper
     without its factor 1/2, and averaged over layers, both as in the code that the paper names.
 
-    Parameters
-    ----------
-    images, reconstructions
-        (n, height, width, 3) in [-1, 1].
-
-    Returns
-    -------
-    a scalar, summed in float32.
+    :param images: (n, height, width, 3) in [-1, 1].
+    :param reconstructions: likewise.
+    :returns: a scalar, summed in float32.
     """
     wanted = features(network, lax.stop_gradient(images))
     terms = [

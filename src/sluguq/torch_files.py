@@ -101,18 +101,10 @@ class _Unpickler(pickle.Unpickler):
 def verify_hash(path: str | Path, expected: str | None = None) -> str:
     """Check a file's SHA-256 and return it.
 
-    Parameters
-    ----------
-    path
-        the file.
-    expected
-        the hash or its beginning, in hexadecimal; None takes it from the name, as torchvision writes it:
-        `vgg19-dcbb9e9d.pth` begins with dcbb9e9d. A name without one is not checked.
-
-    Raises
-    ------
-    WeightsFileError
-        where the hash differs.
+    :param path: the file.
+    :param expected: the hash or its beginning, in hexadecimal; None takes it from the name, as torchvision writes
+        it: ``vgg19-dcbb9e9d.pth`` begins with dcbb9e9d. A name without one is not checked.
+    :raises WeightsFileError: where the hash differs.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -180,25 +172,13 @@ def _from_stream(file: BinaryIO, path: Path) -> tuple[Any, Callable[[_Storage], 
 
 
 def read_torch_weights(path: str | Path, *, only: Callable[[str], bool] = lambda name: True) -> dict[str, np.ndarray]:
-    """Read a state dictionary saved by `torch.save`.
+    """Read a state dictionary saved by ``torch.save``.
 
-    Parameters
-    ----------
-    path
-        a `.pth` or `.pt` file.
-    only
-        which names to read; the others' values are not loaded.
-
-    Returns
-    -------
-    name to array, in PyTorch's own shapes (OIHW for convolutions).
-
-    Raises
-    ------
-    WeightsFileError
-        naming the file, where it is damaged or holds anything but a dictionary of tensors.
-    FileNotFoundError
-        where there is none.
+    :param path: a ``.pth`` or ``.pt`` file.
+    :param only: which names to read; the others' values are not loaded.
+    :returns: name to array, in PyTorch's own shapes (OIHW for convolutions).
+    :raises WeightsFileError: naming the file, where it is damaged or holds anything but a dictionary of tensors.
+    :raises FileNotFoundError: where there is none.
     """
     path = Path(path)
     with path.open("rb") as file:

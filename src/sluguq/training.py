@@ -48,26 +48,18 @@ OnEpoch = Callable[[int, VAE, Row], Mapping[str, Any] | None]
 class TrainingSettings:
     """How a network is trained. The defaults are the fairness paper's protocol.
 
-    Attributes
-    ----------
-    network
-        shape of the VAE.
-    objective
-        weights and reduction of the loss terms.
-    epochs
-        passes over the images.
-    batch_size
-        images a step. An epoch has floor(images / batch size) steps; the images left over, other ones in
-        every epoch, are not seen in it.
-    learning_rate, schedule
-        Adam's, constant or falling to 0 over all steps along half a cosine.
-    gradient_clip
-        largest norm of the gradient, longer ones being scaled down to it; None for no limit. The code that
-        the fairness paper names clips at 10.
-    flip
-        mirror every image from left to right with probability 1/2, anew in every epoch.
-    precision
-        of the products: float32, tf32 (GPUs) or bfloat16; weights, statistics and sums are float32 always.
+    :ivar network: shape of the VAE.
+    :ivar objective: weights and reduction of the loss terms.
+    :ivar epochs: passes over the images.
+    :ivar batch_size: images a step. An epoch has floor(images / batch size) steps; the images left over, other
+        ones in every epoch, are not seen in it.
+    :ivar learning_rate: Adam's.
+    :ivar schedule: of the learning rate: constant, or falling to 0 over all steps along half a cosine.
+    :ivar gradient_clip: largest norm of the gradient, longer ones being scaled down to it; None for no limit. The
+        code that the fairness paper names clips at 10.
+    :ivar flip: mirror every image from left to right with probability 1/2, anew in every epoch.
+    :ivar precision: of the products: float32, tf32 (GPUs) or bfloat16; weights, statistics and sums are float32
+        always.
     """
 
     network: VAESettings = field(default_factory=VAESettings)
@@ -97,21 +89,13 @@ class TrainingSettings:
 class TrainingResult:
     """A trained network and how it came about.
 
-    Attributes
-    ----------
-    vae
-        the network after the last epoch.
-    history
-        a row for each epoch: epoch (from 1), loss, its unweighted terms mse, kl and perceptual (where there
-        is one) averaged over the epoch's steps, gradient_norm before clipping, learning_rate after it.
-    snapshots
-        what `on_epoch` returned, by epoch.
-    steps
-        number of steps of the whole training.
-    resumed_at
-        step from which a checkpoint was continued; 0 where there was none.
-    seconds
-        of this call's loop, compilation included.
+    :ivar vae: the network after the last epoch.
+    :ivar history: a row for each epoch: epoch (from 1), loss, its unweighted terms mse, kl and perceptual (where
+        there is one) averaged over the epoch's steps, gradient_norm before clipping, learning_rate after it.
+    :ivar snapshots: what ``on_epoch`` returned, by epoch.
+    :ivar steps: number of steps of the whole training.
+    :ivar resumed_at: step from which a checkpoint was continued; 0 where there was none.
+    :ivar seconds: of this call's loop, compilation included.
     """
 
     vae: VAE
@@ -256,40 +240,24 @@ def train(
 ) -> TrainingResult:
     """Train a VAE from its seeded initial weights.
 
-    Parameters
-    ----------
-    images
-        uint8 (n, image_size, image_size, channels).
-    settings
-        network, objective and optimisation.
-    seed
-        of the initial weights, the order of the images, the latent noise and the flips.
-    perceptual
-        the feature network of the perceptual term; needed unless its weight is 0.
-    checkpoint_folder
-        where the state is kept so that a training that was stopped goes on; None keeps none. A checkpoint
-        that is damaged or of another training is refused with a warning, and training starts afresh. The
-        caller deletes the folder once the result is safe.
-    checkpoint_minutes, checkpoint_steps
-        a checkpoint is written when so much time, or so many steps, have passed since the last one.
-    progress
-        show a bar with the time left, where there is a terminal.
-    on_epoch
-        called after each epoch with its number (from 1), a copy of the network and the history's row. Named
-        arrays that it returns are kept in checkpoint and result, since it is not called again for epochs
+    :param images: uint8 (n, image_size, image_size, channels).
+    :param settings: network, objective and optimisation.
+    :param seed: of the initial weights, the order of the images, the latent noise and the flips.
+    :param perceptual: the feature network of the perceptual term; needed unless its weight is 0.
+    :param checkpoint_folder: where the state is kept so that a training that was stopped goes on; None keeps none.
+        A checkpoint that is damaged or of another training is refused with a warning, and training starts
+        afresh. The caller deletes the folder once the result is safe.
+    :param checkpoint_minutes: a checkpoint is written when so much time has passed since the last one.
+    :param checkpoint_steps: also when so many steps have; None looks at time alone.
+    :param progress: show a bar with the time left, where there is a terminal.
+    :param on_epoch: called after each epoch with its number (from 1), a copy of the network and the history's row.
+        Named arrays that it returns are kept in checkpoint and result, since it is not called again for epochs
         that lie before a checkpoint.
-    devices
-        use so many devices at most; None for all. The batch is divided among them.
-
-    Raises
-    ------
-    ValueError
-        where images and settings do not fit.
-    TrainingInterrupted
-        at SIGTERM, after a checkpoint; a `SystemExit` with code 143.
-    TrainingDiverged
-        where a term is not finite, the KL divergence has collapsed or batch statistics are dead; it carries
-        the epoch, the term, and the last good network.
+    :param devices: use so many devices at most; None for all. The batch is divided among them.
+    :raises ValueError: where images and settings do not fit.
+    :raises TrainingInterrupted: at SIGTERM, after a checkpoint; a ``SystemExit`` with code 143.
+    :raises TrainingDiverged: where a term is not finite, the KL divergence has collapsed or batch statistics are
+        dead; it carries the epoch, the term, and the last good network.
     """
     settings = _checked(images, settings, perceptual)
     if settings.objective.perceptual_weight == 0:

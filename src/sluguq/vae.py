@@ -32,29 +32,15 @@ _GROUPS = 8
 class VAESettings:
     """The shape of a network.
 
-    Attributes
-    ----------
-    image_size
-        height and width in pixels, 32 to 256; halved `depth` times, at least 2 pixels must remain.
-    width
-        channels after the first convolution; block i of the encoder has width * 2**(i + 1).
-    depth
-        number of down-sampling blocks, and of up-sampling blocks.
-    latent_channels
-        channels of the latent space, whose sides are image_size / 2**depth.
-    bottleneck_blocks
-        residual blocks at the smallest size, in the encoder and again in the decoder.
-    normalisation
-        batch (running statistics when reconstructing), group (8 groups) or none.
-    padding
-        what convolutions see outside the image: zeros, or the image reflected.
-    channels
-        colour channels of the image.
-
-    Raises
-    ------
-    ValueError
-        naming the setting, where a value is impossible.
+    :ivar image_size: height and width in pixels, 32 to 256; halved ``depth`` times, at least 2 pixels must remain.
+    :ivar width: channels after the first convolution; block i of the encoder has ``width * 2**(i + 1)``.
+    :ivar depth: number of down-sampling blocks, and of up-sampling blocks.
+    :ivar latent_channels: channels of the latent space, whose sides are ``image_size / 2**depth``.
+    :ivar bottleneck_blocks: residual blocks at the smallest size, in the encoder and again in the decoder.
+    :ivar normalisation: batch (running statistics when reconstructing), group (8 groups) or none.
+    :ivar padding: what convolutions see outside the image: zeros, or the image reflected.
+    :ivar channels: colour channels of the image.
+    :raises ValueError: naming the setting, where a value is impossible.
     """
 
     image_size: int = 128
@@ -255,14 +241,10 @@ class Decoder(nnx.Module):
 class VAE(nnx.Module):
     """Encoder and decoder. The same settings and seed give the same weights, on every device.
 
-    Parameters
-    ----------
-    settings
-        the network's shape, kept as an attribute.
-    seed
-        of the initial weights: drawn by NumPy (PCG64) in the order in which the layers are made, uniform
-        in ±1/√(fan in); scales of the normalisation are 1 and its offsets 0. None leaves all other
-        weights at zero, to be filled in.
+    :param settings: the network's shape, kept as an attribute.
+    :param seed: of the initial weights: drawn by NumPy (PCG64) in the order in which the layers are made, uniform
+        in ±1/√(fan in); scales of the normalisation are 1 and its offsets 0. None leaves all other weights at
+        zero, to be filled in.
     """
 
     def __init__(self, settings: VAESettings | None = None, *, seed: int | None = 0):
@@ -342,29 +324,19 @@ class _Reconstruction:
 def reconstruction_function(
     vae: VAE, *, parameters: Literal["all", "decoder"] = "all", precision: Precision = "float32"
 ) -> tuple[Partial, dict]:
-    """A network as `(apply, params)` for the SLUG library.
+    """A network as ``(apply, params)`` for the SLUG library.
 
-    `apply(params, images)` is the decoder's mean at the encoder's mean, f_w(x) of the SLUG paper, with
-    batch normalisation on its running statistics. It is a `jax.tree_util.Partial` that carries those
-    statistics (and weights not in `params`) as arrays: under `jit` they are arguments, not constants.
+    ``apply(params, images)`` is the decoder's mean at the encoder's mean, f_w(x) of the SLUG paper, with
+    batch normalisation on its running statistics. It is a ``jax.tree_util.Partial`` that carries those
+    statistics (and weights not in ``params``) as arrays: under ``jit`` they are arguments, not constants.
 
-    Parameters
-    ----------
-    vae
-        the network.
-    parameters
-        "all": `params` are the weights of encoder and decoder, as in the papers. "decoder": those of the
-        decoder alone, the encoder being held fixed.
-    precision
-        of the products: float32, tf32 (on devices that have it) or bfloat16.
-
-    Returns
-    -------
-    apply
-        (params, images) to (n, height, width, channels) of the type of `params`; images uint8 in 0..255
-        or floats in [-1, 1], (n, height, width, channels).
-    params
-        nested dictionary of arrays.
+    :param vae: the network.
+    :param parameters: "all": ``params`` are the weights of encoder and decoder, as in the papers. "decoder":
+        those of the decoder alone, the encoder being held fixed.
+    :param precision: of the products: float32, tf32 (on devices that have it) or bfloat16.
+    :returns: ``apply``, from ``params`` and images (n, height, width, channels), uint8 in 0..255 or floats in
+        [-1, 1], to an array of the images' shape and the type of ``params``; ``params``, a nested dictionary of
+        arrays.
     """
     if parameters not in ("all", "decoder"):
         raise ValueError(f"parameters={parameters!r}: must be all or decoder")

@@ -19,16 +19,10 @@ _DEAD_VARIANCE = 1e-10
 class TrainingDiverged(RuntimeError):
     """A training that cannot end well.
 
-    Attributes
-    ----------
-    epoch
-        the epoch (from 1) after which it was noticed.
-    term
-        the loss term, or the layer whose batch statistics are concerned.
-    vae
-        the network after the last epoch in which all was well (the initial one if there is none).
-    history
-        rows of all epochs, the bad one included.
+    :ivar epoch: the epoch (from 1) after which it was noticed.
+    :ivar term: the loss term, or the layer whose batch statistics are concerned.
+    :ivar vae: the network after the last epoch in which all was well (the initial one if there is none).
+    :ivar history: rows of all epochs, the bad one included.
     """
 
     def __init__(self, epoch: int, term: str, reason: str, vae: VAE, history: list[dict[str, float]]):

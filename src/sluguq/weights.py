@@ -53,14 +53,10 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mappi
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `write_arrays` wrote: the arrays by name, and their description.
+    """Read what :func:`write_arrays` wrote: the arrays by name, and their description.
 
-    Raises
-    ------
-    WeightsError
-        naming the file, where it was not written by `write_arrays` or has changed since.
-    FileNotFoundError
-        where there is none.
+    :raises WeightsError: naming the file, where it was not written by ``write_arrays`` or has changed since.
+    :raises FileNotFoundError: where there is none.
     """
     path = Path(path)
     try:
@@ -90,12 +86,9 @@ def _part(step: Any) -> str:
 
 
 def restored(template: Any, arrays: Mapping[str, np.ndarray], origin: str) -> Any:
-    """A pytree of the template's structure with its leaves taken by name from `arrays`.
+    """A pytree of the template's structure with its leaves taken by name from ``arrays``.
 
-    Raises
-    ------
-    WeightsError
-        naming the first leaf that is missing, left over or of another shape or type.
+    :raises WeightsError: naming the first leaf that is missing, left over or of another shape or type.
     """
     wanted = named(template)
     for name in [*wanted, *arrays]:
@@ -112,16 +105,11 @@ def restored(template: Any, arrays: Mapping[str, np.ndarray], origin: str) -> An
 
 
 def save_vae(path: str | Path, vae: VAE, **description: Any) -> None:
-    """Write a network: weights and batch statistics, with its settings and `description` as metadata.
+    """Write a network: weights and batch statistics, with its settings and ``description`` as metadata.
 
-    Parameters
-    ----------
-    path
-        of the safetensors file.
-    vae
-        the network.
-    description
-        anything else that JSON can hold, such as configuration and seed.
+    :param path: of the safetensors file.
+    :param vae: the network.
+    :param description: anything else that JSON can hold, such as configuration and seed.
     """
     weights, statistics = split(vae)
     content = {"kind": "vae", "settings": dataclasses.asdict(vae.settings), "description": description}
@@ -129,20 +117,12 @@ def save_vae(path: str | Path, vae: VAE, **description: Any) -> None:
 
 
 def load_vae(path: str | Path, settings: VAESettings | None = None) -> VAE:
-    """Read a network written by `save_vae`.
+    """Read a network written by :func:`save_vae`.
 
-    Parameters
-    ----------
-    path
-        of the safetensors file.
-    settings
-        what the network is expected to be; None takes what the file says.
-
-    Raises
-    ------
-    WeightsError
-        naming the file, where it is damaged, holds no VAE, or one of other settings (the first array that
-        does not fit is named).
+    :param path: of the safetensors file.
+    :param settings: what the network is expected to be; None takes what the file says.
+    :raises WeightsError: naming the file, where it is damaged, holds no VAE, or one of other settings (the first
+        array that does not fit is named).
     """
     arrays, description = read_arrays(path)
     if description.get("kind") != "vae":
