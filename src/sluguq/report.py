@@ -132,11 +132,14 @@ def write_report(
 ) -> Path:
     """Write the page.
 
-    path: the html file. claims: from `sluguq.claims.judge`, or read from its csv. datasets: the opened
-    aggregated stores by name; only their attributes are read. figures: for every name (a data set, `models`)
-    the folder with its figures as `sluguq.figures.save` left them; figures that are not there are passed over.
-    cards: model cards by configuration, markdown. links: addresses, relative to the page, of the `datasheets` by data
-    set, of the `cards` by configuration, of the `tables` by data set and name, and of the `claims`.
+    :param path: the html file.
+    :param claims: from :func:`sluguq.claims.judge`, or read from its csv.
+    :param datasets: the opened aggregated stores by name; only their attributes are read.
+    :param figures: for every name (a data set, ``models``) the folder with its figures as
+        :func:`sluguq.figures.save` left them; figures that are not there are passed over.
+    :param cards: model cards by configuration, markdown.
+    :param links: addresses, relative to the page, of the ``datasheets`` by data set, of the ``cards`` by
+        configuration, of the ``tables`` by data set and name, and of the ``claims``.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})

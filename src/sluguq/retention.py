@@ -18,9 +18,13 @@ FRACTIONS = np.linspace(0.02, 1.0, 50)
 def retention_curve(error: Array, score: Array, weights: Array, fractions: Array = FRACTIONS) -> Array:
     """Mean error of what remains when the images with the highest scores are removed.
 
-    error, score: (images,). fractions: (points,), shares kept, in (0, 1]. Returns (replicates, points). The
-    image at the edge counts by the part of it that is kept, so the curve is continuous; images with equal
+    The image at the edge counts by the part of it that is kept, so the curve is continuous; images with equal
     scores are kept in equal parts, so it does not depend on their order.
+
+    :param error: (images,).
+    :param score: (images,).
+    :param fractions: (points,), shares kept, in (0, 1].
+    :returns: (replicates, points).
     """
     values, tie = np.unique(score, return_inverse=True)
     count = np.zeros((len(weights), len(values)))

@@ -29,18 +29,17 @@ def sensitivity_table(
 ) -> pd.DataFrame:
     """Four measures of every model's scores under every value of every setting.
 
-    scores: by (configuration, seed), the experiment's own scores, with the columns id, mse, slug, slug_sem. varied:
-    scores under other settings, with setting, value, configuration and seed besides. reference: the experiment's own
-    value of a setting, where it has one; that value's measures are of the same images.
+    Measures: ``spearman``, the rank correlation of SLUG with the error; ``agreement``, that with the experiment's own
+    SLUG of the same images; ``level``, mean SLUG over the mean of the experiment's own; ``relative_sem``, the mean
+    over images of the standard error over the score. The setting ``seed`` needs no further scores: value is the seed,
+    the reference is the first, ``agreement`` is over the images that both tested. Correlations of fewer than
+    ``FEWEST`` images are left out. The column images: how many a result rests on.
 
-    Measures: `spearman`, the rank correlation of SLUG with the error; `agreement`, that with the experiment's own
-    SLUG of the same images; `level`, mean SLUG over the mean of the experiment's own; `relative_sem`, the mean over
-    images of the standard error over the score. The setting `seed` needs no further scores: value is the seed, the
-    reference is the first, `agreement` is over the images that both tested. Correlations of fewer than `FEWEST`
-    images are left out. images: how many a result rests on.
-
-    Raises:
-        ValueError: There is nothing to measure.
+    :param scores: by (configuration, seed), the experiment's own scores, with the columns id, mse, slug, slug_sem.
+    :param varied: scores under other settings, with setting, value, configuration and seed besides.
+    :param reference: the experiment's own value of a setting, where it has one; that value's measures are of the same
+        images.
+    :raises ValueError: where there is nothing to measure.
     """
     rows: list[dict[str, Any]] = []
     for _, part in varied.groupby(["setting", "configuration", "seed"], sort=False):

@@ -97,14 +97,6 @@ def over_seeds(
 ) -> Estimate:
     """The mean of a statistic over seeds, with an interval over seeds and patients.
 
-    statistic: called as `statistic(**seeds[s], weights=weights)`, gives (replicates,).
-    seeds: one mapping a seed, of arrays (images of that seed,).
-    clusters: one integer array a seed, (images of that seed,); an image, or a patient, that is in the
-    test sets of several seeds has the same integer in each.
-    transform: scale on which the interval is symmetric: `fisher` for correlations and other quantities
-    in [-1, 1], `logit` for those in [0, 1], `log` for those that are never negative. An estimate at the end
-    of its range has no such scale; its interval is symmetric and may reach beyond.
-
     Two levels. Patients are resampled, with one draw for all seeds, which gives the covariance of the
     statistic between any two seeds that comes from the images they share. Resampling seeds of a mean
     over seeds has a known result and needs no draws: with n - 1 of n seeds drawn (Rao and Wu, Journal
@@ -119,8 +111,15 @@ def over_seeds(
     formula: two or three seeds say little about the spread of seeds, and the interval says so. With a
     single seed the interval is of the images alone.
 
-    Raises ValueError where no seed has images. Where the statistic is undefined (NaN) in every seed, the
-    estimate is NaN.
+    :param statistic: called as ``statistic(**seeds[s], weights=weights)``, gives (replicates,).
+    :param seeds: one mapping a seed, of arrays (images of that seed,).
+    :param clusters: one integer array a seed, (images of that seed,); an image, or a patient, that is in the
+        test sets of several seeds has the same integer in each.
+    :param transform: scale on which the interval is symmetric: ``fisher`` for correlations and other quantities
+        in [-1, 1], ``logit`` for those in [0, 1], ``log`` for those that are never negative. An estimate at the
+        end of its range has no such scale; its interval is symmetric and may reach beyond.
+    :returns: the estimate; NaN where the statistic is undefined (NaN) in every seed.
+    :raises ValueError: where no seed has images.
     """
     kept = [(dict(columns), np.asarray(c)) for columns, c in zip(seeds, clusters, strict=True) if np.size(c)]
     if not kept:

@@ -118,8 +118,11 @@ def _strings(dataset: xr.Dataset, name: str) -> np.ndarray:
 def availability(images: pd.DataFrame, missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     """What became of every row of a label table: columns id, fst, state.
 
-    images, missing: the tables of acquired and of missing images; rejected: those that could not be used.
-    Each needs id and fst. state is `available`, `rejected` or `missing`.
+    Each argument needs id and fst. state is ``available``, ``rejected`` or ``missing``.
+
+    :param images: the table of acquired images.
+    :param missing: that of missing images.
+    :param rejected: those that could not be used.
     """
     unusable = set(rejected["id"].astype(str))
     state = np.where(images["id"].astype(str).isin(unusable), "rejected", "available")

@@ -37,14 +37,15 @@ def judge(
 ) -> pd.DataFrame:
     """Judge every claim on the stores of one experiment.
 
-    datasets: opened aggregated stores by name (see `sluguq.claims.run.Run`). labels: the label table of the
-    training data set, with columns fst and state. replicates: of the bootstrap.
-
     One row a claim: claim (its key), paper, where, statement, statistic, rule, then of the deciding part
     (the first that does not hold, else the first open one, else the first) about, estimate, low, high
     (95 % interval), images, patients, seeds; then published (the paper's own figure, where it gives one),
     verdict, reason (why it is open), parts (all of them as text). Where the run cannot speak to a claim the
-    verdict is `not decided at this size` and the reason says what is missing.
+    verdict is ``not decided at this size`` and the reason says what is missing.
+
+    :param datasets: opened aggregated stores by name, see :class:`sluguq.claims.run.Run`.
+    :param labels: the label table of the training data set, with columns fst and state.
+    :param replicates: of the bootstrap.
     """
     run = Run(datasets, labels, replicates)
     return pd.DataFrame([_row(claim, run) for claim in CLAIMS], columns=list(COLUMNS))

@@ -113,11 +113,11 @@ class Run:
     ) -> Estimate:
         """A statistic of images, averaged over seeds, with its interval.
 
-        columns: the statistic's arguments, each a (variable, configuration). group: of this group's images
-        alone. by_group: of the lightest and darkest group, with an argument `group`, true in the darkest.
-        fst: of images with a skin type, with an argument `fst`.
-
-        Raises NotInRun where no image is left.
+        :param columns: the statistic's arguments, each a (variable, configuration).
+        :param group: of this group's images alone.
+        :param by_group: of the lightest and darkest group, with an argument ``group``, true in the darkest.
+        :param fst: of images with a skin type, with an argument ``fst``.
+        :raises NotInRun: where no image is left.
         """
         store = self.training if dataset is None else dataset
         names = store["group"].values.astype(str)
