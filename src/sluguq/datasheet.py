@@ -113,10 +113,9 @@ def dependence_on_fst(rows: pd.DataFrame) -> float:
 def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0) -> Figure:
     """Random images of every skin type, a line a type.
 
-    Args:
-        store: An image store.
-        per_fst: Largest number of images of each skin type.
-        seed: Seed of the choice.
+    :param store: an image store.
+    :param per_fst: largest number of images of each skin type.
+    :param seed: seed of the choice.
     """
     fst = store["fst"].values.astype(int)
     there = [value for value in _TYPES if (fst == value).any()]
@@ -157,15 +156,14 @@ def write_datasheet(
 ) -> None:
     """Write the datasheet of one prepared data set.
 
-    Args:
-        path: The HTML page to write.
-        store: The image store.
-        images: images.csv of the raw folder.
-        missing: missing.csv of the raw folder.
-        rejected: The table of rejected files beside the store.
-        name: What the data set is called in the configuration.
-        entry: What the registry says, for a published data set.
-        seed: Seed of the contact sheet.
+    :param path: the HTML page to write.
+    :param store: the image store.
+    :param images: images.csv of the raw folder.
+    :param missing: missing.csv of the raw folder.
+    :param rejected: the table of rejected files beside the store.
+    :param name: what the data set is called in the configuration.
+    :param entry: what the registry says, for a published data set.
+    :param seed: seed of the contact sheet.
     """
     opened = open_store(store)
     lost, undecoded = read_missing(missing), pd.read_csv(rejected, dtype={"id": str}, keep_default_na=False)

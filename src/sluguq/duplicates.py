@@ -74,13 +74,10 @@ def near_pairs(hashes: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
 def duplicate_groups(keys: Sequence[bytes], hashes: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
     """Number the groups of duplicates.
 
-    Args:
-        keys: One key a picture; equal keys are exact duplicates.
-        hashes: uint64 (n, words), from `perceptual_hash`.
-        bits: Bound on the Hamming distance of near-duplicates; negative: exact duplicates only.
-
-    Returns:
-        int32 (n,): numbers from 0 in order of appearance for pictures that have a duplicate, -1 for the others.
+    :param keys: one key a picture; equal keys are exact duplicates.
+    :param hashes: uint64 (n, words), from :func:`perceptual_hash`.
+    :param bits: bound on the Hamming distance of near-duplicates; negative: exact duplicates only.
+    :returns: int32 (n,): numbers from 0 in order of appearance for pictures that have a duplicate, -1 for the others.
     """
     n = len(keys)
     if n == 0:

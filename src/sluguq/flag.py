@@ -92,18 +92,17 @@ def flag(
     reference; slug_ratio, SLUG over the reference's median; slug_percentile_<group> among that group's images alone;
     and for each network slug, slug_sem, slug_percentile, mse and mse_percentile, ending in _seed-<seed>.
 
-    Args:
-        folder: Photographs, also in folders below; hidden files are passed over.
-        experiment: Folder of the experiment's results, results/<name>.
-        configuration: Configuration whose networks judge; by default the most mixed one.
-        out: Folder to write to; by default results/<name>/flagged/<name of the folder>.
-        probes: Random probes of an image; by default as the experiment's own images were scored. With another number
-            the reference is scored anew too: all images of a network share its probes and most of their noise, so
-            scores under different probes do not compare.
-
-    Raises:
-        FlagError: No such experiment or configuration, no eigenbasis that was kept, or no photograph to judge.
-        StoreError, WeightsError: A file of the experiment is damaged.
+    :param folder: photographs, also in folders below; hidden files are passed over.
+    :param experiment: folder of the experiment's results, results/<name>.
+    :param configuration: configuration whose networks judge; by default the most mixed one.
+    :param out: folder to write to; by default results/<name>/flagged/<name of the folder>.
+    :param probes: random probes of an image; by default as the experiment's own images were scored. With another number
+        the reference is scored anew too: all images of a network share its probes and most of their noise, so scores
+        under different probes do not compare.
+    :raises FlagError: where there is no such experiment or configuration, no eigenbasis that was kept, or no
+        photograph to judge.
+    :raises StoreError: where a file of the experiment is damaged.
+    :raises WeightsError: likewise.
     """
     folder, experiment = Path(folder), Path(experiment)
     judges = find_judges(experiment, configuration)
@@ -210,19 +209,14 @@ def _network(experiment: Path, store: xr.Dataset, configuration: str, seed: int)
 def read_photographs(
     folder: Path, size: int, fit: Fit, *, skip: Path | None = None
 ) -> tuple[list[str], np.ndarray, pd.DataFrame]:
-    """Every photograph of a folder, as `sluguq.images.decode` reads it.
+    """Every photograph of a folder, as :func:`sluguq.images.decode` reads it.
 
-    Args:
-        folder: Where they lie, also in folders below.
-        size: Height and width in pixels that the networks see.
-        fit: How a photograph becomes a square.
-        skip: Folder of an earlier run's three files, which are not looked at.
-
-    Returns:
-        Names relative to the folder, uint8 (n, size, size, 3), and a table of file and reason of the unreadable.
-
-    Raises:
-        FlagError: There is no such folder, no file in it, or none that can be read.
+    :param folder: where they lie, also in folders below.
+    :param size: height and width in pixels that the networks see.
+    :param fit: how a photograph becomes a square.
+    :param skip: folder of an earlier run's three files, which are not looked at.
+    :returns: names relative to the folder, uint8 (n, size, size, 3), and a table of file and reason of the unreadable.
+    :raises FlagError: where there is no such folder, no file in it, or none that can be read.
     """
     if not folder.is_dir():
         raise FlagError(f"there is no folder {folder}")
@@ -262,14 +256,11 @@ def score_photographs(
 ) -> tuple[list[dict[str, np.ndarray]], Maps | None]:
     """Scores by every network, one network in memory at a time.
 
-    Args:
-        judges: The networks.
-        pixels: uint8 (n, height, width, channels).
-        settings: The section `score` of the configuration.
-        maps: Whether to return maps: means over networks, and the first network's reconstructions.
-
-    Returns:
-        For each network slug, slug_sem and mse, each (n,); and the maps.
+    :param judges: the networks.
+    :param pixels: uint8 (n, height, width, channels).
+    :param settings: the section ``score`` of the configuration.
+    :param maps: whether to return maps: means over networks, and the first network's reconstructions.
+    :returns: for each network slug, slug_sem and mse, each (n,); and the maps.
     """
     # JAX takes seconds to import: a wrong folder is told before.
     from sluguq.stages.basis_store import read_basis

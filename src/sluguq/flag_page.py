@@ -58,14 +58,13 @@ def write_page(
 ) -> None:
     """Write the page.
 
-    Args:
-        path: The html file.
-        table: From `sluguq.flag_table.judged_table`, most suspect first.
-        pixels: uint8 (n, height, width, 3) of the first n rows of the table.
-        maps: Of the same photographs.
-        judges: The networks and their reference.
-        rejected: Columns file and reason.
-        settings: By which photographs and reference were scored, as the section `score` of the configuration.
+    :param path: the html file.
+    :param table: from :func:`sluguq.flag_table.judged_table`, most suspect first.
+    :param pixels: uint8 (n, height, width, 3) of the first n rows of the table.
+    :param maps: of the same photographs.
+    :param judges: the networks and their reference.
+    :param rejected: columns file and reason.
+    :param settings: by which photographs and reference were scored, as the section ``score`` of the configuration.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("sluguq").joinpath("flag.html.j2").read_text("utf-8"))

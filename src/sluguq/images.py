@@ -52,17 +52,12 @@ class ImageRejected(ValueError):
 def decode(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode one file to a square picture.
 
-    Args:
-        content: All bytes of the file.
-        size: Side of the result in pixels.
-        fit: `crop` keeps the centre square, `pad` adds black, `stretch` changes the proportions.
-        max_pixels: Largest width x height that is decoded.
-
-    Returns:
-        uint8 (size, size, 3), sRGB.
-
-    Raises:
-        ImageRejected: With the reason.
+    :param content: all bytes of the file.
+    :param size: side of the result in pixels.
+    :param fit: ``crop`` keeps the centre square, ``pad`` adds black, ``stretch`` changes the proportions.
+    :param max_pixels: largest width x height that is decoded.
+    :returns: uint8 (size, size, 3), sRGB.
+    :raises ImageRejected: with the reason.
     """
     image, profile = _decoded(content, size, fit, max_pixels)
     return np.asarray(_srgb(_squared(image, size, fit), profile))

@@ -68,29 +68,24 @@ def prepare(
     """Decode and resample the photographs of images.csv into an image store, listing those that fail.
 
     The store has the dimensions image, y, x, channel and the variables pixels, id, fst, patient, lesion,
-    duplicate_group, sha256, every `label_<name>` column, and lesion_mask with has_lesion_mask where there are
+    duplicate_group, sha256, every ``label_<name>`` column, and lesion_mask with has_lesion_mask where there are
     masks. The same files give the same store, whatever the number of threads.
 
-    Args:
-        images_csv: Table written by `sluguq.datasets.acquire`; relative files start at its folder.
-        store: Path of the store, replaced if it exists.
-        rejected_csv: Where to write id, file, fst and reason of the files that gave no picture.
-        size: Height and width in pixels.
-        fit: How a photograph becomes a square, see `sluguq.images`.
-        title: Title of the store.
-        source: Where the photographs come from, for the store's attributes.
-        configuration: The resolved configuration as YAML.
-        synthetic: Whether the pictures are drawn.
-        workers: Threads; by default one a core that this process may use.
-        max_pixels: Largest width x height decoded.
-        near_duplicate_bits: Largest distance of the 256-bit hashes of near-duplicates; negative: only exact ones.
-        progress: Show a bar; by default where there is a terminal.
-
-    Returns:
-        The table of rejected files.
-
-    Raises:
-        PreparationError: Not one photograph could be decoded.
+    :param images_csv: table written by :func:`sluguq.datasets.acquire`; relative files start at its folder.
+    :param store: path of the store, replaced if it exists.
+    :param rejected_csv: where to write id, file, fst and reason of the files that gave no picture.
+    :param size: height and width in pixels.
+    :param fit: how a photograph becomes a square, see :mod:`sluguq.images`.
+    :param title: title of the store.
+    :param source: where the photographs come from, for the store's attributes.
+    :param configuration: the resolved configuration as YAML.
+    :param synthetic: whether the pictures are drawn.
+    :param workers: threads; by default one a core that this process may use.
+    :param max_pixels: largest width x height decoded.
+    :param near_duplicate_bits: largest distance of the 256-bit hashes of near-duplicates; negative: only exact ones.
+    :param progress: show a bar; by default where there is a terminal.
+    :returns: the table of rejected files.
+    :raises PreparationError: where not one photograph could be decoded.
     """
     images_csv = Path(images_csv)
     table = read_images(images_csv)

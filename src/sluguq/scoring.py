@@ -47,13 +47,10 @@ def _reconstruct(settings: VAESettings, weights: Any, statistics: Any, images: j
 def reconstruct(vae: VAE, images: np.ndarray, *, batch_size: int = 64) -> Reconstructions:
     """Reconstruct images and measure the errors.
 
-    Args:
-        vae: The network, in evaluation: batch normalisation uses its running statistics.
-        images: uint8 (n, height, width, channels).
-        batch_size: Images at a time; the last batch is padded, so that one program serves all.
-
-    Raises:
-        ValueError: There is no image.
+    :param vae: the network, in evaluation: batch normalisation uses its running statistics.
+    :param images: uint8 (n, height, width, channels).
+    :param batch_size: images at a time; the last batch is padded, so that one program serves all.
+    :raises ValueError: where there is no image.
     """
     if len(images) == 0:
         raise ValueError("there is no image to reconstruct")

@@ -15,18 +15,13 @@ _GAP = 8
 
 
 def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) -> np.ndarray:
-    """Row numbers in `store` of the images that a split gives a role, in the split's order, repeats kept.
+    """Row numbers in ``store`` of the images that a split gives a role, in the split's order, repeats kept.
 
-    Args:
-        store: Prepared images with the coordinate `id` along `image`.
-        split: csv with the columns `id` and `role`.
-        role: A role; one that ends in `*` stands for all that begin so.
-
-    Returns:
-        Integer array (n,).
-
-    Raises:
-        ValueError: The split has no such role, or names an image that the store lacks.
+    :param store: prepared images with the coordinate ``id`` along ``image``.
+    :param split: csv with the columns ``id`` and ``role``.
+    :param role: a role; one that ends in ``*`` stands for all that begin so.
+    :returns: integer array (n,).
+    :raises ValueError: where the split has no such role, or names an image that the store lacks.
     """
     table = pd.read_csv(split, dtype=str, keep_default_na=False)
     wanted = table.role.str.startswith(role[:-1]) if role.endswith("*") else table.role == role

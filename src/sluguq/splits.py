@@ -42,29 +42,24 @@ def make_split(
 ) -> pd.DataFrame:
     """Draw the test sets of all groups and the training sets of all configurations for one seed.
 
-    Images that share a patient or a lesion, or (with `deduplicate`) are duplicates, form one unit. Test sets take
+    Images that share a patient or a lesion, or (with ``deduplicate``) are duplicates, form one unit. Test sets take
     whole units where they fill the size exactly; else part of one unit is tested and its rest is left out. What
     shares a unit with a test image is never trained on. Each role has its own random stream, so that adding a
     configuration changes no other role.
 
-    Args:
-        table: Images with the columns id, fst, patient, lesion and duplicate_group (-1: no duplicate); the last
-            three may be absent. Row order does not matter.
-        groups: FSTs of each group.
-        configurations: Share of each group in the training images of each configuration.
-        seed: Seed of all draws.
-        train_images: Training images of every configuration.
-        test_images: Test images of every group.
-        replacement: Draw training images with replacement.
-        deduplicate: Treat duplicates as one unit. False is the papers' protocol.
-        shortage: What to do where a group has too few images left to draw from without replacement. `error`:
-            stop; `repeat`: take all, and draw the images that lack a second time; `fewer`: take all there are.
-
-    Returns:
-        Columns id and role (`test_<group>` or `train_<configuration>`), sorted by role and id.
-
-    Raises:
-        SplitError: A group is too small, with how many there are and how many are needed.
+    :param table: images with the columns id, fst, patient, lesion and duplicate_group (-1: no duplicate); the last
+        three may be absent. Row order does not matter.
+    :param groups: FSTs of each group.
+    :param configurations: share of each group in the training images of each configuration.
+    :param seed: seed of all draws.
+    :param train_images: training images of every configuration.
+    :param test_images: test images of every group.
+    :param replacement: draw training images with replacement.
+    :param deduplicate: treat duplicates as one unit. False is the papers' protocol.
+    :param shortage: what to do where a group has too few images left to draw from without replacement. ``error``: stop;
+        ``repeat``: take all, and draw the images that lack a second time; ``fewer``: take all there are.
+    :returns: columns id and role (``test_<group>`` or ``train_<configuration>``), sorted by role and id.
+    :raises SplitError: where a group is too small, with how many there are and how many are needed.
     """
     images = _with_units(table, deduplicate)
     needed = _training_needs(configurations, train_images)
@@ -94,13 +89,10 @@ def make_split(
 def leaks(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool = True) -> pd.DataFrame:
     """Everything that stands on both the test and the training side of a split.
 
-    Args:
-        split: Columns id and role.
-        table: The images, as for `make_split`.
-        deduplicate: Look at duplicates too.
-
-    Returns:
-        Columns kind (id, patient, lesion or duplicate_group) and value; empty where nothing leaks.
+    :param split: columns id and role.
+    :param table: the images, as for :func:`make_split`.
+    :param deduplicate: look at duplicates too.
+    :returns: columns kind (id, patient, lesion or duplicate_group) and value; empty where nothing leaks.
     """
     is_test = split["role"].str.startswith("test_")
     test = set(split.loc[is_test, "id"])

@@ -73,16 +73,13 @@ def write_store(
 ) -> None:
     """Write a dataset that fits into memory as one store, whole or not at all.
 
-    Args:
-        dataset: Every variable must carry the attributes `long_name`, `units` and `source`.
-        path: Folder to write, replaced if it exists.
-        title: What the store is, for a person.
-        source: Where its numbers come from.
-        configuration: The resolved configuration as YAML.
-        device: Device that computed it, in words.
-
-    Raises:
-        StoreError: A variable lacks an attribute.
+    :param dataset: every variable must carry the attributes ``long_name``, ``units`` and ``source``.
+    :param path: folder to write, replaced if it exists.
+    :param title: what the store is, for a person.
+    :param source: where its numbers come from.
+    :param configuration: the resolved configuration as YAML.
+    :param device: device that computed it, in words.
+    :raises StoreError: where a variable lacks an attribute.
     """
     attributes = {**dataset.attrs, **provenance(title, source, configuration, device)}
     with StoreWriter(path, attributes=attributes) as writer:

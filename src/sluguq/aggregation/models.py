@@ -27,18 +27,17 @@ def aggregate_models(
     groups: Mapping[str, Sequence[int]],
     configuration: str,
 ) -> None:
-    """Gather training histories, eigenvalues, prior samples and skin tones into `results/<experiment>/models.zarr`.
+    """Gather training histories, eigenvalues, prior samples and skin tones into ``results/<experiment>/models.zarr``.
 
-    Args:
-        histories: history.csv of each (configuration, seed), a row an epoch.
-        eigenbases: Summary (json: eigenvalues, residuals, ...) of each eigenbasis.
-        samples: Store of prior samples (sample, y, x, channel) of each model.
-        images: Prepared images of the training data set.
-        splits: Split of each seed.
-        path: Store to write.
-        experiment: Name of the experiment.
-        groups: Skin types of every group.
-        configuration: Resolved configuration as YAML.
+    :param histories: history.csv of each (configuration, seed), a row an epoch.
+    :param eigenbases: summary (json: eigenvalues, residuals, ...) of each eigenbasis.
+    :param samples: store of prior samples (sample, y, x, channel) of each model.
+    :param images: prepared images of the training data set.
+    :param splits: split of each seed.
+    :param path: store to write.
+    :param experiment: name of the experiment.
+    :param groups: skin types of every group.
+    :param configuration: resolved configuration as YAML.
     """
     configurations, seeds = model_axes(histories)
     models = (len(configurations), len(seeds))

@@ -34,24 +34,22 @@ def aggregate_scores(
     groups: Mapping[str, Sequence[int]],
     configuration: str,
 ) -> None:
-    """Gather the scores of one data set by every model into `results/<experiment>/<dataset>.zarr`.
+    """Gather the scores of one data set by every model into ``results/<experiment>/<dataset>.zarr``.
 
-    The dimension `image` is the union of the images that any model was scored on, in the order of the image
+    The dimension ``image`` is the union of the images that any model was scored on, in the order of the image
     stores; values of images that a seed did not test are NaN (0 where a variable is of integers). With two seeds or
-    more and stored reconstructions there is `ensemble_variance` besides.
+    more and stored reconstructions there is ``ensemble_variance`` besides.
 
-    Args:
-        image_stores: Prepared images; together they hold every scored id.
-        scores: Score store of each (configuration, seed); every combination must be there.
-        path: Store to write.
-        experiment: Name of the experiment.
-        dataset: Name of the data set.
-        role: `training`, `external` or `artefacts`.
-        groups: Skin types of every group.
-        configuration: Resolved configuration as YAML.
-
-    Raises:
-        ValueError: A combination of configuration and seed is missing, or a scored image is in no image store.
+    :param image_stores: prepared images; together they hold every scored id.
+    :param scores: score store of each (configuration, seed); every combination must be there.
+    :param path: store to write.
+    :param experiment: name of the experiment.
+    :param dataset: name of the data set.
+    :param role: ``training``, ``external`` or ``artefacts``.
+    :param groups: skin types of every group.
+    :param configuration: resolved configuration as YAML.
+    :raises ValueError: where a combination of configuration and seed is missing, or a scored image is in no image
+        store.
     """
     configurations, seeds = model_axes(scores)
     opened = {key: open_store(store) for key, store in scores.items()}

@@ -22,19 +22,18 @@ def write_tones(
     images: str | os.PathLike[str],
     splits: Mapping[int, str | os.PathLike[str]],
 ) -> None:
-    """Write `sample_ita`, `training_ita` and `training_fst` of every model.
+    """Write ``sample_ita``, ``training_ita`` and ``training_fst`` of every model.
 
-    All angles are of the whole picture's median colour (`sluguq.skin_colour.ita`), without lesion masks, which
+    All angles are of the whole picture's median colour (:func:`sluguq.skin_colour.ita`), without lesion masks, which
     samples have none of. Training images are in the split's order, one drawn twice being there twice; rows that a
     smaller training set lacks are NaN, with type -1.
 
-    Args:
-        writer: Store of models that is being written.
-        configurations: Along `configuration`.
-        seeds: Along `seed`.
-        samples: Store of each model's pictures; one without `samples` has no `sample_ita`.
-        images: Prepared images of the training data set.
-        splits: Split of each seed.
+    :param writer: store of models that is being written.
+    :param configurations: along ``configuration``.
+    :param seeds: along ``seed``.
+    :param samples: store of each model's pictures; one without ``samples`` has no ``sample_ita``.
+    :param images: prepared images of the training data set.
+    :param splits: split of each seed.
     """
     store = open_store(images)
     rows = {

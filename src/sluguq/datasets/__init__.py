@@ -19,20 +19,15 @@ __all__ = ["Acquired", "AcquisitionError", "acquire", "entry_of", "is_synthetic"
 
 
 def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Registry | None = None) -> Acquired:
-    """Acquire a data set: write `images.csv` and `missing.csv` into its raw folder, each whole or not at all.
+    """Acquire a data set: write ``images.csv`` and ``missing.csv`` into its raw folder, each whole or not at all.
 
     Originals that were downloaded or unpacked stay under the raw folder, and a second call uses them again.
 
-    Args:
-        options: Options of the source.
-        raw_folder: Folder of the data set's originals, created if need be.
-        registry: Entries of published data sets, in place of the packaged registry.
-
-    Returns:
-        The rows of both tables.
-
-    Raises:
-        AcquisitionError: Nothing can be acquired; the message says what to do, missing.csv why.
+    :param options: options of the source.
+    :param raw_folder: folder of the data set's originals, created if need be.
+    :param registry: entries of published data sets, in place of the packaged registry.
+    :returns: the rows of both tables.
+    :raises AcquisitionError: where nothing can be acquired; the message says what to do, missing.csv why.
     """
     raw = Path(raw_folder).resolve()
     raw.mkdir(parents=True, exist_ok=True)

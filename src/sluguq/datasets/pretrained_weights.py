@@ -15,16 +15,13 @@ class WeightsMismatch(RuntimeError):
 
 
 def fetch_weights(network: str, path: str | os.PathLike[str], *, url: str | None = None) -> None:
-    """Fetch the weights of a network to `path`; the file appears only once its checksum is right.
+    """Fetch the weights of a network to ``path``; the file appears only once its checksum is right.
 
-    Args:
-        network: vgg19 or squeezenet1_1.
-        path: Where the file is to lie.
-        url: A mirror, in place of torchvision's own address.
-
-    Raises:
-        DownloadError: The file could not be had.
-        WeightsMismatch: What came has another checksum; it is deleted.
+    :param network: vgg19 or squeezenet1_1.
+    :param path: where the file is to lie.
+    :param url: a mirror, in place of torchvision's own address.
+    :raises DownloadError: where the file could not be had.
+    :raises WeightsMismatch: where what came has another checksum; it is deleted.
     """
     published = weights_file(network)
     path = Path(path)

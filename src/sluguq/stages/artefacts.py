@@ -29,17 +29,16 @@ def draw_artefacts(
 ) -> None:
     """Write a store like that of prepared images: chosen test images, each bare and with every kind of object.
 
-    Variables beside those of prepared images (all but the checksum): `artefact` (kind, empty for the bare image),
-    `artefact_mask` (image, y, x) and `clean_image` (id of the bare image).
+    Variables beside those of prepared images (all but the checksum): ``artefact`` (kind, empty for the bare image),
+    ``artefact_mask`` (image, y, x) and ``clean_image`` (id of the bare image).
 
-    Args:
-        images: Prepared images of the training data set.
-        split: The seed's split.
-        path: Store to write.
-        seed: Seed of the choice and of the objects.
-        groups: Groups whose test sets are chosen from.
-        per_group: Test images of each group; all where the test set is smaller.
-        kinds: Kinds of objects.
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param path: store to write.
+    :param seed: seed of the choice and of the objects.
+    :param groups: groups whose test sets are chosen from.
+    :param per_group: test images of each group; all where the test set is smaller.
+    :param kinds: kinds of objects.
     """
     store = open_store(images)
     rng = stream(seed, "artefacts")

@@ -40,21 +40,18 @@ def compute_basis(
 ) -> None:
     """Compute and write one model's eigenbasis and its summary.
 
-    Args:
-        images: Prepared images of the training data set.
-        split: The seed's split.
-        weights: Weights of the model.
-        path: Store to write.
-        summary_path: JSON to write.
-        configuration_name: Name of the configuration.
-        seed: The model's seed.
-        settings: The section `eigenbasis` of the configuration.
-        parameters: all or decoder.
-        checkpoint_folder: Where an interrupted run leaves its state; removed at the end.
-        configuration: What the basis depends on, as YAML.
-
-    Raises:
-        OSError: The disk cannot hold the vectors.
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param weights: weights of the model.
+    :param path: store to write.
+    :param summary_path: JSON to write.
+    :param configuration_name: name of the configuration.
+    :param seed: the model's seed.
+    :param settings: the section ``eigenbasis`` of the configuration.
+    :param parameters: all or decoder.
+    :param checkpoint_folder: where an interrupted run leaves its state; removed at the end.
+    :param configuration: what the basis depends on, as YAML.
+    :raises OSError: where the disk cannot hold the vectors.
     """
     store = open_store(images)
     rows = rows_of_role(store, split, f"train_{configuration_name}")

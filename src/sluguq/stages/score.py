@@ -88,18 +88,17 @@ def score_store(
     settings: Mapping[str, Any],
     configuration: str,
 ) -> None:
-    """Score images of a prepared store and write `scores/<configuration>/seed-<seed>/<dataset>.zarr`.
+    """Score images of a prepared store and write ``scores/<configuration>/seed-<seed>/<dataset>.zarr``.
 
-    Args:
-        images: Prepared images.
-        rows: Which of them, None for all.
-        weights: Weights of the model.
-        basis: Its eigenbasis.
-        path: Store to write.
-        configuration_name: Name of the model's configuration, of which its probes are drawn.
-        seed: The model's seed, likewise.
-        settings: The section `score` of the configuration.
-        configuration: What the scores depend on, as YAML, for the store's attributes.
+    :param images: prepared images.
+    :param rows: which of them, None for all.
+    :param weights: weights of the model.
+    :param basis: its eigenbasis.
+    :param path: store to write.
+    :param configuration_name: name of the model's configuration, of which its probes are drawn.
+    :param seed: the model's seed, likewise.
+    :param settings: the section ``score`` of the configuration.
+    :param configuration: what the scores depend on, as YAML, for the store's attributes.
     """
     store = open_store(images)
     rows = np.arange(store.sizes["image"]) if rows is None else rows

@@ -36,26 +36,23 @@ def score_varied(
     varied: Mapping[str, Sequence[float]],
     per_group: int,
 ) -> None:
-    """Score some test images under every value of every setting, one at a time; a csv with the columns `COLUMNS`.
+    """Score some test images under every value of every setting, one at a time; a csv with the columns ``COLUMNS``.
 
     Under another rank or prior precision the images see the probes of the model's own scores, so that a difference
     is the setting's. Each number of probes draws its own, independent of them: how well two such scores agree is how
     sure one is.
 
-    Args:
-        images: Prepared images of the training data set.
-        split: The seed's split.
-        weights: Weights of the model.
-        basis: Its eigenbasis, cut to every rank.
-        path: csv to write.
-        configuration_name: Name of the model's configuration.
-        seed: The model's seed.
-        settings: The section `score` of the configuration.
-        varied: Values of `rank`, `probes` and `prior_precision`.
-        per_group: Test images of every group, evenly spaced through its test set.
-
-    Raises:
-        ValueError: Rank or prior precision are to vary, but the basis is a sketch.
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param weights: weights of the model.
+    :param basis: its eigenbasis, cut to every rank.
+    :param path: csv to write.
+    :param configuration_name: name of the model's configuration.
+    :param seed: the model's seed.
+    :param settings: the section ``score`` of the configuration.
+    :param varied: values of ``rank``, ``probes`` and ``prior_precision``.
+    :param per_group: test images of every group, evenly spaced through its test set.
+    :raises ValueError: where rank or prior precision are to vary, but the basis is a sketch.
     """
     store = open_store(images)
     rows = some_tested(store, split, per_group)

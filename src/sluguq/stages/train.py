@@ -57,21 +57,20 @@ def train_model(
 ) -> None:
     """Train one VAE and write its weights, its history and pictures of what it learnt.
 
-    Args:
-        images: Prepared images of the training data set.
-        split: The seed's split.
-        perceptual_file: ImageNet weights of the perceptual network, None for random ones or no such term.
-        weights_path: safetensors to write.
-        history_path: csv to write, a row an epoch.
-        samples_path: Store to write: prior samples, and reconstructions at a few epochs.
-        configuration_name: Name of the configuration.
-        seed: The model's seed.
-        image_size: Height and width in pixels.
-        model: The section `model` of the configuration.
-        training: The section `training`.
-        checkpoint_folder: Where the state is kept while training runs; removed at the end.
-        checkpoint_minutes: Minutes between two checkpoints.
-        configuration: What the model depends on, as YAML.
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param perceptual_file: ImageNet weights of the perceptual network, None for random ones or no such term.
+    :param weights_path: safetensors to write.
+    :param history_path: csv to write, a row an epoch.
+    :param samples_path: store to write: prior samples, and reconstructions at a few epochs.
+    :param configuration_name: name of the configuration.
+    :param seed: the model's seed.
+    :param image_size: height and width in pixels.
+    :param model: the section ``model`` of the configuration.
+    :param training: the section ``training``.
+    :param checkpoint_folder: where the state is kept while training runs; removed at the end.
+    :param checkpoint_minutes: minutes between two checkpoints.
+    :param configuration: what the model depends on, as YAML.
     """
     store = open_store(images)
     pixels = read_rows(store["pixels"], rows_of_role(store, split, f"train_{configuration_name}"))
