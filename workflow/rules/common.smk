@@ -52,7 +52,9 @@ NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu e
 # of a module are not: its prefix is for data.
 MOVABLE = workflow.modifier.parent_modifier is None and LIBRARY.is_relative_to(Path.cwd())
 # Logs, threads, devices and the list of public names: an edit there changes no result, so it reruns nothing.
-WITHOUT_EFFECT = {LIBRARY / name for name in ("__init__.py", "running.py", "devices.py", "compilation.py")}
+WITHOUT_EFFECT = {
+    LIBRARY / name for name in ("__init__.py", "running.py", "progress.py", "devices.py", "compilation.py")
+}
 # Settings of the sensitivity analysis that ask for models of their own: everything of such a variant lies under its name.
 OWN_MODELS = {"training_images": EXPERIMENT.split.train_images, "image_size": SIZE}
 VARIANTS = [

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
+from sluguq.progress import Progress
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_all, check_rank
 from sluguq.slug.ggn import GGN
@@ -197,7 +197,7 @@ def eigenbasis(
     :param devices: devices that share each batch; by default those the images are sharded over.
     :param matmul_precision: of the products, see ``jax.default_matmul_precision``: Lanczos needs a symmetric
         operator, and TensorFloat-32 is not quite one.
-    :param progress: show a progress bar where there is a terminal.
+    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`, or a state of another run.
     """
     images = chosen(images, subset)
@@ -259,13 +259,7 @@ def _run(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Advance and restart until the leading pairs have converged or the limit is reached."""
     floor = 16 * float(jnp.finfo(lanczos.ggn.dtype).eps)
-    with tqdm(
-        total=limit,
-        initial=lanczos.products,
-        desc="eigenbasis",
-        unit="product",
-        disable=None if progress else True,
-    ) as bar:
+    with Progress(total=limit, initial=lanczos.products, desc="eigenbasis", unit="product", shown=progress) as bar:
         while True:
             lanczos.advance()
             bar.update()
