@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sluguq.claims import CLAIMS, COLUMNS, Run, judge
-from sluguq.claims.catalogue import _gap_in
+from sluguq.claims.parts import gap_in
 from sluguq.claims.rules import FAILS, HOLDS, OPEN, above, below, deciding, same_sign, together, within
 from sluguq.statistics import Estimate
 from tests.figures.stand_in import CONFIGURATIONS, aggregated, with_artefacts
@@ -181,7 +181,7 @@ def test_false_verdicts_are_rare_where_there_is_no_gap():
     for key in range(150):
         # The pool is drawn anew each time, so its own difference of difficulty is part of the test.
         store = aggregated(errors=even, seeds=3, tested=20, pool=24, maps=False, key=key)
-        part = _gap_in(lambda run: run.light_only)(Run({"home": store}, replicates=100))[0]
+        part = gap_in(lambda run: run.light_only)(Run({"home": store}, replicates=100))[0]
         decided += part.verdict != OPEN
     assert decided / 150 <= 0.10
 
