@@ -189,6 +189,31 @@ def test_estimate_counts_and_repeats(rng):
     assert first.value == pytest.approx(np.mean([c["x"].mean() for c in columns]))
 
 
+@pytest.mark.parametrize("transform", ["identity", "fisher", "logit", "log"])
+def test_an_interval_may_be_had_at_another_level(rng, transform):
+    columns = [{"x": rng.uniform(0.2, 0.6, 30)} for _ in range(3)]
+    clusters = [np.arange(30)] * 3
+    for level in (0.5, 0.95, 0.99):
+        whole = s.over_seeds(s.mean, columns, clusters, transform=transform, level=level)
+        assert s.over_seeds(s.mean, columns, clusters, transform=transform).at(level) == whole
+
+
+def test_one_number_a_seed_has_students_interval(rng):
+    x = rng.normal(2, 1, 6)
+    estimate = s.over_values([*x, np.nan])
+    wanted = stats.t.interval(0.95, 5, x.mean(), stats.sem(x))
+    assert (estimate.low, estimate.high) == pytest.approx(wanted)
+    assert (estimate.seeds, estimate.images) == (6, 0)
+    assert np.isnan(s.over_values([1.0]).low)
+    assert np.isnan(s.over_values([]).value)
+
+
+def test_what_is_named():
+    assert list(s.named(["a", "", "nan"])) == [True, False, False]
+    assert list(s.named(np.array([0, -1]))) == [True, False]
+    assert list(s.named(np.array([0.0, np.nan]))) == [True, False]
+
+
 def test_undefined_everywhere_is_nan_and_undefined_in_a_seed_is_left_out():
     group = np.array([True, True, False, False])
     x = np.arange(4.0)

@@ -116,6 +116,9 @@ LIMITS = (
     "that every network of this kind shares.",
     "SLUG maps glow along image borders where convolutions pad with zeros, and show the up-sampling's checkerboard: "
     "both are of the network, not of the skin.",
+    "Intervals are over trainings, and test images, drawn from one pool of photographs. The seeds' training images "
+    "overlap, the more the smaller a group is, so intervals say what another draw from this pool would give, not "
+    "what photographs of other people would.",
     "Claims are judged one by one; of those near their threshold some are decided wrongly by chance.",
     "Not for clinical use.",
 )
@@ -184,7 +187,9 @@ def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
         "number": number(row["estimate"]) if known else "",
         "interval": f"[{number(row['low'])}, {number(row['high'])}]" if known and not counted else "",
         "parts": re.sub(r"(?<!\w)-(?=\d)", "−", str(row["parts"])).split("; ") if row["parts"] else [],
-        **{name: int(row[name] or 0) for name in ("images", "patients", "seeds")},
+        **{name: int(row[name] or 0) for name in ("images", "distinct_images", "seeds")},
+        "patients": "" if row["patients"] == "" else int(row["patients"]),
+        "counted": counted,
     }
 
 

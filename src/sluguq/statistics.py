@@ -28,8 +28,11 @@ class Estimate(NamedTuple):
     """A statistic averaged over seeds.
 
     value, low, high: the estimate and its interval. standard_error: on the statistic's own scale.
-    seeds: how many seeds entered. images, clusters: how many distinct images and patients entered;
-    an image without a patient counts as a patient of its own.
+    seeds: how many seeds entered. images: how many images the seed with most had. clusters: how many
+    units that a resampling may not part, over all seeds: patients, and where an image names none, lesions,
+    groups of near duplicates or images. freedom, transform: Student's degrees of freedom and the scale on
+    which the interval is symmetric. distinct: different images over all seeds; patients: different people
+    in them; both None where that was not counted or, of patients, where an image does not name its own.
     """
 
     value: float
@@ -39,6 +42,26 @@ class Estimate(NamedTuple):
     seeds: int
     images: int
     clusters: int
+    freedom: float = np.inf
+    transform: Transform = "identity"
+    distinct: int | None = None
+    patients: int | None = None
+
+    def at(self, level: float) -> Estimate:
+        """The same estimate with its interval at another level, 0 to 1."""
+        width = float(student.ppf(0.5 + level / 2, self.freedom)) * self.standard_error
+        low, high = _interval(self.value, width, self.transform)
+        return self._replace(low=low, high=high)
+
+
+def named(label: ArrayLike) -> NDArray[np.bool_]:
+    """Where an array of names or numbers says something: neither empty, nor a negative integer, nor NaN."""
+    array = np.asarray(label)
+    if array.dtype.kind in "iu":
+        return array >= 0
+    if array.dtype.kind == "f":
+        return np.isfinite(array)
+    return ~np.isin(array.astype(str), ["", "nan", "None"])
 
 
 def cluster_labels(*labels: ArrayLike) -> NDArray[np.int64]:
@@ -56,13 +79,9 @@ def cluster_labels(*labels: ArrayLike) -> NDArray[np.int64]:
     count = len(arrays[0])
     rows, columns, offset = [], [], 0
     for array in arrays:
-        if array.dtype.kind in "iu":
-            present = array >= 0
-        elif array.dtype.kind == "f":
-            present = np.isfinite(array)
-        else:
+        present = named(array)
+        if array.dtype.kind not in "iuf":
             array = array.astype(str)
-            present = ~np.isin(array, ["", "nan", "None"])
         values, inverse = np.unique(array[present], return_inverse=True)
         rows.append(np.flatnonzero(present))
         columns.append(inverse.ravel() + offset)
@@ -157,9 +176,18 @@ def over_seeds(
         parts = between**2 / (n - 1) + shared**2 / patients
         freedom = (between + shared) ** 2 / parts if parts > 0 else np.inf
     error = float(np.sqrt(between + shared))
-    width = float(student.ppf(0.5 + level / 2, freedom)) * error
-    low, high = _interval(mean, width, transform)
-    return Estimate(mean, low, high, error, n, images, len(distinct))
+    estimate = Estimate(mean, np.nan, np.nan, error, n, images, len(distinct), freedom, transform)
+    return estimate.at(level)
+
+
+def over_values(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """The mean of one number a seed, with Student's interval; it rests on no images. NaN are left out."""
+    value = np.asarray(values, float)
+    value = value[np.isfinite(value)]
+    n = len(value)
+    mean = float(value.mean()) if n else np.nan
+    error = float(value.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    return Estimate(mean, np.nan, np.nan, error, n, 0, 0, float(max(n - 1, 1))).at(level)
 
 
 def _interval(mean: float, width: float, transform: Transform) -> tuple[float, float]:

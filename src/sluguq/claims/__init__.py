@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.claims.catalogue import CLAIMS, Claim
-from sluguq.claims.rules import OPEN, Part, deciding, together
+from sluguq.claims.rules import OPEN, Part, corrected, deciding, together
 from sluguq.claims.run import NotInRun, Run
 
 COLUMNS = (
@@ -23,7 +23,9 @@ COLUMNS = (
     "low",
     "high",
     "images",
+    "distinct_images",
     "patients",
+    "units",
     "seeds",
     "published",
     "verdict",
@@ -39,16 +41,19 @@ def judge(
 
     One row a claim: claim (its key), paper, where, statement, statistic, rule, then of the deciding part
     (the first that does not hold, else the first open one, else the first) about, estimate, low, high
-    (95 % interval), images, patients, seeds; then published (the paper's own figure, where it gives one),
-    verdict, reason (why it is open), parts (all of them as text). Where the run cannot speak to a claim the
-    verdict is ``not decided at this size`` and the reason says what is missing.
+    (95 % interval), images (of the seed with most), distinct_images (over all seeds), patients (over all
+    seeds; empty where images do not name them), units (what the bootstrap draws: patients, else lesions, groups
+    of near duplicates, images), seeds; then published (the paper's own figure, where it gives one), verdict,
+    reason (why it is open), parts (all of them as text). Where the run cannot speak to a claim the verdict is
+    ``not decided at this size`` and the reason says what is missing.
 
     :param datasets: opened aggregated stores by name, see :class:`sluguq.claims.run.Run`.
     :param labels: the label table of the training data set, with columns fst and state.
     :param replicates: of the bootstrap.
     """
     run = Run(datasets, labels, replicates)
-    return pd.DataFrame([_row(claim, run) for claim in CLAIMS], columns=list(COLUMNS))
+    table = pd.DataFrame([_row(claim, run) for claim in CLAIMS], columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(("images", "distinct_images", "patients", "units", "seeds"), "Int64"))
 
 
 def _row(claim: Claim, run: Run) -> dict[str, object]:
@@ -64,9 +69,10 @@ def _row(claim: Claim, run: Run) -> dict[str, object]:
     try:
         parts = claim.parts(run)
     except NotInRun as missing:
-        empty = {"about": "", "parts": "", "images": 0, "patients": 0, "seeds": 0}
+        empty = {"about": "", "parts": "", "images": 0, "distinct_images": 0, "units": 0, "seeds": 0}
         return {**row, **empty, "verdict": OPEN, "reason": str(missing)}
     verdict, reason = together(parts, claim.fewest_seeds)
+    parts = corrected(parts)
     shown = deciding(parts)
     estimate = shown.estimate
     return {
@@ -76,7 +82,9 @@ def _row(claim: Claim, run: Run) -> dict[str, object]:
         "low": estimate.low,
         "high": estimate.high,
         "images": estimate.images,
-        "patients": estimate.clusters,
+        "distinct_images": estimate.images if estimate.distinct is None else estimate.distinct,
+        "patients": estimate.patients,
+        "units": estimate.clusters,
         "seeds": estimate.seeds,
         "verdict": verdict,
         "reason": reason,

@@ -109,13 +109,26 @@ def dark_more_sensitive(run: Run) -> list[Part]:
 
 
 def latent_blind(run: Run) -> list[Part]:
-    return [
+    a = run.light_only
+    parts = [
         within(
             configuration,
             run.estimate(cliffs_delta, {"x": ("latent_std", configuration)}, by_group=True, transform="fisher"),
             MEDIUM_DELTA,
         )
         for configuration in run.configurations
+    ]
+
+    def less(x: Array, y: Array, group: np.ndarray, weights: Array) -> Array:
+        return cliffs_delta(x, group, weights) - cliffs_delta(y, group, weights)
+
+    def plus(x: Array, y: Array, group: np.ndarray, weights: Array) -> Array:
+        return cliffs_delta(x, group, weights) + cliffs_delta(y, group, weights)
+
+    columns = {"x": ("mse", a), "y": ("latent_std", a)}
+    return parts + [
+        above(f"{a}, the error's {words} that of latent std", run.estimate(statistic, columns, by_group=True))
+        for words, statistic in (("less", less), ("plus", plus))
     ]
 
 
@@ -142,9 +155,14 @@ def unseen_is_worse(run: Run) -> list[Part]:
 def beats_latent(run: Run) -> list[Part]:
     b = run.both
     columns = {"x": ("slug", b), "y": ("mse", b), "other": ("latent_std", b)}
+
+    def total(x: Array, y: Array, other: Array, weights: Array) -> Array:
+        return spearman(x, y, weights) + spearman(other, y, weights)
+
     return [
         above("SLUG's rank correlation less that of latent std", run.estimate(spearman_difference, columns)),
-        below("latent std's rank correlation", _rank(run, "latent_std", b), STRONG),
+        above("SLUG's rank correlation plus that of latent std", run.estimate(total, columns)),
+        within("latent std's rank correlation", _rank(run, "latent_std", b), STRONG),
     ]
 
 
@@ -287,16 +305,18 @@ def between(run: Run) -> list[Part]:
     def log_mean_ratio(x: Array, y: Array, weights: Array) -> Array:
         return mean(np.log(x) - np.log(y), weights)
 
-    configuration = _for_objects(run)
-    frame = run.regions[run.regions["configuration"] == configuration]
-    pairs = (("object", "lesion"), ("lesion", "rest"))
-    return [
-        above(
-            f"{configuration}, {high} over {low}",
-            run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
-        )
-        for high, low in pairs
-    ]
+    drawn = run.regions[run.regions["artefact"].isin(KINDS)]
+    parts = []
+    for configuration in (run.both, run.dark_only):
+        frame = drawn[drawn["configuration"] == configuration]
+        parts += [
+            above(
+                f"{configuration}, {high} over {low}",
+                run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
+            )
+            for high, low in (("object", "lesion"), ("lesion", "rest"))
+        ]
+    return parts
 
 
 def _for_objects(run: Run) -> str:

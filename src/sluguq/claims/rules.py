@@ -7,7 +7,7 @@ down before the numbers. Nothing here looks at data.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from sluguq.statistics import Estimate
@@ -20,6 +20,9 @@ OPEN: Verdict = "not decided at this size"
 
 UNDECIDED = "an interval holds the threshold"
 """The usual reason why a claim is open."""
+
+LEVEL = 0.95
+"""Of the interval that must lie wholly on the claimed side, of every part, for a claim to hold."""
 
 STRONG = 0.5
 """A correlation is called strong from here on (Cohen, Statistical Power Analysis, 1988, section 3.2)."""
@@ -39,12 +42,16 @@ FEWEST_PATIENTS = 20
 
 
 class Part(NamedTuple):
-    """One inequality of a claim: what it is about, its estimate, the threshold, and what the interval says."""
+    """One inequality of a claim: what it is about, its estimate, the threshold, and what the interval says.
+
+    verdict: by the interval at `LEVEL`. at: the verdict by the interval at another level.
+    """
 
     name: str
     estimate: Estimate
     threshold: str
     verdict: Verdict
+    at: Callable[[float], Verdict]
 
     def __str__(self) -> str:
         e = self.estimate
@@ -53,18 +60,22 @@ class Part(NamedTuple):
 
 def above(name: str, estimate: Estimate, threshold: float = 0.0) -> Part:
     """Holds where the whole interval is above the threshold, does not where the whole is below."""
-    verdict = OPEN
-    if _known(estimate):
-        verdict = HOLDS if estimate.low > threshold else FAILS if estimate.high < threshold else OPEN
-    return Part(name, estimate, f"claimed above {threshold:g}", verdict)
+
+    def at(level: float) -> Verdict:
+        e = estimate.at(level)
+        return HOLDS if e.low > threshold else FAILS if e.high < threshold else OPEN
+
+    return _part(name, f"claimed above {threshold:g}", at, estimate)
 
 
 def below(name: str, estimate: Estimate, threshold: float = 0.0) -> Part:
     """Holds where the whole interval is below the threshold, does not where the whole is above."""
-    verdict = OPEN
-    if _known(estimate):
-        verdict = HOLDS if estimate.high < threshold else FAILS if estimate.low > threshold else OPEN
-    return Part(name, estimate, f"claimed below {threshold:g}", verdict)
+
+    def at(level: float) -> Verdict:
+        e = estimate.at(level)
+        return HOLDS if e.high < threshold else FAILS if e.low > threshold else OPEN
+
+    return _part(name, f"claimed below {threshold:g}", at, estimate)
 
 
 def within(name: str, estimate: Estimate, margin: float) -> Part:
@@ -73,46 +84,80 @@ def within(name: str, estimate: Estimate, margin: float) -> Part:
     The two one-sided tests of Schuirmann (Journal of Pharmacokinetics and Biopharmaceutics 15, 1987), at
     the interval's level. So `no difference seen` in few images is not taken for `no difference`.
     """
-    verdict = OPEN
-    if _known(estimate):
-        inside = -margin < estimate.low and estimate.high < margin
-        outside = estimate.low > margin or estimate.high < -margin
-        verdict = HOLDS if inside else FAILS if outside else OPEN
-    return Part(name, estimate, f"claimed within ±{margin:g}", verdict)
+
+    def at(level: float) -> Verdict:
+        e = estimate.at(level)
+        inside = -margin < e.low and e.high < margin
+        outside = e.low > margin or e.high < -margin
+        return HOLDS if inside else FAILS if outside else OPEN
+
+    return _part(name, f"claimed within ±{margin:g}", at, estimate)
 
 
 def same_sign(name: str, estimate: Estimate, reference: Estimate, of: str) -> Part:
     """Holds where both intervals exclude zero on the same side, does not where on opposite sides."""
-    verdict = OPEN
-    if _known(estimate) and _known(reference):
-        signs = [1 if e.low > 0 else -1 if e.high < 0 else 0 for e in (estimate, reference)]
-        if all(signs):
-            verdict = HOLDS if signs[0] == signs[1] else FAILS
+
+    def at(level: float) -> Verdict:
+        signs = [1 if e.low > 0 else -1 if e.high < 0 else 0 for e in (estimate.at(level), reference.at(level))]
+        return (HOLDS if signs[0] == signs[1] else FAILS) if all(signs) else OPEN
+
     beside = f"{reference.value:.4g} [{reference.low:.4g}, {reference.high:.4g}]"
-    return Part(name, estimate, f"claimed of the sign of {of}, {beside}", verdict)
+    return _part(name, f"claimed of the sign of {of}, {beside}", at, estimate, reference)
+
+
+def _part(name: str, threshold: str, at: Callable[[float], Verdict], *estimates: Estimate) -> Part:
+    """A part of the first estimate; open at any level where a number is unknown."""
+    if not all(_known(estimate) for estimate in estimates):
+
+        def unknown(level: float) -> Verdict:
+            return OPEN
+
+        at = unknown
+    return Part(name, estimates[0], threshold, at(LEVEL), at)
+
+
+def corrected(parts: Sequence[Part]) -> list[Part]:
+    """The parts, where one that does not hold must not hold at the level 1 - (1 - LEVEL) / number of parts.
+
+    A claim does not hold where any of its parts does not: with k parts at `LEVEL` each that would be decided
+    by chance up to k times as often as for a claim of one part (Bonferroni's inequality).
+    """
+    level = failing_level(len(parts))
+    return [
+        part._replace(verdict=OPEN) if part.verdict == FAILS and part.at(level) != FAILS else part for part in parts
+    ]
+
+
+def failing_level(parts: int) -> float:
+    """The level at which a part among so many must lie wholly on the other side of its threshold."""
+    return 1 - (1 - LEVEL) / max(parts, 1)
 
 
 def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[Verdict, str]:
     """The verdict on a claim and the reason where it is open.
 
-    Holds where every part holds; does not hold where some part does not; open otherwise, and always where
-    a part rests on fewer than `fewest_seeds` seeds or `FEWEST_PATIENTS` patients. For `holds` this is an
-    intersection-union test, which needs no correction for the number of parts (Berger, Technometrics 24,
-    1982).
+    Holds where every part holds; does not hold where some part does not, at the level of `failing_level`;
+    open otherwise, and always where a part rests on fewer than `fewest_seeds` seeds, or on fewer than
+    `FEWEST_PATIENTS` patients (images or what may not be parted, where patients are unknown; a part that rests
+    on no image is spared). For `holds` this is an intersection-union test, which needs no correction for
+    the number of parts (Berger, Technometrics 24, 1982).
     """
     if not parts:
         return OPEN, "the run has no data for it"
     seeds = min(part.estimate.seeds for part in parts)
     if seeds < fewest_seeds:
         return OPEN, f"rests on {seeds} seed{'' if seeds == 1 else 's'}; {fewest_seeds} are needed"
-    patients = min(part.estimate.clusters for part in parts)
-    if patients < FEWEST_PATIENTS:
-        return OPEN, f"rests on {patients} patients; {FEWEST_PATIENTS} are needed"
-    verdicts = [part.verdict for part in parts]
+    fewest = min((part.estimate for part in parts if part.estimate.images), key=lambda e: e.clusters, default=None)
+    if fewest is not None and fewest.clusters < FEWEST_PATIENTS:
+        who = "images, patients unknown" if fewest.patients is None else "patients"
+        return OPEN, f"rests on {fewest.clusters} {who}; {FEWEST_PATIENTS} are needed"
+    verdicts = [part.verdict for part in corrected(parts)]
     if FAILS in verdicts:
         return FAILS, ""
     if OPEN in verdicts:
-        return OPEN, UNDECIDED
+        nearly = any(part.verdict == FAILS for part in parts)
+        level = f"{100 * failing_level(len(parts)):.3g} %, the level for {len(parts)} parts"
+        return OPEN, f"some part is on the other side at 95 %, none at {level}" if nearly else UNDECIDED
     return HOLDS, ""
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.foreign import pixel_scores, region_means
-from sluguq.statistics import Estimate, Transform, cluster_labels, over_seeds
+from sluguq.statistics import Estimate, Transform, cluster_labels, named, over_seeds
 from sluguq.tables import clusters_of, groups_of, mixes_of
 
 
@@ -136,10 +136,12 @@ class Run:
                 raise NotInRun(f"{store.attrs.get('dataset')} has no scores of configuration {configuration}")
             values[argument] = self._load(store, variable)[order.index(configuration)]
         seeds, clusters = [], []
+        used = np.zeros_like(keep)
         for s in range(store.sizes["seed"]):
             chosen = keep & np.all([np.isfinite(v[s]) for v in values.values()], axis=0)
             if not chosen.any():
                 continue
+            used |= chosen
             part: dict[str, Any] = {name: v[s][chosen].astype(float) for name, v in values.items()}
             if by_group:
                 part["group"] = names[chosen] == self.dark
@@ -149,7 +151,8 @@ class Run:
             clusters.append(self._cluster(store)[chosen])
         if not seeds:
             raise NotInRun(f"no image of {store.attrs.get('dataset')} is of this kind")
-        return over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+        estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+        return estimate._replace(distinct=int(used.sum()), patients=_people(store, used))
 
     def _load(self, store: xr.Dataset, variable: str) -> np.ndarray:
         key = (id(store), variable)
@@ -176,12 +179,11 @@ class Run:
         return region_means(self.objects, None if own else self._training)
 
     @cached_property
-    def _patients(self) -> dict[str, int]:
-        """The patient's integer of every test image of the training data set, by id."""
+    def _places(self) -> dict[str, int]:
+        """The position of every test image of the training data set, by id."""
         if self._training is None:
             return {}
-        names = self._training["id"].values.astype(str)
-        return dict(zip(names, (int(c) for c in self._cluster(self._training)), strict=True))
+        return {str(name): place for place, name in enumerate(self._training["id"].values)}
 
     def table_estimate(
         self,
@@ -195,11 +197,25 @@ class Run:
         if frame.empty:
             raise NotInRun("no image with a drawn object is of this kind")
         names = frame["clean_image"].to_numpy(str)
-        patients = np.array([self._patients.get(name, -1) for name in names])
+        places = np.array([self._places.get(name, -1) for name in names])
+        patients = np.full(len(names), -1)
+        if self._training is not None:
+            patients[places >= 0] = self._cluster(self._training)[places[places >= 0]]
         cluster = pd.Series(cluster_labels(names, patients), index=frame.index)
         seeds = [
             {argument: part[column].to_numpy(float) for argument, column in columns.items()}
             for _, part in frame.groupby("seed")
         ]
         clusters = [cluster[part.index].to_numpy() for _, part in frame.groupby("seed")]
-        return over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+        estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+        known = self._training is not None and (places >= 0).all()
+        people = _people(self._training, np.unique(places)) if known else None
+        return estimate._replace(distinct=len(set(names)), patients=people)
+
+
+def _people(store: xr.Dataset | None, chosen: np.ndarray) -> int | None:
+    """How many people these images are of; None where one of them does not name its patient."""
+    if store is None or "patient" not in store:
+        return None
+    patients = store["patient"].values[chosen]
+    return len(set(patients.tolist())) if named(patients).all() else None
