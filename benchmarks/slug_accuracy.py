@@ -78,7 +78,7 @@ def estimators(trained_network: tuple[Any, ...], exact: Any) -> str:
         rows.append(
             [
                 f"tolerance {tolerance:.0%}",
-                f"up to {spent.probes}",
+                f"up to {spent.probes.max()}",
                 str(spent.directions),
                 *measured(lambda key, one=estimate: one(key=key), exact),
             ]

@@ -113,6 +113,7 @@ def test_score_arguments():
         ({"probes": 1}, "needs at least 2"),
         ({"tolerance": 1.5}, "between 0 and 1"),
         ({"prior_precision": -1.0}, "cannot be negative"),
+        ({"directions": -1}, "directions is -1"),
     ]:
         with pytest.raises(ValueError, match=message):
             sluguq.score(mlp, params, basis, images, key=KEY, **options)
@@ -137,3 +138,67 @@ def test_a_jacobian_too_large_to_write_down(monkeypatch):
     monkeypatch.setattr("sluguq.slug.exact.memory_bytes", lambda: 1000)
     with pytest.raises(ValueError, match="too large to write down"):
         sluguq.score_exact(mlp, mlp_params(dtype=jnp.float32), None, pictures(1, dtype=jnp.float32))
+
+
+def test_a_basis_of_the_other_kind_or_of_another_network():
+    params, images = mlp_params(dtype=jnp.float32), pictures(3, dtype=jnp.float32)
+    basis = bad()
+    sketched = sluguq.sketched_eigenbasis(mlp, params, images, rank=2, sketch_size=60, key=KEY)
+    with pytest.raises(ValueError, match="score takes what eigenbasis returned"):
+        sluguq.score(mlp, params, sketched, images, key=KEY)
+    with pytest.raises(ValueError, match="score_sketched takes what sketched_eigenbasis returned"):
+        sluguq.score_sketched(mlp, params, basis, images, key=KEY)
+    with pytest.raises(ValueError, match="belongs to another network"):
+        sluguq.score_sketched(mlp, mlp_params(hidden=8, dtype=jnp.float32), sketched, images, key=KEY)
+
+
+def test_images_in_a_list():
+    with pytest.raises(ValueError, match="not a list: stack them"):
+        bad(images=list(pictures(3, dtype=jnp.float32)))
+
+
+def test_a_subset_that_is_not_there():
+    images = pictures(3, dtype=jnp.float32)
+    for kind in (images, np.asarray(images)):
+        with pytest.raises(ValueError, match="subset holds 3, but there are 3 images"):
+            sluguq.eigenbasis(mlp, mlp_params(dtype=jnp.float32), kind, rank=2, key=KEY, subset=[0, 3])
+
+
+def test_images_of_a_batch_are_mixed():
+    def apply(params, images):
+        return mlp(params, images - images.mean(0))
+
+    for count in (3, 1):
+        with pytest.raises(ValueError, match="mixes the images of a batch"):
+            bad(apply=apply, images=pictures(count, dtype=jnp.float32))
+
+
+class Stored:
+    """Images that are read in slices, as from a zarr array."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def __getitem__(self, part):
+        return self.values[part]
+
+    def __len__(self):
+        return len(self.values)
+
+
+def test_nan_in_an_image_that_is_read_when_it_is_needed():
+    images = np.array(pictures(5, dtype=jnp.float32))
+    images[3, 2, 0, 1] = np.nan
+    with pytest.raises(ValueError, match="image 3 holds NaN"):
+        sluguq.eigenbasis(mlp, mlp_params(dtype=jnp.float32), Stored(images), rank=2, batch_size=2, key=KEY)
+
+
+def test_overflow_on_one_image():
+    images = np.array(pictures(5, dtype=jnp.float32))
+    images[2] *= 200
+
+    def apply(params, images):
+        return mlp(params, images) * jnp.exp(images.max((1, 2, 3), keepdims=True))
+
+    with pytest.raises(ValueError, match="returns NaN or infinite values for image 2"):
+        bad(apply=apply, images=images)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.checks import check_finite_images
 from sluguq.slug.network import Placement, memory_bytes
 
 _RESIDENT_SHARE = 0.2  # of the device's memory may be taken by images; more is streamed
@@ -53,8 +54,13 @@ class Batches:
         return slice(index * self.size, min(self.n, (index + 1) * self.size))
 
     def load(self, part: slice) -> tuple[jax.Array, jax.Array]:
-        """The images of ``part``, filled up to a whole batch, with their weights."""
+        """The images of ``part``, filled up to a whole batch, with their weights.
+
+        :raises ValueError: where streamed images hold NaN or infinite values.
+        """
         images = self.images[part]
+        if not isinstance(self.images, np.ndarray | jax.Array):  # the others were looked at whole
+            check_finite_images(images, part.start)
         missing = self.size - (part.stop - part.start)
         weights = np.ones(self.size, np.float32)
         if missing:
@@ -90,5 +96,15 @@ class Batches:
 
 
 def chosen(images: Any, subset: Sequence[int] | np.ndarray | None) -> Any:
-    """The images with the indices ``subset``, or all of them."""
-    return images if subset is None else images[np.asarray(subset)]
+    """The images with the indices ``subset``, or all of them.
+
+    :raises ValueError: naming an index that there is no image for; JAX would take the nearest.
+    """
+    if subset is None:
+        return images
+    indices = np.asarray(subset)
+    count = images.shape[0]
+    if indices.dtype != bool and ((indices < -count) | (indices >= count)).any():
+        wrong = indices[(indices < -count) | (indices >= count)][0]
+        raise ValueError(f"subset holds {wrong}, but there are {count} images")
+    return images[indices]

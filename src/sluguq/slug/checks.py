@@ -1,20 +1,26 @@
 """Bad input, told in words before hours are spent on it."""
 
 import re
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
-from sluguq.slug.network import Apply, as_partial, parameter_count
+from sluguq.slug.network import Apply, as_partial, parameter_count, widened
 
 
 def check_images(images: Any) -> None:
-    """Refuse an image set that is empty or of the wrong rank.
+    """Refuse an image set that is no array, is empty or of the wrong rank.
 
-    :raises ValueError: with the shape found.
+    :raises ValueError: with what was found.
     """
+    if not hasattr(images, "shape") or not hasattr(images, "dtype"):
+        raise ValueError(
+            f"images must be an array (n, height, width, channels), not a {type(images).__name__}: stack them"
+        )
     shape = tuple(images.shape)
     if len(shape) < 2:
         raise ValueError(f"images must be (n, height, width, channels), but have shape {shape}")
@@ -85,74 +91,91 @@ def _trace(apply: Apply, params: Any, images: jax.Array) -> tuple[str, list[np.n
 
 
 def check_network(apply: Apply, params: Any, images: Any) -> None:
-    """Refuse an ``apply`` of the wrong shape, not deterministic, or not differentiable in the weights.
+    """Refuse an ``apply`` of the wrong shape, not deterministic, not image by image, or not differentiable.
 
-    One image, two traces, two runs: what is drawn in Python shows in the traces, what is drawn in
-    callbacks shows in the runs.
+    Two images, two traces, three runs: what is drawn in Python shows in the traces, what is drawn in callbacks
+    shows in two runs of the same images, and what mixes images shows when the second image is another.
 
     :raises ValueError: saying which, and what to do.
     """
     apply = as_partial(apply)
-    sample = jnp.asarray(images[:1])
+    first = jnp.asarray(images[:1])
+    # A single image is turned over: any other image will do.
+    other = jnp.asarray(images[-1:]) if len(images) > 1 else jnp.flip(first, axis=tuple(range(1, first.ndim)))
+    pair, twice = jnp.concatenate([first, other]), jnp.concatenate([first, first])
     try:
-        output = jax.eval_shape(apply, params, sample)
+        output = jax.eval_shape(apply, params, pair)
         shape = output.shape if isinstance(output, jax.ShapeDtypeStruct) else f"a {type(output).__name__}"
     except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
         raise ValueError(
-            f"apply(params, images) cannot be traced by JAX on images of shape {sample.shape}, so it cannot be "
+            f"apply(params, images) cannot be traced by JAX on images of shape {pair.shape}, so it cannot be "
             f"differentiated ({type(error).__name__}: {str(error).splitlines()[0]}): write it with jax.numpy"
         ) from error
-    if len(shape) != sample.ndim or shape[0] != 1:
+    if len(shape) != pair.ndim or shape[0] != 2:
         raise ValueError(
             f"apply(params, images) must return one array (n, height, width, channels); for images of shape "
-            f"{sample.shape} it returned {shape}"
+            f"{pair.shape} it returned {shape}"
         )
-    (text, constants), (again, constants_again) = (_trace(apply, params, sample) for _ in range(2))
+    (text, constants), (again, constants_again) = (_trace(apply, params, pair) for _ in range(2))
     same = text == again and all(map(np.array_equal, constants, constants_again))
     draw = np.random.default_rng(0).standard_normal
     tangent = jax.tree.map(lambda leaf: jnp.asarray(draw(jnp.shape(leaf)), jnp.result_type(leaf)), params)
     try:
-        output, slope = _forward_and_tangent(apply, params, sample, tangent)
-        repeated, _ = _forward_and_tangent(apply, params, sample, tangent)
+        (output, slope), (repeated, _), (beside, _) = (
+            _forward_and_tangent(apply, params, batch, tangent) for batch in (pair, pair, twice)
+        )
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(
             f"apply(params, images) is not differentiable in params by jax.jvp "
             f"({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
-    output, repeated, slope = (np.asarray(array) for array in (output, repeated, slope))
+    output, repeated, beside, slope = (np.asarray(array) for array in (output, repeated, beside, slope))
     if not np.isfinite(output).all():
-        raise ValueError("apply(params, images) returned NaN or infinite values on the first image")
+        raise ValueError("apply(params, images) returned NaN or infinite values on the first or the last image")
     # Runs may differ by rounding: some GPU kernels add in an order of their own.
-    if not same or not np.allclose(output, repeated, rtol=1e-3, atol=1e-3 * np.abs(output).max()):
+    close = partial(np.allclose, rtol=1e-3, atol=1e-3 * np.abs(output).max())
+    if not same or not close(output, repeated):
         raise ValueError(
             "apply(params, images) is not deterministic: two calls differ. Switch off dropout, sample the "
             "latent mean, and use batch normalisation's running statistics"
         )
+    if not close(output[0], beside[0]):
+        raise ValueError(
+            "apply(params, images) mixes the images of a batch: the first image's output changes with the image "
+            "beside it. Use batch normalisation's running statistics, and keep whatever spans a batch out of apply"
+        )
     if not np.isfinite(slope).all():
-        raise ValueError("the derivative of apply with respect to params is NaN or infinite on the first image")
+        raise ValueError("the derivative of apply with respect to params is NaN or infinite on the first images")
     if not slope.any():
         raise ValueError(
-            "the derivative of apply with respect to params is zero on the first image: is a stop_gradient, "
+            "the derivative of apply with respect to params is zero on the first images: is a stop_gradient, "
             "a rounding or an argmax in the way, or are other weights used than those in params?"
         )
 
 
-def check_all(apply: Apply, params: Any, images: Any) -> None:
-    """The checks that every public call makes on its first three arguments.
+def checked(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
+    """The first three arguments of a public call, refused or as the computation wants them.
 
-    :raises ValueError: for the first that fails.
+    :returns: ``apply`` and ``params``, see :func:`~sluguq.slug.network.widened`.
+    :raises ValueError: for the first check that fails.
     """
     check_images(images)
     check_parameters(params)
-    if isinstance(images, np.ndarray | jax.Array):  # streamed images show in the results instead
+    if isinstance(images, np.ndarray | jax.Array):  # streamed images are looked at when they are read
         check_finite_images(images)
     check_network(apply, params, images)
+    return widened(apply, params, images)
 
 
 def check_score_arguments(
-    basis: Any, params: Any, probes: int, tolerance: float | None, prior_precision: float
+    basis: Any,
+    params: Any,
+    probes: int,
+    tolerance: float | None,
+    prior_precision: float,
+    directions: int | None = None,
 ) -> None:
-    """Refuse numbers that make no sense, and a basis of another network.
+    """Refuse numbers that make no sense, and a basis of another kind or of another network.
 
     :raises ValueError: naming the argument and what is allowed.
     """
@@ -162,13 +185,31 @@ def check_score_arguments(
         raise ValueError(f"tolerance is {tolerance}: it is a relative standard error, between 0 and 1")
     if prior_precision < 0:
         raise ValueError(f"prior_precision is {prior_precision}: it cannot be negative")
+    if directions is not None and directions < 0:
+        raise ValueError(f"directions is {directions}: none is 0")
     if basis is None:
         if prior_precision:
             raise ValueError("prior_precision has no meaning without a basis: pass one, or leave it at 0")
+    elif not hasattr(basis, "vectors"):
+        raise ValueError(f"basis is a {type(basis).__name__}: score takes what eigenbasis returned, or None")
     elif basis.vectors.shape[1] != parameter_count(params):
         raise ValueError(
             f"the basis has vectors of length {basis.vectors.shape[1]}, but params holds "
             f"{parameter_count(params)} weights: it belongs to another network"
+        )
+
+
+def check_sketched_basis(basis: Any, params: Any) -> None:
+    """Refuse a basis of another kind, or of another network.
+
+    :raises ValueError: saying which.
+    """
+    if not hasattr(basis, "sketch"):
+        raise ValueError(f"basis is a {type(basis).__name__}: score_sketched takes what sketched_eigenbasis returned")
+    if not basis.sketch.takes(parameter_count(params)):
+        raise ValueError(
+            f"the basis sketches vectors of another length than the {parameter_count(params)} weights in params: it "
+            f"belongs to another network"
         )
 
 

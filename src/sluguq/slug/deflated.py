@@ -67,13 +67,19 @@ def _nystrom(basis, images):
 
 
 def directions_of(
-    ggn: GGN, vectors: Any, weights: np.ndarray | None, image: jax.Array, samples: jax.Array, count: int
+    ggn: GGN, vectors: Any, weights: np.ndarray | None, image: jax.Array, samples: jax.Array, count: int, block: int
 ) -> tuple[jax.Array, jax.Array]:
-    """C Q and Z, both (count, D), of one image (1, height, width, channels) from samples y, (N, D)."""
+    """C Q and Z, both (count, D), of one image (1, height, width, channels) from samples y, (N, D).
+
+    ``block`` directions at a time: each is a weight vector while it passes.
+    """
     basis = _leading(samples, count)
-    rows = backward(ggn.apply, ggn.params, image, basis)
     twice = None if weights is None else 1 - (1 - weights) ** 2  # S² is of the form of S
-    return _nystrom(basis, forward(ggn.apply, ggn.params, image, projected_leaves(vectors, rows, twice)))
+    images = []
+    for start in range(0, count, block):
+        rows = backward(ggn.apply, ggn.params, image, basis[start : start + block])
+        images.append(forward(ggn.apply, ggn.params, image, projected_leaves(vectors, rows, twice)))
+    return _nystrom(basis, jnp.concatenate(images))
 
 
 @partial(jax.jit, static_argnames="maps")
@@ -98,13 +104,13 @@ class Deflated(NamedTuple):
     :ivar score: (n,) the estimate.
     :ivar sem: (n,) its standard error, from the fresh probes.
     :ivar maps: (n, height, width), or None.
-    :ivar probes: fresh probes spent, the most on any image.
+    :ivar probes: (n,) fresh probes spent.
     """
 
     score: np.ndarray
     sem: np.ndarray
     maps: np.ndarray | None
-    probes: int
+    probes: np.ndarray
 
 
 class ProbeCache:
@@ -158,7 +164,10 @@ def deflated_batch(
     samples = jnp.concatenate(list(passed(images, 0, first_probes)))
     shape = samples.shape[2:]
     flat = samples.reshape(first_probes, len(images), -1)
-    pairs = [directions_of(ggn, vectors, weights, images[i : i + 1], flat[:, i], directions) for i in range(count)]
+    pairs = [
+        directions_of(ggn, vectors, weights, images[i : i + 1], flat[:, i], directions, min(directions, block))
+        for i in range(count)
+    ]
     pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (len(images) - count)
     known = Directions(*(ggn.placement.split(jnp.stack(arrays)) for arrays in zip(*pairs, strict=True)))
     exact, exact_maps = (np.asarray(array, np.float64)[:count] for array in _exact(known.images, shape=shape))
@@ -189,4 +198,4 @@ def deflated_batch(
             images, *moved = (ggn.placement.split(array[rows]) for array in (images, *known))
             known, slots = Directions(*moved), np.arange(len(active))
     every_map = exact_maps + totals / counts[:, None, None] if maps else None
-    return Deflated(score, sem, every_map, int(counts.max()))
+    return Deflated(score, sem, every_map, counts)

@@ -17,7 +17,7 @@ import numpy as np
 
 from sluguq.progress import Progress
 from sluguq.slug.batches import chosen
-from sluguq.slug.checks import check_all, check_rank
+from sluguq.slug.checks import check_rank, checked
 from sluguq.slug.ggn import GGN
 from sluguq.slug.lanczos_state import LanczosState
 from sluguq.slug.network import Apply, memory_bytes
@@ -201,7 +201,7 @@ def eigenbasis(
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`, or a state of another run.
     """
     images = chosen(images, subset)
-    check_all(apply, params, images)
+    apply, params = checked(apply, params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
     subspace = min(ggn.size, max(2 * rank + 10 if subspace is None else subspace, rank + 2))

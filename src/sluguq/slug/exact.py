@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.slug.checks import check_all, check_score_arguments
+from sluguq.slug.checks import check_score_arguments, checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.network import Apply, as_partial, linearised, memory_bytes, parameter_count, transposed
 from sluguq.slug.projection import shrinkage
@@ -69,7 +69,7 @@ def score_exact(
     :returns: scores with standard errors of zero, maps included, ``probes`` 0.
     :raises ValueError: for bad input, or when a Jacobian would not fit in memory.
     """
-    check_all(apply, params, images)
+    apply, params = checked(apply, params, images)
     check_score_arguments(basis, params, 2, None, prior_precision)
     slug, norms, maps = [], [], []
     for index in range(images.shape[0]):
@@ -91,6 +91,6 @@ def score_exact(
         maps=np.stack(maps),
         jacobian_norm=np.array(norms),
         jacobian_norm_sem=zeros,
-        probes=0,
+        probes=np.zeros(len(slug), int),
         converged=np.ones(len(slug), bool),
     )

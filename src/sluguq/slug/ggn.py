@@ -10,10 +10,11 @@ its transpose.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sluguq.slug.batches import Batches
 from sluguq.slug.network import (
@@ -78,6 +79,11 @@ def _scan(apply, params, images, weights, vectors):
     return total + lost
 
 
+@jax.jit
+def _output(apply, params, images):
+    return apply(params, images)
+
+
 class GGN:
     """The generalised Gauss-Newton matrix of a data set as a linear operator on flat weight vectors.
 
@@ -109,11 +115,17 @@ class GGN:
         return self.products(jnp.asarray(vector)[None])[0]
 
     def products(self, vectors: jax.Array) -> jax.Array:
-        """G applied to each row of (m, p); the rows share the forward pass."""
+        """G applied to each row of (m, p); the rows share the forward pass.
+
+        :raises ValueError: where the network, or its derivative, overflows on an image.
+        """
         vectors = self.placement.copied(jnp.asarray(vectors, self.dtype))
         while True:
             try:
-                return self._products(vectors).block_until_ready()
+                products = self._products(vectors).block_until_ready()
+                if not jnp.isfinite(products).all():
+                    self._blame()
+                return products
             except Exception as error:
                 if not is_out_of_memory(error) or not self.batches.halve():
                     raise
@@ -125,3 +137,15 @@ class GGN:
         for images, weights in self.batches:
             total, lost = _step(self.apply, self.params, images, weights, vectors, total, lost)
         return total + lost
+
+    def _blame(self) -> NoReturn:
+        """Say which image makes a product NaN or infinite."""
+        for index, (images, _) in enumerate(self.batches):
+            finite = jnp.isfinite(_output(self.apply, self.params, images))
+            bad = np.flatnonzero(~np.asarray(finite.all(tuple(range(1, finite.ndim)))))
+            if len(bad):
+                where = f"apply returns NaN or infinite values for image {self.batches.part(index).start + bad[0]}"
+                break
+        else:
+            where = "the derivative of apply overflows, though its output does not"
+        raise ValueError(f"a product with the Gauss-Newton matrix is NaN or infinite: {where}")

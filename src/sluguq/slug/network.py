@@ -24,6 +24,36 @@ def as_partial(apply: Apply) -> Partial:
     return apply if isinstance(apply, Partial) else Partial(apply)
 
 
+def widened(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
+    """``apply`` and ``params`` with half-precision weights as float32, and an output of at least float32.
+
+    Taking k directions off a probe changes each of its p entries by about √(k / p), less than half precision can
+    tell from nothing: the projection would be rounded away and the score be ‖J‖².
+
+    :raises ValueError: where ``apply`` wants its weights in half precision.
+    """
+    apply = as_partial(apply)
+    wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if _is_half(leaf) else leaf, params)
+    sample = jnp.asarray(images[:1])
+    try:
+        output = jax.eval_shape(apply, wide, sample)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"apply(params, images) does not take its half-precision weights as float32, which SLUG needs "
+            f"({str(error).splitlines()[0]}): let it compute in the precision of params"
+        ) from error
+    return Partial(_in_float32, apply) if _is_half(output) else apply, wide
+
+
+def _is_half(array: Any) -> bool:
+    dtype = jnp.result_type(array)
+    return bool(jnp.issubdtype(dtype, jnp.floating)) and dtype.itemsize < 4
+
+
+def _in_float32(apply: Partial, params: Any, images: jax.Array) -> jax.Array:
+    return apply(params, images).astype(jnp.float32)
+
+
 def parameter_count(params: Any) -> int:
     """p, the number of weights."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -9,6 +9,7 @@ estimate is unbiased for the stored U and never negative. As all images see the 
 the noise cancels when images are ranked.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from sluguq.slug.checks import check_all, check_finite_scores, check_score_arguments
+from sluguq.slug.checks import check_finite_scores, check_score_arguments, checked
 from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes
 from sluguq.slug.probes import draw, draw_signs, probe_batch, tangent_width
-from sluguq.slug.projection import DeviceBasis, combination, near, projected, shrinkage
+from sluguq.slug.projection import combination, near, projected, shrinkage
 
 _PROBE_SHARE = 0.15  # of the device's memory may be taken by a block of probes
 _DIRECTIONS = 16  # with a tolerance: measured to be near the least time for 1 % (benchmarks/slug_speed.py)
@@ -39,7 +40,7 @@ class Scores(NamedTuple):
         score. None unless asked for.
     :ivar jacobian_norm: (n,) ‖J‖² = Tr J Jᵀ, no direction removed.
     :ivar jacobian_norm_sem: (n,) its standard error.
-    :ivar probes: how many probes each image saw; with ``tolerance``, the most that any did.
+    :ivar probes: (n,) how many probes each image saw.
     :ivar converged: (n,) whether the relative standard error is within ``tolerance``, where one was given.
     :ivar directions: how many directions of each image were taken exactly.
     """
@@ -49,7 +50,7 @@ class Scores(NamedTuple):
     maps: np.ndarray | None
     jacobian_norm: np.ndarray
     jacobian_norm_sem: np.ndarray
-    probes: int
+    probes: np.ndarray
     converged: np.ndarray
     directions: int = 0
 
@@ -163,9 +164,14 @@ def score(
     """SLUG of every image by the ``projected`` estimator, plain or with directions taken exactly.
 
     Cost: about two forward passes a probe and image; a direction costs about two probes. Memory on the
-    device: ``probe_block`` weight vectors (three times over while they are projected), twice
-    ``directions`` such vectors, and one batch under ``tangent_block`` tangents, whatever the number of
-    images, probes or eigenvectors.
+    device: ``probe_block`` weight vectors (three times over while they are projected), and one batch under
+    ``tangent_block`` tangents, whatever the number of images, probes or eigenvectors. A basis lies there too,
+    where it takes less than a third of the memory; a larger one is read again for every block of probes, and
+    for every image's directions.
+
+    With a ``tolerance``, an image stops at the first look that finds it within. Looks that come out low stop
+    early, which leaves a bias towards 0, in trials of at most a quarter of the tolerance; a fixed number of
+    probes has none.
 
     :param apply: pure function (params, images) → (n, height, width, channels), see
         :func:`~sluguq.slug.eigenbasis.eigenbasis`.
@@ -185,14 +191,15 @@ def score(
         them. 0 is the plain mean over probes. By default 16 with a ``tolerance`` below 10 %, else 0.
     :param norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN. Below the
         rank, half of them go to single eigenvectors, and its standard error, from the other half, is itself rough.
-    :param probe_block: probes on the device at a time; by default up to 64, as memory allows.
+    :param probe_block: probes, or directions of an image, on the device at a time; by default up to 64, as memory
+        allows.
     :param tangent_block: tangents side by side in one pass; by default what suits the device.
     :param devices: devices that share each batch; by default those the images are sharded over.
     :param progress: show a progress bar where there is a terminal.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
-    check_all(apply, params, images)
-    check_score_arguments(basis, params, probes, tolerance, prior_precision)
+    apply, params = checked(apply, params, images)
+    check_score_arguments(basis, params, probes, tolerance, prior_precision, directions)
     ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
     vectors = None if basis is None else near(basis.vectors, params)
     weights = None if basis is None else shrinkage(basis.eigenvalues, prior_precision)
@@ -202,7 +209,7 @@ def score(
         return projected(vectors, draw_signs(probe_key, first, count, ggn.size, ggn.dtype), weights)
 
     sampler = _Sampler(ggn, probe_block, tangent_block, progress)
-    count = _direction_count(directions, tolerance, vectors, ggn)
+    count = _direction_count(directions, tolerance, ggn)
     if count:
         slug, sem, score_maps, spent = _deflated(
             sampler, tangents_of, vectors, weights, count, probes, tolerance, max_probes, maps
@@ -216,6 +223,14 @@ def score(
             sampler, vectors, basis.eigenvalues, prior_precision, norm_probes, norm_key
         )
     sampler.bar.close()
+    converged = np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug
+    if not converged.all():
+        warnings.warn(
+            f"{int((~converged).sum())} of {len(slug)} images are not within {tolerance:g} after {int(spent.max())} "
+            f"probes; the worst stands at {float((sem / slug).max()):.2g}. Their standard errors say so; raise "
+            f"max_probes or tolerance",
+            stacklevel=2,
+        )
     return Scores(
         slug=slug,
         slug_sem=sem,
@@ -223,20 +238,18 @@ def score(
         jacobian_norm=slug + removed,
         jacobian_norm_sem=np.sqrt(sem**2 + removed_variance),
         probes=spent,
-        converged=np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug,
+        converged=converged,
         directions=count,
     )
 
 
-def _direction_count(directions: int | None, tolerance: float | None, vectors: Any, ggn: GGN) -> int:
-    """How many directions, none where the basis would have to be streamed for each image."""
-    if directions is not None:
-        return min(directions, ggn.size)
-    on_device = vectors is None or isinstance(vectors, DeviceBasis)
-    return min(_DIRECTIONS, ggn.size) if tolerance is not None and tolerance < 0.1 and on_device else 0
+def _direction_count(directions: int | None, tolerance: float | None, ggn: GGN) -> int:
+    if directions is None:
+        directions = _DIRECTIONS if tolerance is not None and tolerance < 0.1 else 0
+    return min(directions, ggn.size)
 
 
-_Estimate = tuple[np.ndarray, np.ndarray, np.ndarray | None, int]
+_Estimate = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
 
 
 def _plain(
@@ -254,7 +267,7 @@ def _plain(
         done = tolerance is None or (sums.sem <= tolerance * sums.mean).all()
         if done or sums.count >= max_probes:
             means = None if sums.maps is None else (sums.maps / sums.count).astype(np.float32)
-            return sums.mean, sums.sem, means, sums.count
+            return sums.mean, sums.sem, means, np.full(sampler.ggn.batches.n, sums.count)
 
 
 def _deflated(
@@ -272,9 +285,9 @@ def _deflated(
     batches = sampler.ggn.batches
     first_probes = directions + -(-directions // 3)
     cache = ProbeCache(tangents_of, sampler.ggn)
-    slug, sem = np.empty(batches.n), np.empty(batches.n)
+    slug, sem, spent = np.empty(batches.n), np.empty(batches.n), np.zeros(batches.n, int)
     score_maps: np.ndarray | None = None
-    start = most = 0
+    start = 0
     while start < batches.n:
         part = slice(start, min(batches.n, start + batches.size))
         try:
@@ -299,14 +312,14 @@ def _deflated(
                 raise
             cache = ProbeCache(tangents_of, sampler.ggn)
             continue
-        slug[part], sem[part], most = result.score, result.sem, max(most, first_probes + result.probes)
+        slug[part], sem[part], spent[part] = result.score, result.sem, first_probes + result.probes
         if result.maps is not None:
             if score_maps is None:
                 score_maps = np.empty((batches.n, *result.maps.shape[1:]), np.float32)
             score_maps[part] = result.maps
-        sampler.bar.update((part.stop - start) * (first_probes + result.probes))
+        sampler.bar.update(int(spent[part].sum()))
         start = part.stop
-    return slug, sem, score_maps, most
+    return slug, sem, score_maps, spent
 
 
 def _removed(

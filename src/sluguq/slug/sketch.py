@@ -35,6 +35,11 @@ class Sketch(NamedTuple):
         """s, the length of a sketched vector."""
         return self.rows.size
 
+    def takes(self, length: int) -> bool:
+        """Whether a vector of this length is cut and filled up to the blocks of this sketch."""
+        blocks, size = self.signs.shape
+        return fast_length(-(-length // blocks)) == size
+
 
 def fast_length(length: int) -> int:
     """The least even 2ᵃ 3ᵇ 5ᶜ 7ᵈ that is at least ``length``: sizes for which FFTs are fast."""

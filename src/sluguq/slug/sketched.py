@@ -21,9 +21,9 @@ import numpy as np
 from tqdm import tqdm
 
 from sluguq.slug.batches import chosen
-from sluguq.slug.checks import check_all, check_finite_scores, check_rank, check_sketch
+from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, as_partial, is_out_of_memory, memory_bytes, parameter_count
+from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes, parameter_count
 from sluguq.slug.passes import backward
 from sluguq.slug.probes import draw
 from sluguq.slug.sketch import Sketch, apply_sketch, make_sketch
@@ -109,7 +109,7 @@ def sketched_eigenbasis(
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     images = chosen(images, subset)
-    check_all(apply, params, images)
+    apply, params = checked(apply, params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
     iterations = min(ggn.size, 2 * rank + 10 if iterations is None else max(rank, iterations))
@@ -228,16 +228,17 @@ def score_sketched(
     :param progress: show a progress bar where there is a terminal.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
-    check_all(apply, params, images)
+    apply, params = checked(apply, params, images)
+    check_sketched_basis(basis, params)
     if probes < 2:
         raise ValueError(f"probes is {probes}: a standard error needs at least 2")
-    shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(images[:1])).shape[1:]
+    shape = jax.eval_shape(apply, params, jnp.asarray(images[:1])).shape[1:]
     picked = np.zeros((0, 3), int) if coordinates is None else np.asarray(coordinates).reshape(-1, 3)
     if (picked < 0).any() or (picked >= np.array(shape)).any():
         raise ValueError(f"coordinates must be (y, x, channel) within an output of shape {shape}")
     size = int(np.prod(shape))
     room = int(0.2 * memory_bytes() / (8 * parameter_count(params) * 4))
-    meter = _Meter(as_partial(apply), params, basis, max(1, min(batch_size, room)))
+    meter = _Meter(apply, params, basis, max(1, min(batch_size, room)))
     positions = np.ravel_multi_index(tuple(picked.T), shape)
     slug, sem, norm, norm_sem, slu = [], [], [], [], []
     for index in tqdm(range(images.shape[0]), desc="score_sketched", disable=None if progress else True):

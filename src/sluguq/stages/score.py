@@ -49,15 +49,15 @@ def score_images(
     apply, params = reconstruction_function(vae, parameters=parameters)  # type: ignore[arg-type]
     scores: Scores | SketchedScores
     if isinstance(basis, SketchedBasis):
-        used = probes or SKETCHED_PROBES
-        scores = score_sketched(apply, params, basis, pixels, probes=used, key=key, progress=progress)
+        probes = probes or SKETCHED_PROBES
+        scores = score_sketched(apply, params, basis, pixels, probes=probes, key=key, progress=progress)
         slug_map = None
     else:
         options: dict[str, Any] = {"prior_precision": prior_precision, "maps": maps, "progress": progress}
         options |= {"tolerance": tolerance or DEFAULT_TOLERANCE} if probes is None else {"probes": probes}
         options |= {} if batch_size is None else {"batch_size": batch_size}
         scores = score(apply, params, basis, pixels, key=key, **options)
-        used, slug_map = scores.probes, scores.maps
+        slug_map = scores.maps
     seen = reconstruct(vae, pixels)
     values = {
         "mse": seen.mse,
@@ -67,7 +67,7 @@ def score_images(
         "slug_sem": scores.slug_sem,
         "jacobian_norm": scores.jacobian_norm,
         "jacobian_norm_sem": scores.jacobian_norm_sem,
-        "probes": np.full(len(pixels), used, dtype="int32"),
+        "probes": np.broadcast_to(np.asarray(scores.probes, "int32"), len(pixels)),
     }
     if maps:
         values |= {"error_map": round_mantissa(seen.error_map), "reconstruction": seen.reconstruction}
@@ -125,7 +125,12 @@ def score_store(
         _declare(writer, names, len(rows), store["pixels"].shape[1:])
         for block in _blocks(rows):
             pixels = read_rows(store["pixels"], block)
-            for name, values in score_images(vae, vectors, pixels, key=key, **settings).items():
+            try:
+                scored = score_images(vae, vectors, pixels, key=key, **settings)
+            except ValueError as error:
+                error.add_note(f"images are counted from {store['id'].values[block[0]]!r} on, in {images}")
+                raise
+            for name, values in scored.items():
                 writer.append(name, values)
 
 
