@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -17,9 +18,9 @@ from sluguq import selection
 from sluguq.__main__ import main
 from sluguq.aggregation import aggregate_scores
 from sluguq.config import resolve, resolved_yaml
-from sluguq.flag import FlagError, find_judges, flag, read_photographs
-from sluguq.flag_page import Maps
-from sluguq.flag_table import judged_table, percentiles
+from sluguq.flag import FlagError, Network, find_judges, flag, read_photographs
+from sluguq.flag_page import UNUSUAL, Maps
+from sluguq.flag_table import agreement, judged_table, percentiles
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.stages.basis_store import write_basis
 from sluguq.stages.score import score_store
@@ -148,6 +149,59 @@ def test_percentiles_count_what_lies_below_and_half_of_what_is_equal():
     np.testing.assert_allclose(percentiles([0, 1, 2, 9], [1, 2, 2, 3]), [0, 12.5, 50, 100])
 
 
+def drawn_networks(rng, own, networks=5, tested=60):
+    """Networks that score photographs of two groups: a part in common, a part of each network's own.
+
+    Gives a function that draws photographs and their scores (network, photograph) from a pool, and the networks'
+    references: test images of both groups, drawn from pools of different size.
+    """
+    pools = {"light": 400, "dark": 120}
+    group = np.repeat(list(pools), list(pools.values()))
+
+    def scores(group):
+        common = 0.8 * (group == "dark") + rng.normal(size=len(group))
+        # Neither normal nor on one scale: ranks are all that counts.
+        return [np.exp(k + common + own * rng.normal(size=len(group))) for k in range(networks)]
+
+    whole = scores(group)
+    judges = []
+    for k in range(networks):
+        chosen = np.concatenate([rng.choice(np.flatnonzero(group == g), tested, replace=False) for g in pools])
+        reference = pd.DataFrame({"group": group[chosen], "slug": whole[k][chosen], "mse": whole[k][chosen]}, chosen)
+        judges.append(Network(k, None, None, reference))
+    return scores, judges
+
+
+@pytest.mark.parametrize("own", [0.3, 0.8, 1.5])
+def test_of_photographs_like_the_reference_five_in_a_hundred_are_marked(own):
+    rng = np.random.default_rng(0)
+    marked, quarter, plain = [], [], []
+    for _ in range(12):
+        scores, judges = drawn_networks(rng, own)
+        new = [{"slug": s, "slug_sem": s, "mse": s} for s in scores(np.repeat(["light", "dark"], 1000))]
+        table = judged_table([str(i) for i in range(2000)], judges, new, {"dark": [5, 6]})
+        marked.append((table["slug_percentile"] >= UNUSUAL).mean())
+        single = table[[f"slug_percentile_seed-{k}" for k in range(5)]]
+        plain.append((single.mean(axis=1) >= UNUSUAL).mean())
+        quarter.append((table["slug_percentile"] >= 75).mean())
+    assert np.mean(marked) == pytest.approx(0.05, abs=0.01)
+    assert np.mean(quarter) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(plain) < np.mean(marked)
+    if own == 1.5:
+        assert np.mean(plain) < 0.02
+
+
+def test_networks_that_share_no_test_images_are_averaged_and_the_page_says_so():
+    rng = np.random.default_rng(0)
+    scores, judges = drawn_networks(rng, 0.8)
+    parted = [replace(n, reference=n.reference.set_axis(np.arange(120) + 1000 * n.seed)) for n in judges]
+    assert agreement([n.reference for n in parted], "slug") is None
+    new = [{"slug": s, "slug_sem": s, "mse": s} for s in scores(np.repeat(["light", "dark"], 10))]
+    table = judged_table([str(i) for i in range(20)], parted, new, {})
+    single = table[[f"slug_percentile_seed-{k}" for k in range(5)]]
+    np.testing.assert_allclose(table["slug_percentile"], single.mean(axis=1))
+
+
 def test_order_beyond_the_reference_is_by_the_ratio(experiment):
     networks = find_judges(experiment).networks
     far = [{"slug": np.array([1e6, 3e6, 2e6]), "slug_sem": np.ones(3), "mse": np.ones(3)} for _ in networks]
@@ -179,6 +233,9 @@ def test_the_page_needs_nothing_else_and_states_the_reference(flagged):
     assert "Synthetic reference" in text
     assert "configuration B (trained on 50 % light, 50 % dark), seeds 0, 1 (2 of 2: those whose" in text
     assert "by the same random probes (4 probes)" in text
+    # Two networks share three test images, too few to tell how far they agree.
+    assert "of photographs like the reference, fewer than 5 in 100 would be" in text
+    assert "Too few test images are shared by the networks" in text
     assert re.search(r"seed 0\W*all\W*4 .*light\W*2 .*dark\W*2 .*seed 1\W*all\W*4 ", text)
     files = re.findall(r"<h3>\d+\. (\S+?\.(?:png|bmp)|ward[^<]*?bmp)", page)
     assert [f.replace("&amp;", "&") for f in files] == list(flagged[1]["file"])

@@ -7,15 +7,18 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sluguq.fairness import flagging, gaps, intersections, levels
+from sluguq.figures.drawing import draw
 from sluguq.foreign import (
     colour_map,
     find_scores,
     gradient_map,
     labels_found,
     map_summaries,
+    object_clusters,
     objects_found,
     pixel_scores,
     region_means,
@@ -146,7 +149,8 @@ def test_a_table_without_rows_keeps_its_columns(table_of, tmp_path):
 
 
 def test_slug_beats_the_signals_that_know_nothing(store):
-    table = compare_signals(store, replicates=50).set_index(["configuration", "signal", "test"])["value"]
+    table = compare_signals(store, replicates=50)
+    table = table[table["among"] == "all"].set_index(["configuration", "signal", "test"])["value"]
     for configuration in ERRORS:
         assert table[configuration, "slug", "spearman"] > 0.6
         assert abs(table[configuration, "latent_std", "spearman"]) < 0.3
@@ -160,11 +164,59 @@ def test_slug_beats_the_signals_that_know_nothing(store):
 
 def test_a_copy_of_slug_leaves_nothing_to_add(store):
     copied = store.assign(jacobian_norm=2 * store["slug"])
-    table = compare_signals(copied, replicates=20).set_index(["configuration", "signal", "test"])["value"]
+    table = compare_signals(copied, replicates=20)
+    table = table[table["among"] == "all"].set_index(["configuration", "signal", "test"])["value"]
     assert abs(table["B", "jacobian_norm", "partial"]) < 1e-6
 
 
+def test_an_ensemble_is_one_and_slug_is_tested_on_its_images_too(store):
+    frame = per_image(store)
+    table = compare_signals(store, replicates=200)
+    there = frame[np.isfinite(frame["ensemble_variance"])]
+    assert len(there) < len(frame)
+    rows = table[table["configuration"] == "B"].set_index(["signal", "among", "test"])
+    by = there[there["configuration"] == "B"].groupby("seed")
+    for signal, among in (("slug", "ensemble_variance"), ("ensemble_variance", "all")):
+        row = rows.loc[signal, among, "spearman"]
+        wanted = np.mean([spearmanr(part[signal], part["mse"])[0] for _, part in by])
+        assert row["value"] == pytest.approx(wanted)
+        assert row["images"] == by.size().max()
+        # SLUG of three seeds is three replications; one ensemble under three seeds' errors is one.
+        assert row["seeds"] == (3 if signal == "slug" else 1)
+
+
+def test_the_interval_of_an_ensemble_does_not_shrink_with_the_seeds():
+    """Ten copies of one seed: an average of ten replications would have a third of the error of one."""
+    whole = aggregated(seeds=1, tested=40, pool=40, size=8, noise=2.0)
+    whole = whole.assign(ensemble_variance=whole["slug"].isel(seed=0, drop=True))
+    copies = whole.isel(seed=[0] * 10).assign_coords(seed=np.arange(10))
+    one, ten = (compare_signals(s).set_index(["configuration", "signal", "among", "test"]) for s in (whole, copies))
+    key = ("B", "ensemble_variance", "all", "spearman")
+    widths = [t.loc[key, "high"] - t.loc[key, "low"] for t in (one, ten)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+
+
+def test_one_gain_has_one_interval(store):
+    """The gains of the retention figure are those of the comparison of signals, and stand in its table."""
+    _, curves = draw("retention", store)
+    gains = curves[(curves["measure"] == "gain") & (curves["seed"] == -1)].set_index(["configuration", "score"])
+    table = compare_signals(store)
+    compared = table[(table["test"] == "retention_gain") & (table["among"] == "all")]
+    compared = compared.set_index(["configuration", "signal"]).loc[gains.index]
+    np.testing.assert_array_equal(gains[["value", "low", "high"]], compared[["value", "low", "high"]])
+    single = curves[(curves["measure"] == "gain") & (curves["seed"] >= 0)].groupby(["configuration", "score"])
+    np.testing.assert_allclose(single["value"].mean().loc[gains.index], gains["value"])
+
+
 # Foreign objects.
+
+
+def test_intervals_of_drawn_objects_keep_patients_together(objects):
+    patients = np.array([f"patient{int(name[-1]) % 2}" for name in objects["clean_image"].values], object)
+    store = objects.assign(patient=("image", patients))
+    assert len(set(object_clusters(store).values())) == 2
+    assert len(set(object_clusters(objects).values())) == 8
+    assert (draw("drawn_objects", store)[1]["clusters"] == 2).all()
 
 
 def test_pixel_scores_find_what_was_drawn(objects):

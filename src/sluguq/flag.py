@@ -2,7 +2,7 @@
 
 SLUG has no absolute scale, and its level differs between networks. So each photograph is compared, network by
 network, with the test images of the experiment that this same network has scored and was not trained on; the
-percentiles are then averaged over networks.
+percentiles are then averaged over networks, and the average is ranked among those that such images would have.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ def flag(
     The table has a row a photograph, most suspect first (by percentile of SLUG, then by its ratio to the median):
     file; slug and mse, means over networks; slug_sem, the standard error of the mean over networks (of the probes,
     where there is one network or theirs is larger); slug_percentile and mse_percentile (0 to 100) among the
-    reference; slug_ratio, SLUG over the reference's median; slug_percentile_<group> among that group's images alone;
-    and for each network slug, slug_sem, slug_percentile, mse and mse_percentile, ending in _seed-<seed>.
+    reference, of several networks the rank of the mean percentile (`sluguq.flag_table.rank_of_mean`); slug_ratio,
+    SLUG over the reference's median; slug_percentile_<group> among that group's images alone; and for each network
+    slug, slug_sem, slug_percentile, mse and mse_percentile, ending in _seed-<seed>.
 
     :param folder: photographs, also in folders below; hidden files are passed over.
     :param experiment: folder of the experiment's results, results/<name>.

@@ -18,6 +18,7 @@ from PIL import Image
 import sluguq
 from sluguq.figures.pictures import BRIGHTEST, scaled
 from sluguq.figures.style import MAP_COLOURS, number
+from sluguq.flag_table import agreement
 from sluguq.store import commit, package_versions, whole_file
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def write_page(
         group_types={group: ", ".join(map(str, types)) for group, types in judges.groups.items()},
         cards=[_card(place, row, pixels[place], maps, judges) for place, row in enumerate(rows)],
         total=len(table),
+        ranked=len(judges.networks) == 1 or agreement([n.reference for n in judges.networks], "slug") is not None,
         marked=int((table["slug_percentile"] >= UNUSUAL).sum()),
         unusual=UNUSUAL,
         brightest=BRIGHTEST,

@@ -15,8 +15,9 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from sluguq.selection import read_rows
-from sluguq.statistics import auroc, mean, over_seeds
+from sluguq.statistics import auroc, cluster_labels, mean, over_seeds
 from sluguq.tables import clusters_of, estimate_fields, flags_of
+from sluguq.variables import ARTEFACT_LABELS
 
 MAPS = {
     "slug_map": "SLUG map",
@@ -202,12 +203,22 @@ def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_WHO, "mse", "mse_clean", "slug", "slug_clean"])
 
 
+def object_clusters(dataset: xr.Dataset) -> dict[str, int]:
+    """The patient's integer by id of the bare image, as `objects_found` takes it.
+
+    All drawings on one image are together, and so are those on images of one patient, lesion or group of duplicates.
+    """
+    origin = dataset["clean_image"].values.astype(str)
+    known = [dataset[name].values for name in ("patient", "lesion", "duplicate_group") if name in dataset.variables]
+    return dict(zip(origin, map(int, cluster_labels(origin, *known)), strict=True))
+
+
 def objects_found(
     scores: pd.DataFrame, cluster: Mapping[str, int] | None = None, replicates: int = 300
 ) -> pd.DataFrame:
     """Pixel AUROC and average precision of every map by kind of object and configuration, with intervals.
 
-    scores: from `pixel_scores`. cluster: the patient's integer by id of the bare image. Columns:
+    scores: from `pixel_scores`. cluster: from `object_clusters`; without it every image counts as a patient. Columns:
     configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
     seeds, images, clusters.
     """
@@ -269,16 +280,27 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
+    """The yes-or-no labels of a dataset: those of known artefacts (`ARTEFACT_LABELS`), and any other.
+
+    Only the first are foreign objects or marks of the camera; another may be a diagnosis, or anything.
+    """
+    flags = flags_of(dataset)
+    known = [flag for flag in flags if flag.removeprefix("label_") in ARTEFACT_LABELS]
+    return known, [flag for flag in flags if flag not in known]
+
+
 def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = 300) -> pd.DataFrame:
     """How well summaries of the maps tell images that carry a label (ruler, ink) from those that do not.
 
-    summaries: from `map_summaries` of the same dataset. Only labels that say yes or no. Columns:
-    configuration, label, map, summary, value (AUROC), low, high, seeds, images, clusters, carrying (images
-    with the label).
+    summaries: from `map_summaries` of the same dataset. Only labels that say yes or no, those of known artefacts first.
+    Columns: configuration, label, artefact (whether the label is of a known artefact), map, summary, value (AUROC),
+    low, high, seeds, images, clusters, carrying (images with the label).
     """
     clusters = clusters_of(dataset)
     rows: list[dict[str, object]] = []
-    for label in flags_of(dataset):
+    artefacts, others = ordered_flags(dataset)
+    for label in (*artefacts, *others):
         carried = pd.to_numeric(pd.Series(dataset[label].values), errors="coerce").to_numpy(float)
         known = summaries[np.isfinite(carried[summaries["image"]])]
         for (configuration, name), part in known.groupby(["configuration", "map"], sort=False):
@@ -290,7 +312,8 @@ def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int =
                 if not any(len(c) for c in own):
                     continue
                 estimate = over_seeds(auroc, columns, own, transform="logit", replicates=replicates)
-                key = {"configuration": configuration, "label": label.removeprefix("label_"), "map": name}
+                key = {"configuration": configuration, "label": label.removeprefix("label_")}
+                key |= {"artefact": label in artefacts, "map": name}
                 carrying = int((carried == 1).sum())
                 rows.append({**key, "summary": summary, **estimate_fields(estimate), "carrying": carrying})
     return pd.DataFrame(rows)

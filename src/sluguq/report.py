@@ -86,7 +86,7 @@ SECTIONS = (
         "objects",
         "Foreign objects",
         "Foreign objects, measured",
-        "Objects drawn with exact masks, and real ones by their labels.",
+        "Objects drawn with exact masks, and images by their labels: of known artefacts, and any other yes or no.",
         ("drawn_objects", "object_change", "object_maps", "labelled_objects"),
     ),
     Section(

@@ -26,29 +26,20 @@ def retention_curve(error: Array, score: Array, weights: Array, fractions: Array
     :param fractions: (points,), shares kept, in (0, 1].
     :returns: (replicates, points).
     """
-    values, tie = np.unique(score, return_inverse=True)
-    count = np.zeros((len(weights), len(values)))
-    total = np.zeros_like(count)
-    np.add.at(count.T, tie, weights.T)
-    np.add.at(total.T, tie, (weights * error).T)
-    kept = np.cumsum(count, axis=1)
-    summed = np.cumsum(total, axis=1)
-    out = np.empty((len(weights), len(fractions)))
-    every = np.arange(len(weights))
-    for point, fraction in enumerate(fractions):
-        target = fraction * kept[:, -1]
-        place = np.minimum((kept < target[:, None] - 1e-9).sum(axis=1), len(values) - 1)
-        below = np.maximum(place - 1, 0)
-        before = np.where(place > 0, kept[every, below], 0.0)
-        inside = np.where(place > 0, summed[every, below], 0.0)
-        edge = np.divide(
-            total[every, place],
-            count[every, place],
-            out=np.zeros(len(weights)),
-            where=count[every, place] > 0,
-        )
-        out[:, point] = (inside + (target - before) * edge) / np.where(target > 0, target, np.nan)
-    return out
+    order = np.argsort(score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    # Up to and with each distinct score: how many images, and the sum of their errors. None before the first.
+    kept = np.cumsum(weights[:, order], axis=1)[:, last]
+    summed = np.cumsum(weights[:, order] * error[order], axis=1)[:, last]
+    kept, summed = (np.concatenate((np.zeros((len(weights), 1)), x), axis=1) for x in (kept, summed))
+    target = fractions * kept[:, -1:]
+    place = np.stack([np.searchsorted(k[1:], t - 1e-9) for k, t in zip(kept, target, strict=True)])
+    place = np.minimum(place, len(last) - 1)
+    before, inside = np.take_along_axis(kept, place, 1), np.take_along_axis(summed, place, 1)
+    count = np.take_along_axis(kept, place + 1, 1) - before
+    total = np.take_along_axis(summed, place + 1, 1) - inside
+    edge = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    return (inside + (target - before) * edge) / np.where(target > 0, target, np.nan)
 
 
 def retention_gain(error: Array, score: Array, weights: Array) -> Array:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sluguq.statistics import spearman
+from sluguq.statistics import Array, log_ratio, mean, over_seeds, spearman
 from sluguq.store import open_store
 
 FEWEST = 10
 """A correlation of fewer images than this is left out."""
 
-COLUMNS = ("setting", "value", "reference", "measure", "result", "configuration", "seed", "images")
+COLUMNS = ("setting", "value", "reference", "measure", "result", "low", "high", "configuration", "seed", "images")
+
+_Case = tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]
+"""What is measured: setting, value, model; its scores; and the experiment's own of that model."""
 
 
 def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -25,65 +28,120 @@ def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def sensitivity_table(
-    scores: Mapping[tuple[str, int], pd.DataFrame], varied: pd.DataFrame, reference: Mapping[str, float]
+    scores: Mapping[tuple[str, int], pd.DataFrame],
+    varied: pd.DataFrame,
+    reference: Mapping[str, float],
+    replicates: int = 300,
 ) -> pd.DataFrame:
-    """Four measures of every model's scores under every value of every setting.
+    """Four measures of every model's scores under every value of every setting, with 95 % intervals over images.
 
-    Measures: ``spearman``, the rank correlation of SLUG with the error; ``agreement``, that with the experiment's own
-    SLUG of the same images; ``level``, mean SLUG over the mean of the experiment's own; ``relative_sem``, the mean
-    over images of the standard error over the score. The setting ``seed`` needs no further scores: value is the seed,
-    the reference is the first, ``agreement`` is over the images that both tested. Correlations of fewer than
-    ``FEWEST`` images are left out. The column images: how many a result rests on.
+    Columns: `COLUMNS`; a row a seed, and one with seed -1 for the mean over seeds. reference: whether value is the
+    experiment's own. Measures: ``spearman``, the rank correlation of SLUG with the error; ``agreement``, that with the
+    experiment's own SLUG of the same images; ``level``, mean SLUG over the mean of the experiment's own;
+    ``relative_sem``, the mean over images of the standard error over the score. The setting ``seed`` needs no further
+    scores: value is the seed, the reference is the first, ``agreement`` is over the images that both tested.
+    Correlations of fewer than ``FEWEST`` images are left out. low, high: as `sluguq.statistics.over_seeds` makes them;
+    of one seed they are of its images alone. images: how many a seed's result rests on, of several seeds the most.
 
     :param scores: by (configuration, seed), the experiment's own scores, with the columns id, mse, slug, slug_sem.
     :param varied: scores under other settings, with setting, value, configuration and seed besides.
-    :param reference: the experiment's own value of a setting, where it has one; that value's measures are of the same
-        images.
+    :param reference: the experiment's own value of a setting, where it has one. It is measured on the same images;
+        where it is itself among the varied ones, on those scores, which have other probes where probes vary.
+    :param replicates: bootstrap replicates behind an interval.
     :raises ValueError: where there is nothing to measure.
     """
-    rows: list[dict[str, Any]] = []
+    cases: list[_Case] = []
     for _, part in varied.groupby(["setting", "configuration", "seed"], sort=False):
         setting, configuration, seed = part[["setting", "configuration", "seed"]].iloc[0]
         own = scores[configuration, seed]
         key = {"configuration": configuration, "seed": seed, "setting": setting}
         if setting in reference and reference[setting] not in set(part["value"]):
             shared = own[own["id"].isin(part["id"])]
-            rows += _measures(shared, shared, {**key, "value": reference[setting], "reference": True})
+            cases.append(({**key, "value": reference[setting], "reference": True}, shared, shared))
         for value, frame in part.groupby("value"):
-            rows += _measures(frame, own, {**key, "value": value, "reference": False})
+            is_own = setting in reference and value == reference[setting]
+            cases.append(({**key, "value": value, "reference": is_own}, frame, own))
     if len({seed for _, seed in scores}) > 1:
         first = min(seed for _, seed in scores)
         for (configuration, seed), frame in scores.items():
             key = {"configuration": configuration, "seed": seed, "setting": "seed"}
-            rows += _measures(frame, scores[configuration, first], {**key, "value": seed, "reference": seed == first})
-    if not rows:
+            own = scores[configuration, first]
+            cases.append(({**key, "value": seed, "reference": seed == first}, frame, own))
+    if not cases:
         raise ValueError("nothing was varied: name values under sensitivity in the configuration, or run more seeds")
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(COLUMNS[:1]), kind="stable", ignore_index=True)
+    rows = [row for together in _by_value(cases) for row in _measures(together, replicates)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["setting", "seed"], kind="stable", ignore_index=True)
 
 
-def _measures(frame: pd.DataFrame, own: pd.DataFrame, key: Mapping[str, Any]) -> list[dict[str, Any]]:
-    both = frame.merge(own[["id", "slug"]], on="id", suffixes=("", "_own"))
-    rank = _spearman(frame["slug"], frame["mse"])
-    results = {
-        "spearman": (rank, len(frame)),
-        "agreement": (_spearman(both["slug"], both["slug_own"]), len(both)),
-        "level": (frame["slug"].mean() / own.loc[_alike(own, frame), "slug"].mean(), len(frame)),
-        "relative_sem": ((frame["slug_sem"] / frame["slug"]).mean(), len(frame)),
+def _by_value(cases: list[_Case]) -> list[list[_Case]]:
+    """Cases that differ by the seed alone, together."""
+    found: dict[tuple[Any, ...], list[_Case]] = {}
+    for case in cases:
+        found.setdefault((case[0]["setting"], case[0]["configuration"], float(case[0]["value"])), []).append(case)
+    return list(found.values())
+
+
+def _measures(cases: list[_Case], replicates: int) -> list[dict[str, Any]]:
+    """All measures of one value of one setting: of every seed, and over seeds."""
+    measures: dict[str, tuple[Any, Any, Any]] = {
+        "spearman": (spearman, "fisher", _with_error),
+        "agreement": (spearman, "fisher", _with_own),
+        "level": (_ratio, "log", _beside_own),
+        "relative_sem": (mean, "log", _relative_sem),
     }
-    return [
-        {**key, "measure": measure, "result": float(result), "images": images}
-        for measure, (result, images) in results.items()
-        if np.isfinite(result)
-    ]
+    codes = {
+        name: code
+        for code, name in enumerate(pd.unique(pd.concat([c for _, a, b in cases for c in (a["id"], b["id"])])))
+    }
+    rows = []
+    for measure, (statistic, transform, columns_of) in measures.items():
+        parts = [(key, *columns_of(frame, own)) for key, frame, own in cases]
+        known = [(key, ids, columns) for key, ids, columns in parts if len(ids)]
+        # The mean over seeds first, so that it stands before them.
+        for together, number in ((known, -1), *(([one], one[0]["seed"]) for one in known)):
+            if not together:
+                continue
+            clusters = [np.array([codes[name] for name in ids]) for _, ids, _ in together]
+            estimate = over_seeds(
+                statistic, [c for _, _, c in together], clusters, transform=transform, replicates=replicates
+            )
+            if np.isfinite(estimate.value):
+                size = max(len(set(ids)) for _, ids, _ in together)
+                found = {"result": estimate.value, "low": estimate.low, "high": estimate.high, "images": size}
+                rows.append({**together[0][0], "seed": number, "measure": measure, **found})
+    return rows
 
 
-def _alike(own: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
-    """The experiment's own images that the level is compared with: the same ones, or all where none is the same."""
-    same = own["id"].isin(frame["id"])
-    return same if same.sum() == len(frame) else pd.Series(True, index=own.index)
+_Columns = tuple[Sequence[str], dict[str, Any]]
 
 
-def _spearman(x: pd.Series, y: pd.Series) -> float:
-    if len(x) < FEWEST:
-        return np.nan
-    return float(spearman(x.to_numpy(float), y.to_numpy(float), weights=np.ones((1, len(x))))[0])
+def _with_error(frame: pd.DataFrame, own: pd.DataFrame) -> _Columns:
+    if len(frame) < FEWEST:
+        return [], {}
+    return list(frame["id"]), {"x": frame["slug"].to_numpy(float), "y": frame["mse"].to_numpy(float)}
+
+
+def _with_own(frame: pd.DataFrame, own: pd.DataFrame) -> _Columns:
+    both = frame.merge(own[["id", "slug"]], on="id", suffixes=("", "_own"))
+    if len(both) < FEWEST:
+        return [], {}
+    return list(both["id"]), {"x": both["slug"].to_numpy(float), "y": both["slug_own"].to_numpy(float)}
+
+
+def _beside_own(frame: pd.DataFrame, own: pd.DataFrame) -> _Columns:
+    """Scores and, after them, the experiment's own: of the same images, or of all where not all are the same.
+
+    An image that is in both is drawn in both at once.
+    """
+    same = own[own["id"].isin(frame["id"])]
+    beside = same if len(same) == len(frame) else own
+    x = np.concatenate([frame["slug"], beside["slug"]]).astype(float)
+    return [*frame["id"], *beside["id"]], {"x": x, "group": np.arange(len(x)) < len(frame)}
+
+
+def _relative_sem(frame: pd.DataFrame, own: pd.DataFrame) -> _Columns:
+    return list(frame["id"]), {"x": (frame["slug_sem"] / frame["slug"]).to_numpy(float)}
+
+
+def _ratio(x: Array, group: np.ndarray, weights: Array) -> Array:
+    return np.exp(log_ratio(x, group, weights))

@@ -14,6 +14,10 @@ SLUG_PAPER = (
 FAIRNESS_PAPER = "López-Pérez et al. 2025, Are generative models fair?, arXiv:2501.11752"
 
 
+ARTEFACT_LABELS = ("dark_corner", "hair", "gel_border", "gel_bubble", "ruler", "ink", "patches")
+"""Labels of known artefacts, foreign objects and marks of the camera (Bissoto et al. 2020), without `label_`."""
+
+
 class Variable(NamedTuple):
     """How a variable is stored."""
 

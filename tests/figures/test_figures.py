@@ -20,6 +20,7 @@ from sluguq.figures.choice import at_quantiles, by_label, middle_configuration
 from sluguq.figures.drawing import draw, save
 from sluguq.figures.pictures import scaled
 from sluguq.figures.style import fst_colours, group_colours, group_label, is_wide, span
+from sluguq.foreign import ordered_flags
 from sluguq.tables import flags_of, per_image
 from tests.figures.stand_in import aggregated, models, with_artefacts
 
@@ -34,13 +35,15 @@ SENSITIVITY = pd.DataFrame(
             "reference": value == 50,
             "measure": measure,
             "result": 0.5 + 0.01 * i,
+            "low": 0.4,
+            "high": 0.7,
             "configuration": "B",
             "seed": seed,
             "images": 20,
         }
         for setting, values in {"rank": (0, 5, 50), "probes": (4, 16, 64, 256)}.items()
         for i, value in enumerate(values)
-        for seed in (0, 1)
+        for seed in (-1, 0, 1)
         for measure in ("spearman", "level")
     ]
 )
@@ -298,6 +301,27 @@ def test_labelled_images_carry_their_label():
     chosen = by_label(store, each=3)
     assert len(chosen) == 3
     assert (store["label_ruler"].values[chosen["image"]] == 1).all()
+
+
+def test_only_labels_of_known_artefacts_are_called_objects():
+    """A diagnosis said with yes or no comes after them, marked as something else."""
+    rng = np.random.default_rng(0)
+    store = aggregated(seeds=2, tested=10, pool=14)
+    store = store.assign(label_acne=("image", rng.choice([0.0, 1.0], store.sizes["image"])))
+    assert ordered_flags(store) == (["label_ruler"], ["label_acne"])
+    assert list(by_label(store, each=1)["group"]) == ["ruler", "acne"]
+    figure, table = draw("labelled_objects", store)
+    assert dict(zip(table["label"], table["artefact"], strict=True)) == {"ruler": True, "acne": False}
+    assert "Below the dotted line: labels of no known artefact" in texts(figure).replace("\n", " ")
+    figure, _ = draw("labelled_objects", store.drop_vars("label_acne"))
+    assert "no known artefact" not in texts(figure).replace("\n", " ")
+    assert "foreign" not in FIGURES["labelled_objects"].caption
+
+
+@pytest.mark.parametrize(("padding", "said"), [("zero", True), ("reflect", False)])
+def test_a_glow_is_put_down_to_zero_padding_only_where_there_is_any(usual, padding, said):
+    store = usual["training"].assign_attrs(configuration=f"model: {{padding: {padding}}}")
+    assert ("zero padding" in texts(draw("maps", store)[0]).replace("\n", " ")) == said
 
 
 def test_the_middle_configuration_is_the_mixed_one(usual):

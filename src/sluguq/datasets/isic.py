@@ -20,8 +20,9 @@ from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
 from sluguq.datasets.download import Request
 from sluguq.datasets.published import Published, find_table
 from sluguq.datasets.registry import Registry
+from sluguq.variables import ARTEFACT_LABELS
 
-ARTEFACTS = ("dark_corner", "hair", "gel_border", "gel_bubble", "ruler", "ink", "patches")
+ARTEFACTS = ARTEFACT_LABELS
 
 _IMAGE = re.compile(r"ISIC_\d{7}(_downsampled)?$", re.IGNORECASE)
 _MASK_FOLDERS = re.compile(r"mask|ground.?truth|part1", re.IGNORECASE)

@@ -78,8 +78,8 @@ FIGURES: dict[str, Specification] = {
     "maps": Specification(
         "dataset",
         _BOTH,
-        "Images, reconstructions, error maps and SLUG maps. A glow along the borders of SLUG maps comes from the "
-        "zero padding of the network, not from the skin.",
+        "Images, reconstructions, error maps and SLUG maps. Where convolutions pad with zeros (model.padding: zero), "
+        "SLUG maps glow along the borders: that is of the network, not of the skin.",
         "SLUG paper, figure 4 right",
     ),
     "maps_page": Specification(
@@ -109,7 +109,8 @@ FIGURES: dict[str, Specification] = {
     "labelled_objects": Specification(
         "dataset",
         _BOTH,
-        "AUROC of several summaries of the SLUG and the error map for images labelled as having a foreign object.",
+        "AUROC of several summaries of the SLUG and the error map for images that carry a yes-or-no label: those of "
+        "known artefacts (ruler, ink, patches and the like) first, then any other label, which need be no object.",
         "SLUG paper, figure 4 right",
     ),
     "drawn_objects": Specification(

@@ -13,7 +13,16 @@ from matplotlib.lines import Line2D
 from sluguq.figures.choice import first_seed, middle_configuration
 from sluguq.figures.pictures import BRIGHTEST, scaled, show
 from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide, plural, span
-from sluguq.foreign import MAPS, SUMMARIES, labels_found, map_summaries, objects_found, pixel_scores, with_and_without
+from sluguq.foreign import (
+    MAPS,
+    SUMMARIES,
+    labels_found,
+    map_summaries,
+    object_clusters,
+    objects_found,
+    pixel_scores,
+    with_and_without,
+)
 from sluguq.tables import flags_of
 
 _COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
@@ -35,7 +44,7 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     scores = pixel_scores(dataset)
     if scores.empty:
         return empty(title, _NONE, dataset), scores
-    table = objects_found(scores)
+    table = objects_found(scores, object_clusters(dataset))
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
     fig = figure(height=3.5)
@@ -185,7 +194,7 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 
 
 def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
-    """AUROC of summaries of the maps for images that a person labelled as having an object.
+    """AUROC of summaries of the maps for images that carry a yes-or-no label, those of known artefacts first.
 
     The table is that of `sluguq.foreign.labels_found`.
     """
@@ -215,6 +224,10 @@ def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     panels[0].set_xlim(-0.02, 1.02)
     carrying = table_shown.groupby("label")["carrying"].max()
     panels[0].set_yticks(range(len(labels)), [f"{label.replace('_', ' ')} ({carrying[label]})" for label in labels])
+    known = table_shown.drop_duplicates("label")["artefact"]
+    if known.any() and not known.all():
+        for axes in panels:
+            axes.axhline(known.sum() - 0.5, color="#33383d", lw=0.7, ls=":")
     handles = [
         Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=MAPS[n])
         for j, n in enumerate(("slug_map", "error_map"))
@@ -224,5 +237,10 @@ def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         f"{plural(int(table_shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
         "Panels: how a map was made one number. Intervals at 95 %."
     )
+    if not known.all():
+        note += (
+            f" {'Below the dotted line: labels' if known.any() else 'Labels'} of no known artefact, which may be a "
+            "diagnosis or anything else that is said with yes or no."
+        )
     finish(fig, title, note, dataset, handles=handles)
     return fig, table

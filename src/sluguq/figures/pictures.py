@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -96,7 +97,7 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         rules.append("of each group those nearest to quantiles of SLUG")
     if flags:
         parts.append(by_label(dataset, each=4 if many else 1))
-        rules.append("of each label those with the fewest other labels, nearest to quantiles of SLUG")
+        rules.append("of each yes-or-no label those with the fewest other labels, nearest to quantiles of SLUG")
     chosen = pd.concat(parts, ignore_index=True).drop_duplicates("image")
     rule = "; ".join(rules)
     if chosen.empty:
@@ -134,7 +135,15 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         f"n = {len(chosen)} images: {rule} (% on the left: the quantile). Each map is divided by its own "
         f"{BRIGHTEST}th percentile, so brightness compares places within a map, not maps."
     )
+    if _pads_with_zeros(dataset):
+        note += " A glow along the borders of SLUG maps comes from the network's zero padding, not from the skin."
     return finish(fig, title, note, dataset), pd.DataFrame(rows)
+
+
+def _pads_with_zeros(dataset: xr.Dataset) -> bool:
+    """Whether the experiment's configuration says so; its default is the papers' zeros."""
+    resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
+    return isinstance(resolved.get("model"), dict) and resolved["model"].get("padding", "zero") == "zero"
 
 
 def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: bool) -> None:

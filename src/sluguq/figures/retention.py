@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sluguq.figures.style import ACCENT, QUIET, SECOND, WIDTH, empty, figure, finish, plural, span
 from sluguq.retention import FRACTIONS, retention_curve, retention_gain
-from sluguq.statistics import over_seeds
+from sluguq.signals import gain_estimate
 from sluguq.tables import by_seed, per_image
 
 _LINES = {
@@ -24,8 +24,9 @@ def retention(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Retention curves by SLUG and latent standard deviation, with the oracle's and the random curve.
 
     The number in each panel is the gain of SLUG: the area between the random curve and SLUG's over that
-    between the random curve and the oracle's. The table has the curves: configuration, seed, score,
-    removed (share), mse.
+    between the random curve and the oracle's. The table has configuration, seed (-1 over seeds), score,
+    measure, removed, value, low, high: the curves (measure `mse`, at every share `removed`), and the
+    gains (measure `gain`, with an interval over seeds).
     """
     title = "Error of what remains as uncertain images are removed"
     scores = [name for name in ("slug", "latent_std") if name in dataset]
@@ -42,21 +43,16 @@ def retention(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         curves = _curves(frame, configuration, scores)
         pieces.append(curves)
         for score, (label, colour, style) in _LINES.items():
-            part = curves[curves["score"] == score].pivot(index="removed", columns="seed", values="mse")
+            part = curves[(curves["score"] == score) & (curves["measure"] == "mse")]
+            part = part.pivot(index="removed", columns="seed", values="value")
             if part.empty:
                 continue
             if score == "slug" and part.shape[1] > 1:
                 axes.plot(100 * part.index, part, color=colour, lw=0.5, alpha=0.45)
             axes.plot(100 * part.index, part.mean(axis=1), style, color=colour, label=label)
-        seeds, clusters = by_seed(frame, configuration, ("mse", "slug"))
-        gain = over_seeds(
-            retention_gain,
-            [{"error": s["mse"], "score": s["slug"]} for s in seeds],
-            clusters,
-            transform="fisher",
-            replicates=300,
-        )
-        axes.set_title(f"{configuration}\ngain {gain.value:.2f} [{gain.low:.2f}, {gain.high:.2f}]", fontsize=7.8)
+        gain = curves[(curves["seed"] == -1) & (curves["score"] == "slug")].iloc[0]
+        text = f"gain {gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]"
+        axes.set_title(f"{configuration}\n{text}", fontsize=7.8)
         axes.set_ylim(bottom=0)
     for axes in grid.ravel()[len(configurations) :]:
         axes.set_visible(False)
@@ -78,6 +74,11 @@ def retention(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 
 def _curves(frame: pd.DataFrame, configuration: str, scores: list[str]) -> pd.DataFrame:
     rows = []
+    for score in scores:
+        seeds, clusters = by_seed(frame, configuration, ("mse", score))
+        gain = gain_estimate(seeds, clusters, score)
+        found = {"value": [gain.value], "low": [gain.low], "high": [gain.high]}
+        rows.append(pd.DataFrame({"seed": -1, "score": score, "measure": "gain", **found}))
     seeds, _ = by_seed(frame, configuration, ("mse", "seed", *scores))
     for columns in seeds:
         error = columns["mse"]
@@ -86,15 +87,10 @@ def _curves(frame: pd.DataFrame, configuration: str, scores: list[str]) -> pd.Da
         lines["oracle"] = retention_curve(error, error, one)[0]
         lines["random"] = np.full(len(FRACTIONS), error.mean())
         for score, values in lines.items():
-            rows.append(
-                pd.DataFrame(
-                    {
-                        "configuration": configuration,
-                        "seed": columns["seed"][0],
-                        "score": score,
-                        "removed": (1 - FRACTIONS).round(6),
-                        "mse": values,
-                    }
-                )
-            )
-    return pd.concat(rows, ignore_index=True)
+            key = {"seed": columns["seed"][0], "score": score}
+            rows.append(pd.DataFrame({**key, "measure": "mse", "removed": (1 - FRACTIONS).round(6), "value": values}))
+            if score in scores:
+                own = retention_gain(error, columns[score], one)
+                rows.append(pd.DataFrame({**key, "measure": "gain", "value": own}))
+    table = pd.concat(rows, ignore_index=True).assign(configuration=configuration)
+    return table[["configuration", "seed", "score", "measure", "removed", "value", "low", "high"]]

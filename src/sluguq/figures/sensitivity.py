@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, is_wide, plural, span
+from sluguq.sensitivity import COLUMNS
 
 SETTINGS = {
     "rank": "rank k",
@@ -30,20 +31,18 @@ MEASURES = {
 def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple[Figure, pd.DataFrame]:
     """One line a setting, one column a measure: how the measure changes as one setting does and the rest stay.
 
-    table: one row a measurement, with columns setting (of `SETTINGS`), value (of the setting), reference (whether
-    that is the experiment's own), measure (of `MEASURES`), result, configuration, seed, and images (how many it rests
-    on). dataset: a store of the same experiment, for the mark of synthetic data. The table behind the figure is the
-    same, with the mean over seeds in `mean`. Raises ValueError where a column is missing.
+    table: as `sluguq.sensitivity.sensitivity_table` gives it, with the columns setting (of `SETTINGS`), value (of the
+    setting), reference (whether that is the experiment's own), measure (of `MEASURES`), result, low, high,
+    configuration, seed (-1 for the mean over seeds), and images (how many a seed rests on). dataset: a store of the
+    same experiment, for the mark of synthetic data. It is the table behind the figure too. Raises ValueError where a
+    column is missing.
     """
     title = "How sure is the score?"
-    missing = {"setting", "value", "reference", "measure", "result", "configuration", "seed", "images"}
-    missing -= set(table.columns)
+    missing = set(COLUMNS) - set(table.columns)
     if missing:
         raise ValueError(f"the table of sensitivity lacks the columns {', '.join(sorted(missing))}")
     if table.empty:
         return empty(title, "nothing was measured", dataset), table
-    keys = ["setting", "value", "measure", "configuration"]
-    table = table.assign(mean=table.groupby(keys)["result"].transform("mean"))
     settings = [s for s in SETTINGS if (table["setting"] == s).any()]
     configurations = list(dict.fromkeys(table["configuration"].astype(str)))
     colours = configuration_colours(configurations)
@@ -53,12 +52,13 @@ def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple
         for axes, measure in zip(line, MEASURES, strict=True):
             part = table[(table["measure"] == measure) & (table["setting"] == setting)]
             _panel(axes, part, table[table["setting"] == setting], colours)
+            reach = part[["result", "low", "high"]].to_numpy(float)
             if measure in ("spearman", "agreement"):
-                axes.set_ylim(min(0.0, float(part["result"].min() if len(part) else 0.0)) - 0.04, 1.04)
-            elif is_wide(part["result"].to_numpy(float), 8):
+                axes.set_ylim(min(0.0, float(np.nanmin(reach, initial=0.0))) - 0.04, 1.04)
+            elif is_wide(reach.ravel(), 8):
                 axes.set_yscale("log")
             elif len(part):
-                axes.set_ylim(0, 1.1 * float(part["result"].max()))
+                axes.set_ylim(0, 1.1 * float(np.nanmax(reach)))
             if setting == settings[0]:
                 axes.set_title(MEASURES[measure], fontsize=7.5)
             axes.set_xlabel(SETTINGS[setting])
@@ -66,10 +66,12 @@ def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3, label=c)
         for j, c in enumerate(configurations)
     ]
+    seeds = plural(len(set(table["seed"]) - {-1}), "seed")
     note = (
-        f"n = {span(table['images'])} images, {plural(table['seed'].nunique(), 'seed')}: thin lines single seeds, "
-        "markers their mean. One setting changes, the others stay as the experiment has them; dotted: the "
-        "experiment's own value, the reference (of seeds, the first). Probes are drawn anew for each number of them."
+        f"n = {span(table['images'])} images a seed, {seeds}: thin lines single seeds, markers their mean, with 95 % "
+        "intervals over images (and over seeds, where several were varied). One setting changes, the others stay as "
+        "the experiment has them; dotted: the experiment's own value, the reference (of seeds, the first). Probes are "
+        "drawn anew for each number of them."
     )
     return finish(fig, title, note, dataset, handles=handles, columns=8), table
 
@@ -83,12 +85,15 @@ def _panel(axes: Axes, part: pd.DataFrame, of_setting: pd.DataFrame, colours: di
         axes.axvline(place[own], color="#33383d", lw=0.8, ls=":")
     for j, (configuration, colour) in enumerate(colours.items()):
         mine = part[part["configuration"].astype(str) == configuration].sort_values("value")
-        if joined:
-            for _, one in mine.groupby("seed"):
+        single, means = mine[mine["seed"] >= 0], mine[mine["seed"] == -1]
+        if joined and single["seed"].nunique() > 1:
+            for _, one in single.groupby("seed"):
                 axes.plot(one["value"].map(place), one["result"], color=colour, lw=0.5, alpha=0.5)
-        means = mine.drop_duplicates("value")
+        # Intervals of the configurations stand side by side.
+        at = means["value"].map(place) + 0.12 * (j - (len(colours) - 1) / 2)
         style = MARKERS[j % len(MARKERS)] + ("-" if joined else "")
-        axes.plot(means["value"].map(place), means["mean"], style, ms=3, lw=1.1, color=colour)
+        axes.vlines(at, means["low"], means["high"], color=colour, lw=0.9)
+        axes.plot(at, means["result"], style, ms=3, lw=1.1, color=colour)
     if part.empty:
         axes.text(0.5, 0.5, "too few images", transform=axes.transAxes, ha="center", va="center", fontsize=7)
     many = len(values) > 5
