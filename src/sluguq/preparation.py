@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from sluguq.datasets.base import read_images
 from sluguq.duplicates import HASH_PIXELS, HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
 from sluguq.images import DRAFT_MARGIN, FILTER, MAX_PIXELS, Fit, ImageRejected, decode, decode_mask
+from sluguq.progress import Progress
 from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, provenance, whole_file
 
 REJECTED_COLUMNS = ("id", "file", "fst", "reason")
@@ -63,7 +63,7 @@ def prepare(
     workers: int | None = None,
     max_pixels: int = MAX_PIXELS,
     near_duplicate_bits: int = NEAR_BITS,
-    progress: bool | None = None,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Decode and resample the photographs of images.csv into an image store, listing those that fail.
 
@@ -83,7 +83,7 @@ def prepare(
     :param workers: threads; by default one a core that this process may use.
     :param max_pixels: largest width x height decoded.
     :param near_duplicate_bits: largest distance of the 256-bit hashes of near-duplicates; negative: only exact ones.
-    :param progress: show a bar; by default where there is a terminal.
+    :param progress: show a bar on a terminal, and a line a minute where there is none.
     :returns: the table of rejected files.
     :raises PreparationError: where not one photograph could be decoded.
     """
@@ -105,9 +105,7 @@ def prepare(
         # Pillow's remarks on odd metadata are of no use to somebody who prepares ten thousand files.
         warnings.simplefilter("ignore")
         results = _in_order(load, range(len(files)), workers)
-        bar = tqdm(
-            results, total=len(files), desc="prepare", unit="image", disable=None if progress is None else not progress
-        )
+        bar = Progress(results, total=len(files), desc="prepare", unit="image", shown=progress)
         for index, result in enumerate(bar):
             if isinstance(result, ImageRejected):
                 row = table.iloc[index]

@@ -21,7 +21,6 @@ import numpy as np
 import optax
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tqdm import tqdm
 
 from .checkpoints import (
     Checkpoint,
@@ -33,6 +32,7 @@ from .checkpoints import (
 )
 from .objective import ObjectiveSettings, objective
 from .perceptual import Perceptual
+from .progress import Progress
 from .vae import VAE, Precision, VAESettings, join, split
 from .watch import CollapseWatch, TrainingDiverged
 
@@ -249,7 +249,7 @@ def train(
         afresh. The caller deletes the folder once the result is safe.
     :param checkpoint_minutes: a checkpoint is written when so much time has passed since the last one.
     :param checkpoint_steps: also when so many steps have; None looks at time alone.
-    :param progress: show a bar with the time left, where there is a terminal.
+    :param progress: show a bar with the time left on a terminal, and a line a minute where there is none.
     :param on_epoch: called after each epoch with its number (from 1), a copy of the network and the history's row.
         Named arrays that it returns are kept in checkpoint and result, since it is not called again for epochs
         that lie before a checkpoint.
@@ -297,7 +297,7 @@ def train(
 
     started = saved_at = time.monotonic()
     saved_step = done
-    bar = tqdm(total=steps, initial=done, unit="step", desc="training", disable=None if progress else True)
+    bar = Progress(total=steps, initial=done, unit="step", desc="training", shown=progress)
     with Termination() as termination, bar:
         while done < steps:
             epoch = done // epoch_steps

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from sluguq import artefacts
 from sluguq.config.sources import PhantomSource
 from sluguq.datasets.base import Acquired
 from sluguq.phantom import PhantomRecord, phantom_records, render
+from sluguq.progress import Progress
 
 _ARTEFACTS = 1
 
@@ -29,7 +29,7 @@ def collect(options: PhantomSource, raw_folder: Path) -> Acquired:
     records = list(phantom_records(options.counts, options.seed))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = pool.map(lambda record: _draw(record, options, raw_folder, folder), records)
-        images = list(tqdm(rows, total=len(records), desc="draw", unit="image", disable=None))
+        images = list(Progress(rows, total=len(records), desc="draw", unit="image"))
     return Acquired(images=images, synthetic=True)
 
 

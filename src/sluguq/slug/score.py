@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
+from sluguq.progress import Progress
 from sluguq.slug.checks import check_finite_scores, check_score_arguments, checked
 from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
@@ -112,7 +112,7 @@ class _Sampler:
             block = min(64, max(1, block))
         self.block = block
         self.width = tangent_width() if width is None else width
-        self.bar = tqdm(desc="score", unit="probe", unit_scale=True, disable=None if progress else True)
+        self.bar = Progress(desc="score", unit="probe", shown=progress)
 
     def run(
         self, tangents_of: Callable[[int, int], jax.Array], first: int, count: int, sums: _Sums, maps: bool
@@ -195,7 +195,7 @@ def score(
         allows.
     :param tangent_block: tangents side by side in one pass; by default what suits the device.
     :param devices: devices that share each batch; by default those the images are sharded over.
-    :param progress: show a progress bar where there is a terminal.
+    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     apply, params = checked(apply, params, images)

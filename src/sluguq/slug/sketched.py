@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
+from sluguq.progress import Progress
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
 from sluguq.slug.ggn import GGN
@@ -105,7 +105,7 @@ def sketched_eigenbasis(
     :param tolerance: a pair has converged when its residual is at most tolerance · λ.
     :param devices: devices that share each batch.
     :param matmul_precision: of the products, see ``eigenbasis``.
-    :param progress: show a progress bar where there is a terminal.
+    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     images = chosen(images, subset)
@@ -153,7 +153,7 @@ def _three_term(
     vector = draw(key, 0, 1, ggn.size, ggn.dtype)[0]
     vector = vector / jnp.linalg.norm(vector)
     before, beta = jnp.zeros_like(vector), 0.0
-    for _ in tqdm(range(iterations), desc="sketched eigenbasis", disable=None if progress else True):
+    for _ in Progress(range(iterations), desc="sketched eigenbasis", unit="product", shown=progress):
         sketches.append(np.asarray(apply_sketch(sketch, vector), np.float64))
         image = ggn.product(vector) - beta * before
         alpha = float(jnp.vdot(vector, image))
@@ -225,7 +225,7 @@ def score_sketched(
     :param batch_size: probes, or coordinates, at a time; halved when memory runs out.
     :param key: ``jax.random.key``.
     :param coordinates: (c, 3) integers y, x, channel of outputs whose own SLU is wanted.
-    :param progress: show a progress bar where there is a terminal.
+    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     apply, params = checked(apply, params, images)
@@ -241,7 +241,7 @@ def score_sketched(
     meter = _Meter(apply, params, basis, max(1, min(batch_size, room)))
     positions = np.ravel_multi_index(tuple(picked.T), shape)
     slug, sem, norm, norm_sem, slu = [], [], [], [], []
-    for index in tqdm(range(images.shape[0]), desc="score_sketched", disable=None if progress else True):
+    for index in Progress(range(images.shape[0]), desc="score_sketched", unit="image", shown=progress):
         image = jnp.asarray(images[index : index + 1])
         total, inside = meter(image, probes, lambda first, count: draw(key, first, count, size, jnp.float32))
         score = total - inside
