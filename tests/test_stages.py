@@ -1,12 +1,19 @@
 """Stages that join stores and networks: eigenbases on disk, resumption, scores by both estimators."""
 
+import re
+import shutil
+
 import ml_dtypes
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
+from sluguq.config.experiment import Model
+from sluguq.disk import room_of_basis
+from sluguq.preflight import weight_count
 from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.lanczos_state import LanczosState
 from sluguq.stages import eigenbasis as stage
 from sluguq.stages.basis_store import read_basis, write_basis
 from sluguq.stages.eigenbasis import compute_basis
@@ -18,6 +25,7 @@ from sluguq.weights import save_vae
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 RANK = 3
+WEIGHTS = weight_count(Model(width=2, depth=1, latent_channels=2))["all"]
 SETTINGS = {
     "rank": RANK, "method": "projected", "sketch_size": 400, "tolerance": 0.05, "batch_size": 4, "max_images": None,
     "dtype": "float32",
@@ -90,6 +98,27 @@ def test_an_interrupted_eigenbasis_goes_on_to_the_same_result(world, tmp_path, m
     assert not (tmp_path / "cut" / "checkpoint").exists()
 
 
+@pytest.mark.parametrize("killed_in", ["sluguq.slug.eigenbasis._trace", "sluguq.stages.eigenbasis.write_basis"])
+def test_an_eigenbasis_in_files_goes_on_after_the_end_of_lanczos(world, tmp_path, monkeypatch, capsys, killed_in):
+    monkeypatch.setattr(stage, "in_files", lambda rank, parameters: True)
+    hard = {"rank": 9, "tolerance": 1e-6}
+    whole = compute(world, tmp_path / "whole", **hard)
+
+    def killed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(killed_in, killed)
+        with pytest.raises(KeyboardInterrupt):
+            compute(world, tmp_path / "cut", **hard)
+    capsys.readouterr()
+    resumed = compute(world, tmp_path / "cut", **hard)
+    assert re.search(r"goes on after \d+0 products", capsys.readouterr().out)
+    np.testing.assert_array_equal(resumed.vectors, whole.vectors)
+    assert (resumed.trace, resumed.products) == (whole.trace, whole.products)
+    assert not (tmp_path / "cut" / "checkpoint").exists()
+
+
 def test_a_damaged_state_is_told_and_computed_again(world, tmp_path, capsys):
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "lanczos.npz").write_bytes(b"not a state")
@@ -97,12 +126,43 @@ def test_a_damaged_state_is_told_and_computed_again(world, tmp_path, capsys):
     assert "is damaged" in capsys.readouterr().out
 
 
-def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr(stage.shutil, "disk_usage", lambda path: usage)
+def test_a_state_without_its_vectors_is_told(tmp_path, capsys):
+    vectors = np.memmap(tmp_path / "lanczos-1.bin", np.float32, mode="w+", shape=(2, 5))
+    stage.save_state(LanczosState(vectors, np.eye(3), 1, 10), tmp_path / "lanczos.npz")
+    assert stage._resumed(tmp_path / "lanczos.npz").products == 10
+    (tmp_path / "lanczos-1.bin").unlink()
+    assert stage._resumed(tmp_path / "lanczos.npz") is None
+    assert "lanczos-1.bin" in capsys.readouterr().out
+    assert stage._resumed(tmp_path / "absent.npz") is None
+    assert capsys.readouterr().out == ""
+
+
+def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch, capsys):
+    room = room_of_basis(RANK, WEIGHTS, dtype="float32")
+    assert room.peak == 2 * (2 * RANK + 10) * WEIGHTS * 4 + RANK * WEIGHTS * 4
+    free = room.peak - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
     with pytest.raises(OSError, match=r"lower eigenbasis.rank, set eigenbasis.dtype"):
         compute(world, tmp_path)
     assert not (tmp_path / "basis.zarr").exists()
+    # What an interrupted run left there is no less room.
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "lanczos.npz").write_bytes(b"x" * 5000)
+    compute(world, tmp_path)
+    assert "of an earlier run's" in capsys.readouterr().out
+
+
+def test_leftovers_of_killed_runs_are_removed(tmp_path, capsys):
+    current, other = tmp_path / ".seed-1-0123456789ab", tmp_path / ".seed-1-ba9876543210"
+    kept = [current, tmp_path / ".seed-10-ba9876543210", tmp_path / ".seed-1-notes", tmp_path / "seed-1-ba9876543210"]
+    gone = [other, tmp_path / ".seed-1.zarr.partial-77"]
+    for folder in (*kept, *gone):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x")
+    stage._remove_leftovers(tmp_path / "seed-1.zarr", current)
+    assert all(folder.exists() for folder in kept)
+    assert not any(folder.exists() for folder in gone)
+    assert str(other) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("method", ["projected", "sketched"])

@@ -21,13 +21,12 @@ class Progress:
     the end if there was any before, so that short loops leave no trace. Use it as a context manager and call `update`,
     or iterate over it.
 
-    Args:
-        items: What to iterate over, None where `update` is called instead.
-        total: How many there are; the length of `items` where it has one, else unknown.
-        initial: How many were done by an earlier run.
-        desc: What is counted.
-        unit: What one of them is called.
-        shown: False shows nothing at all.
+    :param items: what to iterate over; None where `update` is called instead.
+    :param total: how many there are; the length of `items` where it has one, else unknown.
+    :param initial: how many were done by an earlier run.
+    :param desc: what is counted.
+    :param unit: what one of them is called.
+    :param shown: False shows nothing at all.
     """
 
     def __init__(

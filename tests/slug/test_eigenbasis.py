@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import sluguq
+from sluguq.slug.eigenbasis import roomy_storage
 from sluguq.slug.exact import dense_ggn
 from sluguq.slug.lanczos_state import load_state, save_state
+from sluguq.slug.rows import HostRows
 from tests.slug.conftest import convnet_apply, convnet_params, diagonal_network, mlp, mlp_params, pictures
 
 KEY = jax.random.key(7)
@@ -99,9 +101,6 @@ def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage, kill
     whole = sluguq.eigenbasis(apply, params, images, **options, storage=place("whole"))
     assert whole.products > 20
 
-    class Killed(Exception):
-        pass
-
     def kill(state):
         save_state(state, tmp_path / "state.npz")
         if state.products == killed_at:
@@ -118,12 +117,109 @@ def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage, kill
     assert not list(tmp_path.glob("killed/lanczos-*")), "scratch files are removed at the end"
 
 
+class Killed(Exception):
+    pass
+
+
+SPECTRUM = np.geomspace(100, 1, 60).astype(np.float32)
+RESTARTED = {"rank": 6, "key": KEY, "subspace": 12, "tolerance": 1e-5, "max_products": 200, "block": 3}
+
+
+def test_a_run_killed_after_the_end_of_lanczos_goes_on(tmp_path, monkeypatch):
+    apply, params, images = diagonal_network(SPECTRUM)
+    folder, file = tmp_path / "vectors", tmp_path / "state.npz"
+    files_at_once = []
+
+    def keep(state):
+        save_state(state, file)
+        files_at_once.append(len(list(folder.glob("lanczos-*.bin"))))
+
+    def killed(*arguments):
+        raise Killed
+
+    whole = sluguq.eigenbasis(apply, params, images, **RESTARTED)
+    options = {**RESTARTED, "storage": folder, "on_block": keep}
+    with monkeypatch.context() as patch:
+        patch.setattr("sluguq.slug.eigenbasis._trace", killed)
+        with pytest.raises(Killed):
+            sluguq.eigenbasis(apply, params, images, **options)
+    resumed = sluguq.eigenbasis(apply, params, images, **options, state=load_state(file))
+    np.testing.assert_allclose(resumed.eigenvalues, whole.eigenvalues, rtol=1e-5)
+    assert np.isfinite(resumed.trace)
+    # And once more, from a state that stayed good when all was over.
+    again = sluguq.eigenbasis(apply, params, images, **options, state=load_state(file))
+    np.testing.assert_array_equal(again.eigenvalues, resumed.eigenvalues)
+    assert max(files_at_once) == 2, "scratch is what the estimate of the disk says: no third file on resumption"
+
+
+def disk_with(free, monkeypatch):
+    usage = type("Usage", (), {"free": free})
+    monkeypatch.setattr("sluguq.disk.shutil.disk_usage", lambda folder: usage)
+
+
 def test_a_disk_that_cannot_hold_the_vectors_is_refused(tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("sluguq.slug.rows.shutil.disk_usage", lambda folder: usage)
-    apply, params, images = diagonal_network(np.geomspace(100, 1, 60).astype(np.float32))
+    apply, params, images = diagonal_network(SPECTRUM)
+    needed = 2 * 22 * 60 * 4 + 6 * 60 * 4  # two files of Lanczos vectors, and the result
+    disk_with(needed - 1, monkeypatch)
     with pytest.raises(ValueError, match=r"0\.0 GB free, but 22 vectors of 60 weights"):
         sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, storage=tmp_path)
+    disk_with(needed, monkeypatch)
+    sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, storage=tmp_path)
+
+
+def test_a_full_disk_does_not_keep_a_run_from_going_on(tmp_path, monkeypatch):
+    apply, params, images = diagonal_network(SPECTRUM)
+
+    def kill(state):
+        save_state(state, tmp_path / "state.npz")
+        if state.products == 24:
+            raise Killed
+
+    options = {**RESTARTED, "storage": tmp_path / "vectors"}
+    with pytest.raises(Killed):
+        sluguq.eigenbasis(apply, params, images, **options, on_block=kill)
+    disk_with(0, monkeypatch)
+    sluguq.eigenbasis(apply, params, images, **options, state=load_state(tmp_path / "state.npz"))
+    with pytest.raises(ValueError, match="free some"):
+        sluguq.eigenbasis(apply, params, images, **{**options, "storage": tmp_path / "other"})
+
+
+@pytest.mark.parametrize(("device", "host", "chosen"), [(4, 4, "device"), (3.9, 3, "host"), (3.9, 2.9, None)])
+def test_storage_leaves_memory_to_work_in(monkeypatch, device, host, chosen):
+    room = 22 * 60 * 4
+    monkeypatch.setattr("sluguq.slug.eigenbasis.memory_bytes", lambda: device * room)
+    monkeypatch.setattr("sluguq.slug.eigenbasis.host_memory_bytes", lambda: host * room)
+    assert roomy_storage(22, 60, 4) == chosen
+    apply, params, images = diagonal_network(SPECTRUM)
+    if chosen is None:
+        with pytest.raises(ValueError, match="pass a folder as storage"):
+            sluguq.eigenbasis(apply, params, images, rank=6, key=KEY)
+    else:
+        vectors = sluguq.eigenbasis(apply, params, images, rank=6, key=KEY).vectors
+        assert isinstance(vectors, np.ndarray) == (chosen == "host")
+
+
+def test_host_storage_beyond_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("sluguq.slug.eigenbasis.host_memory_bytes", lambda: 2 * 22 * 60 * 4 - 1)
+    apply, params, images = diagonal_network(SPECTRUM)
+    with pytest.raises(ValueError, match='storage="host" needs'):
+        sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, storage="host")
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_rows_that_were_not_written_are_not_read(tmp_path, folder):
+    rows = HostRows(5, 40, np.float32, tmp_path if folder else None)
+    given = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
+    for index, row in enumerate(given):
+        rows.write(index, row)
+    rows.buffer[3:] = np.nan
+    dots = rows.dots(jnp.ones(40))
+    np.testing.assert_allclose(dots, [*given.sum(1), 0, 0], rtol=1e-5)
+    left = rows.less(jnp.ones(40), np.array([1.0, 2.0, 0.5, np.nan, np.nan]))
+    np.testing.assert_allclose(left, 1 - np.array([1, 2, 0.5]) @ given, rtol=1e-4, atol=1e-5)
+    rows.rotate(np.eye(3)[:, :2])
+    rows.buffer[2:] = np.nan
+    np.testing.assert_allclose(rows.dots(jnp.ones(40)), [*given[:2].sum(1), 0, 0, 0], rtol=1e-5)
 
 
 def test_a_state_of_another_run_is_refused(x64):

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.disk import free_bytes, gigabytes, occupied_bytes, scratch_bytes, subspace_of
+from sluguq.memory import host_memory_bytes
 from sluguq.progress import Progress
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_rank, checked
@@ -80,8 +82,7 @@ class _Lanczos:
         return self.rows.less(vector, correction), coefficients + correction
 
     def resume(self, state: LanczosState) -> None:
-        for index in range(state.step):
-            self.rows.write(index, jnp.asarray(state.vectors[index]))
+        self.rows.restore(state.vectors)
         self.next = jnp.asarray(state.vectors[state.step])
         self.projected = np.array(state.projected)
         self.step, self.products = int(state.step), int(state.products)
@@ -188,38 +189,45 @@ def eigenbasis(
     :param max_products: products with G before giving up on convergence; 4 · rank + 40 by default.
     :param trace_probes: forward-mode probes for Tr G; 0 leaves it NaN.
     :param storage: "device", "host", or a folder in which the vectors are kept as files; by default the
-        device where it has room, else the host.
+        device where it has room, else the host where that has.
     :param dtype: of the stored vectors: the weights' own by default, bfloat16 where that would take more
         than 1 GiB.
     :param state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
     :param on_block: called with a :class:`LanczosState` after every ``block`` products;
-        :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file.
+        :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file. Such states stay good after the end, until
+        the result is safe: where ``storage`` is a folder, ``lanczos-*.bin`` in it are then the caller's to remove.
     :param devices: devices that share each batch; by default those the images are sharded over.
     :param matmul_precision: of the products, see ``jax.default_matmul_precision``: Lanczos needs a symmetric
         operator, and TensorFloat-32 is not quite one.
     :param progress: show a progress bar on a terminal, and a line a minute where there is none.
-    :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`, or a state of another run.
+    :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`, a state of another run, or vectors for which
+        neither memory nor the folder's disk has room.
     """
     images = chosen(images, subset)
     apply, params = checked(apply, params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
-    subspace = min(ggn.size, max(2 * rank + 10 if subspace is None else subspace, rank + 2))
+    subspace = subspace_of(rank, ggn.size) if subspace is None else min(ggn.size, max(subspace, rank + 2))
     limit = max(rank, 4 * rank + 40 if max_products is None else max_products)
-    rows = _rows(storage, subspace, ggn)
+    stored = _stored_dtype(dtype, rank, ggn)
     if state is not None and (
-        state.projected.shape != (subspace, subspace) or state.vectors.shape != (state.step + 1, ggn.size)
+        state.projected.shape != (subspace, subspace)
+        or state.vectors.shape != (state.step + 1, ggn.size)
+        or state.vectors.dtype != ggn.dtype
     ):
         raise ValueError(
             f"the state belongs to another run: subspace and weights are {state.projected.shape[0]} and "
-            f"{state.vectors.shape[1]} there, {subspace} and {ggn.size} here"
+            f"{state.vectors.shape[1]} ({state.vectors.dtype}) there, {subspace} and {ggn.size} ({ggn.dtype}) here"
         )
+    rows = _rows(storage, subspace, ggn, rank * ggn.size * stored.itemsize)
     with jax.default_matmul_precision(matmul_precision):
         lanczos = _Lanczos(ggn, rows, subspace, jax.random.fold_in(key, 0))
         if state is not None:
             lanczos.resume(state)
         values, coefficients, residuals, converged = _run(lanczos, rank, limit, tolerance, block, on_block, progress)
-        vectors = rows.combine(coefficients, _stored_dtype(dtype, rank, ggn))
+        vectors = rows.combine(coefficients, stored)
+        if on_block is None:  # else what remains is long, and a run that is killed in it goes on from its last state
+            rows.clear()
         trace, trace_sem = _trace(ggn, vectors, values, trace_probes, jax.random.fold_in(key, 1))
     if not converged.all():
         warnings.warn(
@@ -233,13 +241,47 @@ def eigenbasis(
     )
 
 
-def _rows(storage: str | Path | None, subspace: int, ggn: GGN) -> Rows:
+def roomy_storage(subspace: int, parameters: int, itemsize: int) -> str | None:
+    """The first of "device" and "host" that has room for Lanczos vectors and the work on them; None if neither has.
+
+    On the device a restart takes the vectors twice and XLA may transpose a copy; on the host a state is a copy. Both
+    leave as much again to the network, its images and all else.
+    """
+    room = subspace * parameters * itemsize
+    if 4 * room <= memory_bytes():
+        return "device"
+    return "host" if 3 * room <= host_memory_bytes() else None
+
+
+def _rows(storage: str | Path | None, subspace: int, ggn: GGN, result: int) -> Rows:
+    """Room for the Lanczos vectors; in a folder, also for a ``result`` of so many bytes."""
+    itemsize = ggn.dtype.itemsize
+    needed = subspace * ggn.size * itemsize
     if storage is None:
-        room = subspace * ggn.size * ggn.dtype.itemsize
-        storage = "device" if 2 * room <= memory_bytes() else "host"
+        storage = roomy_storage(subspace, ggn.size, itemsize)
+        if storage is None:
+            raise ValueError(
+                f"{subspace} vectors of {ggn.size} weights take {gigabytes(needed)}, and three times that to work on, "
+                f"of {gigabytes(host_memory_bytes())} of memory: pass a folder as storage, or lower rank or subspace"
+            )
     if storage == "device":
         return DeviceRows(subspace, ggn.size, ggn.dtype)
-    return HostRows(subspace, ggn.size, ggn.dtype, None if storage == "host" else Path(storage))
+    if storage == "host":
+        if 2 * needed > host_memory_bytes():
+            raise ValueError(
+                f'storage="host" needs {gigabytes(2 * needed)}, {subspace} vectors of {ggn.size} weights and a copy, '
+                f"of {gigabytes(host_memory_bytes())} of memory: pass a folder, or lower rank or subspace"
+            )
+        return HostRows(subspace, ggn.size, ggn.dtype)
+    folder = Path(storage)
+    earlier = [*folder.glob("lanczos-*.bin"), folder / "vectors.bin"]  # taken up, or written over
+    needed, free = scratch_bytes(subspace, ggn.size, itemsize) + result, free_bytes(folder) + occupied_bytes(earlier)
+    if needed > free:
+        raise ValueError(
+            f"storage {folder} has {gigabytes(free)} free, but {subspace} vectors of {ggn.size} weights need up to "
+            f"{gigabytes(needed)}: free some, choose another folder, or lower rank or subspace"
+        )
+    return HostRows(subspace, ggn.size, ggn.dtype, folder)
 
 
 def _stored_dtype(dtype: Any, rank: int, ggn: GGN) -> Any:

@@ -5,9 +5,7 @@ arguments of the compiled steps, never as constants inside them, so that models 
 share compiled code.
 """
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +13,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
+
+from sluguq.memory import host_memory_bytes
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 
@@ -97,10 +97,7 @@ def memory_bytes() -> int:
     stats = jax.devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"])
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    allowed = limit.read_text().strip() if limit.exists() else "max"
-    return total if allowed == "max" else min(total, int(allowed))
+    return host_memory_bytes()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,10 +1,9 @@
 """Many long vectors: on the device, in host memory, or in a folder.
 
-Lanczos needs four things of its basis Q ∈ R^{j×p}: append a row, Q v, v − Qᵀc, and SᵀQ. All three
-stores give them without a second copy of Q; the folder needs only a block of columns in memory.
+Lanczos needs four things of its basis Q ∈ R^{j×p}: append a row, Q v, v − Qᵀc, and SᵀQ. Host memory and the
+folder give them without a second copy of Q, and the folder needs only a block of columns in memory.
 """
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,10 @@ def column_blocks(rows: int, columns: int, itemsize: int = 4) -> Iterator[slice]
 
 
 class Rows(Protocol):
-    """Room for ``capacity`` rows of length p; rows not yet written are zero."""
+    """Room for ``capacity`` rows of length p; rows not yet written count as zero."""
+
+    def restore(self, rows: np.ndarray) -> None:
+        """The first rows are these, of an earlier run's :meth:`view`."""
 
     def write(self, index: int, row: jax.Array) -> None:
         """Row ``index`` becomes ``row``."""
@@ -37,13 +39,16 @@ class Rows(Protocol):
         """v − Qᵀ c."""
 
     def rotate(self, matrix: np.ndarray) -> None:
-        """Q[:l] becomes Sᵀ Q[:j] for S of shape (j, l), and the rows after it zero."""
+        """Q[:l] becomes Sᵀ Q[:j] for S of shape (j, l), and the rows after it count as zero."""
 
     def combine(self, matrix: np.ndarray, dtype: Any) -> Any:
         """Sᵀ Q[:j], (l, p), in ``dtype``, as the store keeps arrays."""
 
     def view(self, count: int) -> np.ndarray:
         """The first ``count`` rows as a NumPy array: a copy, or a read-only map of the file."""
+
+    def clear(self) -> None:
+        """No row is needed any more."""
 
 
 @partial(jax.jit, donate_argnames="buffer")
@@ -72,6 +77,10 @@ class DeviceRows:
     def __init__(self, capacity: int, length: int, dtype: Any) -> None:
         self.buffer = jnp.zeros((capacity, length), dtype)
 
+    def restore(self, rows: np.ndarray) -> None:
+        for index, row in enumerate(rows):
+            self.write(index, jnp.asarray(row))
+
     def write(self, index: int, row: jax.Array) -> None:
         self.buffer = _write(self.buffer, index, row)
 
@@ -92,78 +101,94 @@ class DeviceRows:
         return _combine(self.buffer, jnp.asarray(whole, self.buffer.dtype), jnp.dtype(dtype))
 
     def view(self, count: int) -> np.ndarray:
-        return np.array(self.buffer[:count])
+        return np.asarray(self.buffer[:count])  # the slice is a copy already
+
+    def clear(self) -> None:
+        self.buffer = self.buffer[:0]
 
 
 class HostRows:
     """Rows in host memory, or, with ``folder``, in a file there that is mapped into memory.
 
-    A new run and every rotation write a new file; the one before stays until the next rotation, so that a
-    :class:`~sluguq.slug.lanczos_state.LanczosState` handed out in between stays true. :meth:`combine`, the
-    last act, removes them all.
-
-    :raises ValueError: where the folder's disk has no room for two such files.
+    Every rotation writes a new file; the one before stays until the next rotation, so that a
+    :class:`~sluguq.slug.lanczos_state.LanczosState` handed out in between stays true. A run that goes on from
+    such a state takes its file up as it is: rows are only ever added to it.
     """
 
     def __init__(self, capacity: int, length: int, dtype: Any, folder: Path | None = None) -> None:
         self.shape, self.dtype, self.folder = (capacity, length), np.dtype(dtype), folder
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            needed, free = 2 * capacity * length * self.dtype.itemsize, shutil.disk_usage(folder).free
-            if needed > free:
-                raise ValueError(
-                    f"storage {folder} has {free / 1e9:.1f} GB free, but {capacity} vectors of {length} weights need "
-                    f"up to {needed / 1e9:.1f} GB: free some, choose another folder, or lower rank or subspace"
-                )
+        self.written = 0
         self.generation = 1 + max((int(path.stem.split("-")[1]) for path in self._files()), default=0)
-        self.buffer = self._room(f"lanczos-{self.generation}.bin", self.shape, self.dtype)
+        self.buffer = np.zeros((0, length), dtype)
 
     def _files(self) -> list[Path]:
         return [] if self.folder is None else sorted(self.folder.glob("lanczos-*.bin"))
 
-    def _room(self, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    def _current(self) -> str:
+        return f"lanczos-{self.generation}.bin"
+
+    def _room(self, name: str, shape: tuple[int, int], dtype: np.dtype, mode: Any = "w+") -> np.ndarray:
         if self.folder is None:
             return np.zeros(shape, dtype)
-        return np.memmap(self.folder / name, dtype, mode="w+", shape=shape)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return np.memmap(self.folder / name, dtype, mode=mode, shape=shape)
 
-    def write(self, index: int, row: jax.Array) -> None:
+    def _forget_others(self) -> None:
+        for path in self._files():
+            if path.name != self._current():
+                path.unlink()
+
+    def restore(self, rows: np.ndarray) -> None:
+        file = getattr(rows, "filename", None)
+        if self.folder is None or file is None or Path(file).parent.resolve() != self.folder.resolve():
+            for index, row in enumerate(rows):
+                self.write(index, row)
+            return
+        self.generation = int(Path(file).stem.split("-")[1])
+        self._forget_others()
+        self.buffer = self._room(self._current(), self.shape, self.dtype, "r+")
+        self.written = len(rows)
+
+    def write(self, index: int, row: Any) -> None:
+        if not len(self.buffer):
+            self._forget_others()  # of a run that nobody goes on with
+            self.buffer = self._room(self._current(), self.shape, self.dtype)
         self.buffer[index] = np.asarray(row)
+        self.written = max(self.written, index + 1)
+
+    def _blocks(self) -> Iterator[slice]:
+        return column_blocks(*self.shape, self.dtype.itemsize)
 
     def dots(self, vector: jax.Array) -> np.ndarray:
         host = np.asarray(vector)
         total = np.zeros(self.shape[0])
-        for block in column_blocks(*self.shape, self.dtype.itemsize):
-            total += self.buffer[:, block] @ host[block]
+        for block in self._blocks():
+            total[: self.written] += self.buffer[: self.written, block] @ host[block]
         return total
 
     def less(self, vector: jax.Array, coefficients: np.ndarray) -> jax.Array:
         host = np.array(vector)
-        scaled = coefficients.astype(self.dtype)
-        for block in column_blocks(*self.shape, self.dtype.itemsize):
-            host[block] -= scaled @ self.buffer[:, block]
+        scaled = coefficients[: self.written].astype(self.dtype)
+        for block in self._blocks():
+            host[block] -= scaled @ self.buffer[: self.written, block]
         return jnp.asarray(host)
 
     def rotate(self, matrix: np.ndarray) -> None:
         rotated = self.buffer
         if self.folder is not None:
-            for path in self._files():
-                if path.name != f"lanczos-{self.generation}.bin":
-                    path.unlink()
+            self._forget_others()
             self.generation += 1
-            rotated = self._room(f"lanczos-{self.generation}.bin", self.shape, self.dtype)
+            rotated = self._room(self._current(), self.shape, self.dtype)
         j, kept = matrix.shape
-        for block in column_blocks(*self.shape, self.dtype.itemsize):
+        for block in self._blocks():
             rotated[:kept, block] = matrix.T.astype(self.dtype) @ self.buffer[:j, block]
-            rotated[kept:, block] = 0
-        self.buffer = rotated
+        self.buffer, self.written = rotated, kept
 
     def combine(self, matrix: np.ndarray, dtype: Any) -> np.ndarray:
         j, kept = matrix.shape
         result = self._room("vectors.bin", (kept, self.shape[1]), np.dtype(dtype))
         for block in column_blocks(j, self.shape[1], self.dtype.itemsize):
             result[:, block] = (matrix.T.astype(self.dtype) @ self.buffer[:j, block]).astype(dtype)
-        for path in self._files():
-            path.unlink()
         return result
 
     def view(self, count: int) -> np.ndarray:
@@ -173,3 +198,8 @@ class HostRows:
         view = self.buffer[:count]
         view.flags.writeable = False
         return view
+
+    def clear(self) -> None:
+        self.buffer, self.written = np.zeros((0, self.shape[1]), self.dtype), 0
+        for path in self._files():
+            path.unlink()

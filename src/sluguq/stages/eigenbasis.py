@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sluguq.devices import device_in_words
+from sluguq.disk import (
+    BasisRoom,
+    free_bytes,
+    gigabytes,
+    in_files,
+    occupied_bytes,
+    room_of_basis,
+    room_of_sketch,
+    subspace_of,
+)
 from sluguq.selection import read_rows, rows_of_role
-from sluguq.slug.eigenbasis import eigenbasis
+from sluguq.slug.eigenbasis import eigenbasis, roomy_storage
 from sluguq.slug.lanczos_state import LanczosState, load_state, save_state
 from sluguq.slug.network import parameter_count
 from sluguq.slug.sketched import sketched_eigenbasis
@@ -21,7 +33,6 @@ from sluguq.vae import reconstruction_function
 from sluguq.weights import load_vae
 
 _STATE = "lanczos.npz"
-_LARGE = 2**31
 
 
 def compute_basis(
@@ -60,34 +71,38 @@ def compute_basis(
     apply, params = reconstruction_function(load_vae(Path(weights)), parameters=parameters)  # type: ignore[arg-type]
     key = model_key(configuration_name, seed, "eigenbasis")
     told = {"training_images": len(pixels), "parameters": parameters}
+    folder = Path(checkpoint_folder)
+    _remove_leftovers(Path(path), folder)
     if settings["method"] == "sketched":
+        sketch_size = min(settings["sketch_size"], parameter_count(params))
+        _check_disk(Path(path), folder, room_of_sketch(settings["rank"], parameter_count(params), sketch_size))
         sketched = sketched_eigenbasis(
             apply,
             params,
             pixels,
             rank=settings["rank"],
-            sketch_size=min(settings["sketch_size"], parameter_count(params)),
+            sketch_size=sketch_size,
             batch_size=settings["batch_size"],
             key=key,
         )
         write_sketched_basis(sketched, path, attributes=told, configuration=configuration, device=device_in_words())
         write_summary(sketched, summary_path)
         return
-    _check_disk(Path(path), settings["rank"], parameter_count(params), settings["dtype"])
-    folder = Path(checkpoint_folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    rank, count = settings["rank"], parameter_count(params)
     # Large bases are computed in files: memory stays free, and a checkpoint names the vectors instead of copying them.
-    large = bytes_of_basis(settings["rank"], parameter_count(params), "float32") > _LARGE
+    files = in_files(rank, count) or roomy_storage(subspace_of(rank, count), count, 4) is None
+    _check_disk(Path(path), folder, room_of_basis(rank, count, dtype=settings["dtype"], files=files))
+    folder.mkdir(parents=True, exist_ok=True)
     basis = eigenbasis(
         apply,
         params,
         pixels,
-        rank=settings["rank"],
+        rank=rank,
         tolerance=settings["tolerance"],
         batch_size=settings["batch_size"],
         key=key,
         dtype=settings["dtype"],
-        storage=folder / "vectors" if large else None,
+        storage=folder / "vectors" if files else None,
         state=_resumed(folder / _STATE),
         on_block=lambda state: save_state(state, folder / _STATE),
     )
@@ -95,32 +110,50 @@ def compute_basis(
         basis, path, attributes={**told, **scalars(basis)}, configuration=configuration, device=device_in_words()
     )
     write_summary(basis, summary_path)
+    # Only now: whatever is killed before goes on from the last state of Lanczos.
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def bytes_of_basis(rank: int, parameters: int, dtype: str) -> int:
-    """Bytes that stored vectors take before compression."""
-    return rank * parameters * (2 if dtype == "bfloat16" else 4)
-
-
-def _check_disk(path: Path, rank: int, parameters: int, dtype: str) -> None:
-    needed = bytes_of_basis(rank, parameters, dtype)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(path.parent).free
-    print(f"{rank} vectors of {parameters:,} weights in {dtype}: {needed / 1e9:.2f} GB, {free / 1e9:.1f} GB free")
-    if needed > free:
+def _check_disk(path: Path, folder: Path, room: BasisRoom) -> None:
+    """Refuse what the disk cannot hold; what an interrupted run left in `folder` is there already."""
+    held = occupied_bytes(folder.rglob("*"))
+    free = free_bytes(path.parent) + held
+    print(
+        f"the eigenbasis takes {gigabytes(room.store)} of disk, and {gigabytes(room.scratch + room.result)} more until "
+        f"it is stored; there are {gigabytes(free)}" + (f", with {gigabytes(held)} of an earlier run's" if held else "")
+    )
+    if room.peak > free:
         raise OSError(
-            f"{path} needs {needed / 1e9:.1f} GB, but its disk has {free / 1e9:.1f} GB free: lower eigenbasis.rank, "
-            "set eigenbasis.dtype to bfloat16, keep fewer (eigenbasis.keep), or make room"
+            f"{path} needs {gigabytes(room.peak)} while it is computed ({gigabytes(room.store)} in the end), but its "
+            f"disk has {gigabytes(free)}: lower eigenbasis.rank, set eigenbasis.dtype to bfloat16, keep fewer "
+            "(eigenbasis.keep), or make room"
         )
 
 
+def _remove_leftovers(path: Path, folder: Path) -> None:
+    """Remove what killed runs left of this eigenbasis: half a store, and states of other settings or code.
+
+    The name of `folder` ends in the fingerprint of what the state depends on.
+    """
+    left_behind = list(path.parent.glob(f".{path.name}.partial-*"))
+    named = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
+    if named:
+        own = re.compile(re.escape(named[1]) + "[0-9a-f]{12}")
+        siblings = folder.parent.glob(".*")
+        left_behind += [other for other in siblings if own.fullmatch(other.name) and other.name != folder.name]
+    for left in left_behind:
+        print(f"{left} is of a run that nobody goes on with ({gigabytes(occupied_bytes(left.rglob('*')))}): removed")
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _resumed(path: Path) -> LanczosState | None:
-    """The state that an interrupted run left, None where there is none or it cannot be read."""
+    """The state that an interrupted run left, None where there is none or it cannot be taken up."""
+    if not path.exists():
+        return None
     try:
-        return load_state(path)
-    except FileNotFoundError:
+        state = load_state(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        print(f"{path} is damaged, or the vectors that it names are gone ({error}): the eigenbasis starts afresh")
         return None
-    except (OSError, ValueError, KeyError) as error:
-        print(f"{path} is damaged ({error}): the eigenbasis starts afresh")
-        return None
+    print(f"the eigenbasis goes on after {state.products} products")
+    return state
