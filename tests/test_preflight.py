@@ -1,10 +1,12 @@
 """What cannot succeed is refused before any job, with the key to change."""
 
+import shutil
+
 import jax
 import pytest
 
 from sluguq.config import ConfigurationError, resolve
-from sluguq.preflight import check_experiment, known_counts, weight_count
+from sluguq.preflight import check_disk, check_experiment, known_counts, weight_count
 from sluguq.vae import VAE, VAESettings, split
 
 
@@ -37,6 +39,51 @@ def test_a_rank_beyond_the_weights_is_refused():
     check_experiment(experiment(eigenbasis={"rank": weights}))
     with pytest.raises(ConfigurationError, match=rf"eigenbasis.rank: {weights + 1} exceeds the {weights:,} weights"):
         check_experiment(experiment(eigenbasis={"rank": weights + 1}))
+
+
+def test_a_sketch_shorter_than_the_run_of_lanczos_is_refused():
+    sketched = {"method": "sketched", "rank": 20}
+    check_experiment(experiment(eigenbasis={**sketched, "sketch_size": 50}))
+    with pytest.raises(ConfigurationError, match=r"eigenbasis.sketch_size: 49 is too short.*at least 50"):
+        check_experiment(experiment(eigenbasis={**sketched, "sketch_size": 49}))
+    check_experiment(experiment(eigenbasis={"rank": 20, "sketch_size": 49}))
+
+
+FULL_SIZE = {"images": {"size": 128}, "model": {"width": 64, "depth": 4, "latent_channels": 64}}
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept", "removed", "gigabytes"),
+    # A model's store and its vectors in a file are 5.0 GB each, two files of 110 Lanczos vectors 44.4 GB.
+    [("all", 30, 0, 200.75), ("first_seed", 3, 27, 69.61), ("until_scored", 0, 30, 54.47), ("all", 0, 0, 0)],
+)
+def test_a_disk_that_cannot_hold_all_eigenbases_is_refused(monkeypatch, tmp_path, keep, kept, removed, gigabytes):
+    wanted = experiment(eigenbasis={"rank": 50, "dtype": "bfloat16", "keep": keep}, **FULL_SIZE)
+    free = 0
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": free}))
+
+    def check():
+        return check_disk(wanted, tmp_path / "results" / "not there yet", kept=kept, removed=removed)
+
+    if not kept + removed:
+        assert check() == ""
+        return
+    free = int((gigabytes + 0.01) * 1e9)
+    assert f"{kept * 5.04396:.1f} GB stay for {kept} models (eigenbasis.keep: {keep})" in check()
+    free = int((gigabytes - 0.01) * 1e9)
+    with pytest.raises(ConfigurationError, match="cannot hold the eigenbases"):
+        check()
+
+
+def test_the_disk_of_interrupted_runs_counts_as_free(monkeypatch, tmp_path):
+    wanted = experiment(eigenbasis={"rank": 3})
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 0}))
+    with pytest.raises(ConfigurationError):
+        check_disk(wanted, tmp_path, kept=1, removed=0)
+    state = tmp_path / "eigenbases" / "A" / ".seed-0-0123456789ab" / "lanczos.npz"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(bytes(range(256)) * 8000)
+    assert check_disk(wanted, tmp_path, kept=1, removed=0) == ""
 
 
 @pytest.mark.parametrize(

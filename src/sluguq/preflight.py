@@ -1,4 +1,4 @@
-"""What can be refused before any job starts: groups too small, a rank beyond the weights, no permission.
+"""What can be refused before any job starts: groups too small, a rank beyond the weights, a disk that is too small.
 
 Only what is known without downloading, decoding or importing the networks is looked at, so that planning stays
 quick. What must wait for the data is checked again by the split.
@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import csv
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from sluguq.config.experiment import Experiment, Model
 from sluguq.config.loading import ConfigurationError
 from sluguq.config.sources import FolderSource, PhantomSource, Source
+from sluguq.disk import free_bytes, gigabytes, occupied_bytes, room_of_basis, room_of_sketch, subspace_of
+
+_WORTH_TELLING = 10**9  # bytes
 
 
 def check_experiment(experiment: Experiment) -> None:
@@ -23,9 +28,42 @@ def check_experiment(experiment: Experiment) -> None:
     Raises:
         ConfigurationError: With one line for every reason: the key's path and what is allowed.
     """
-    reasons = [*_rank(experiment), *_group_sizes(experiment)]
+    reasons = [*_rank(experiment), *_sketch(experiment), *_group_sizes(experiment)]
     if reasons:
         raise ConfigurationError("the experiment cannot succeed:\n" + "\n".join(f"  {reason}" for reason in reasons))
+
+
+def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: int, removed: int) -> str:
+    """Refuse to start where the disk cannot hold the eigenbases that are to be computed.
+
+    :param experiment: the experiment.
+    :param folder: where its results lie, or will.
+    :param kept: how many eigenbases are to be computed and stay.
+    :param removed: how many are to be computed and removed after scoring (`eigenbasis.keep`).
+    :returns: what they take, in words; empty where they take less than 1 GB.
+    :raises ConfigurationError: with what they take and the keys to change.
+    """
+    settings, weights = experiment.eigenbasis, weight_count(experiment.model)[experiment.score.parameters]
+    if settings.method == "sketched":
+        room = room_of_sketch(settings.rank, weights, min(weights, settings.sketch_size))
+    else:
+        room = room_of_basis(settings.rank, weights, dtype=settings.dtype)
+    # The last one to be computed finds all that are kept; itself it is among them, unless some are removed.
+    needed = kept * room.store + (room.peak if removed else room.scratch + room.result if kept else 0)
+    # What interrupted runs left is taken up, or removed.
+    left = [file for state in Path(folder).glob("eigenbases/*/.seed-*") for file in state.rglob("*")]
+    free = free_bytes(folder) + occupied_bytes(left)
+    told = (
+        f"{kept + removed} eigenbases of {settings.rank} vectors of {weights:,} weights, {gigabytes(room.store)} each: "
+        f"{gigabytes(kept * room.store)} stay for {kept} models (eigenbasis.keep: {settings.keep}), with "
+        f"{gigabytes(needed)} in use while one is computed; there are {gigabytes(free)}"
+    )
+    if needed > free:
+        raise ConfigurationError(
+            f"the disk of {folder} cannot hold the eigenbases:\n  {told}.\n"
+            "  Lower eigenbasis.rank, set eigenbasis.dtype to bfloat16, keep fewer (eigenbasis.keep), or make room"
+        )
+    return told if needed >= _WORTH_TELLING else ""
 
 
 def weight_count(model: Model, channels: int = 3) -> dict[str, int]:
@@ -57,6 +95,18 @@ def _rank(experiment: Experiment) -> list[str]:
     if rank <= weights:
         return []
     return [f"eigenbasis.rank: {rank} exceeds the {weights:,} weights of the network (score.parameters: {parameters})"]
+
+
+def _sketch(experiment: Experiment) -> list[str]:
+    """A sketch must tell apart as many directions as Lanczos makes."""
+    settings = experiment.eigenbasis
+    directions = subspace_of(settings.rank, weight_count(experiment.model)[experiment.score.parameters])
+    if settings.method != "sketched" or settings.sketch_size >= directions:
+        return []
+    return [
+        f"eigenbasis.sketch_size: {settings.sketch_size} is too short for eigenbasis.rank {settings.rank}, which takes "
+        f"{directions} steps of Lanczos: at least {directions}"
+    ]
 
 
 def _group_sizes(experiment: Experiment) -> list[str]:

@@ -127,6 +127,16 @@ def test_mistakes_stop_before_any_job(finished, setting, message):
     assert re.search(message, run.stderr + run.stdout)
 
 
+def test_a_disk_too_small_for_the_eigenbases_stops_before_any_job(tmp_path):
+    """Terabytes of vectors, of a network that fits the tiny experiment's images."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    large = ("model={width: 64, depth: 4, latent_channels: 64}", "eigenbasis={rank: 20000}")
+    run = checkout.snakemake("--config", *large, check=False)
+    assert run.returncode != 0
+    assert "2 eigenbases of 20000 vectors of 50,439,619 weights" in run.stderr + run.stdout
+    assert not checkout.results.exists()
+
+
 def _tree(folder):
     return {
         path.relative_to(folder): path.read_bytes()

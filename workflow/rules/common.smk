@@ -2,6 +2,7 @@
 import ast
 import re
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ if not _source.is_dir():
 
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
 from sluguq.config.sources import is_synthetic, registry_name
-from sluguq.preflight import check_experiment
+from sluguq.preflight import check_disk, check_experiment
 
 try:
     EXPERIMENT = resolve(config)

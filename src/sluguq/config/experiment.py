@@ -15,7 +15,7 @@ from sluguq.config.sources import Source
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 SkinType = Annotated[int, Field(ge=1, le=6)]
 Positive = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 RESERVED_DATASET_NAMES = frozenset(
     {"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts", "sensitivity"}
@@ -142,11 +142,15 @@ class Training(Section):
 class Eigenbasis(Section):
     """The leading eigenvectors of the generalised Gauss-Newton matrix."""
 
-    rank: int = Field(50, ge=0, description="Number of eigenvectors k.")
+    rank: Positive = Field(50, description="Number of eigenvectors k. `sensitivity.rank` also takes 0, no projection.")
     method: Literal["projected", "sketched"] = Field(
         "projected", description="Stored eigenvectors, or the SLUG paper's sketch of them."
     )
-    sketch_size: Positive = Field(100_000, description="Rows of the sketch; only with method: sketched.")
+    sketch_size: Positive = Field(
+        100_000,
+        description="Rows of the sketch, at least 2 * rank + 10, and the number of weights where that is less; only "
+        "with method: sketched.",
+    )
     tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-3, description="An eigenpair has converged when its residual is below this share of its eigenvalue."
     )
@@ -163,10 +167,10 @@ class Eigenbasis(Section):
 class Score(Section):
     """SLUG of every test image."""
 
-    probes: Positive | None = Field(
+    probes: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Number of random probes. Give either probes or tolerance; with neither, tolerance 0.01 (500 "
-        "probes with method: sketched, as in the SLUG paper).",
+        description="Number of random probes, at least 2, from whose spread the standard error comes. Give either "
+        "probes or tolerance; with neither, tolerance 0.01 (500 probes with method: sketched, as in the SLUG paper).",
     )
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Add probes until every image's relative standard error is below this."
