@@ -1,0 +1,77 @@
+"""A basis that has no room on the device: streamed in blocks, with the scores that it has there."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sluguq
+from sluguq.slug import projection
+from tests.slug.conftest import convnet_apply, convnet_params, pictures
+
+KEY = jax.random.key(4)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A conv net of 360 weights, images, and a basis of rank 6, in float32."""
+    apply, params = convnet_apply(jnp.float32), convnet_params(jnp.float32)
+    images = pictures(6, 8, 8, 3, jnp.float32)
+    basis = sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, tolerance=1e-4)
+    return apply, params, basis, images
+
+
+@pytest.fixture
+def streamed(trained, tmp_path, monkeypatch):
+    """The same with the vectors in a file, of which 100 columns are read at a time; and how often that was."""
+    apply, params, basis, images = trained
+    vectors = np.memmap(tmp_path / "vectors.bin", np.float32, mode="w+", shape=basis.vectors.shape)
+    vectors[:] = basis.vectors
+    widths: list[int] = []
+    real = projection._streamed
+
+    def counted(vectors):
+        for columns, rows in real(vectors):
+            widths.append(rows.shape[1])
+            yield columns, rows
+
+    monkeypatch.setattr(projection, "_BASIS_SHARE", 0.0)
+    monkeypatch.setattr(projection, "_BLOCK_BYTES", 4 * 6 * 100)
+    monkeypatch.setattr(projection, "_streamed", counted)
+    return (apply, params, basis._replace(vectors=vectors), images), widths
+
+
+def same(first, second):
+    assert (first.directions, first.probes) == (second.directions, second.probes)
+    for name in ("slug", "slug_sem", "maps", "jacobian_norm", "jacobian_norm_sem"):
+        np.testing.assert_allclose(getattr(first, name), getattr(second, name), rtol=1e-3)
+
+
+OPTIONS = {"tolerance": 0.05, "probes": 32, "key": KEY, "maps": True, "batch_size": 4, "norm_probes": 5}
+
+
+def test_directions_are_chosen_where_the_basis_need_not_be_streamed_for_each_image(trained, streamed):
+    arguments, widths = streamed
+    there = sluguq.score(*arguments, **OPTIONS)
+    assert set(widths) == {100, 60}
+    assert there.directions == 0
+    assert there.converged.all()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(projection, "_BASIS_SHARE", 0.3)
+        assert sluguq.score(*trained, **OPTIONS).directions == 16
+
+
+@pytest.mark.parametrize("prior_precision", [0.0, 0.7])
+@pytest.mark.parametrize("directions", [0, 5])
+def test_tolerance_is_met_by_the_same_probes(trained, streamed, directions, prior_precision):
+    arguments, widths = streamed
+    options = {**OPTIONS, "directions": directions, "prior_precision": prior_precision}
+    there = sluguq.score(*arguments, **options)
+    assert set(widths) == {100, 60}
+    assert there.converged.all()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(projection, "_BASIS_SHARE", 0.3)
+        del widths[:]
+        here = sluguq.score(*trained, **options)
+    assert not widths
+    same(there, here)
