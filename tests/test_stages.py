@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -15,7 +16,7 @@ from sluguq.preflight import weight_count
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.lanczos_state import LanczosState
 from sluguq.stages import eigenbasis as stage
-from sluguq.stages.basis_store import read_basis, write_basis
+from sluguq.stages.basis_store import StoredVectors, read_basis, write_basis
 from sluguq.stages.eigenbasis import compute_basis
 from sluguq.stages.score import score_store
 from sluguq.store import FST_ATTRIBUTES, StoreError, described, open_store, write_store
@@ -76,6 +77,49 @@ def test_vectors_come_back_as_they_were(tmp_path, dtype):
     np.testing.assert_array_equal(found.vectors.astype("float32"), vectors.astype("float32"))
     np.testing.assert_array_equal(found.converged, basis.converged)
     assert (found.trace, found.products) == (3.0, 9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", ml_dtypes.bfloat16])
+def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, monkeypatch, dtype):
+    vectors = np.random.default_rng(0).normal(size=(3, 5 * 2**20)).astype(dtype)
+    basis = Eigenbasis(np.ones(3), vectors, np.ones(3), np.ones(3, bool), 0.0, 3.0, 0.1, 9)
+    write_basis(basis, tmp_path / "b.zarr", attributes=stage.scalars(basis), configuration="", device="")
+    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 4 * vectors.nbytes - 1)
+    found = read_basis(tmp_path / "b.zarr").vectors
+    assert isinstance(found, StoredVectors)
+    assert (found.shape, found.dtype, found.size, len(found)) == (vectors.shape, vectors.dtype, vectors.size, 3)
+    columns = slice(2**20 + 5, 2**20 + 1000)
+    tracemalloc.start()
+    read = found[:, columns]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * vectors.nbytes, "a block of columns needs the chunks that it lies in, not all vectors"
+    assert read.dtype == vectors.dtype
+    np.testing.assert_array_equal(read.astype("float32"), vectors[:, columns].astype("float32"))
+    cut = found[:2]
+    assert cut.shape == (2, 5 * 2**20)
+    np.testing.assert_array_equal(cut[:, :7].astype("float32"), vectors[:2, :7].astype("float32"))
+    np.testing.assert_array_equal(np.asarray(found, "float32"), vectors.astype("float32"))
+    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 4 * vectors.nbytes)
+    assert isinstance(read_basis(tmp_path / "b.zarr").vectors, np.ndarray)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_scores_do_not_depend_on_where_the_vectors_lie(world, tmp_path, monkeypatch, resident):
+    compute(world, tmp_path)
+    if not resident:  # nor on whether they fit on the device
+        monkeypatch.setattr("sluguq.slug.projection._BASIS_SHARE", 0)
+
+    def scored(name):
+        score_store(
+            world / "images.zarr", np.array([6, 7]), world / "weights.safetensors", tmp_path / "basis.zarr",
+            tmp_path / name, configuration_name="A", seed=0, settings={**SCORE, "probes": 4}, configuration="",
+        )  # fmt: skip
+        return open_store(tmp_path / name).slug.values
+
+    held = scored("held.zarr")
+    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 1)
+    np.testing.assert_array_equal(scored("stored.zarr"), held)
 
 
 def test_an_interrupted_eigenbasis_goes_on_to_the_same_result(world, tmp_path, monkeypatch):

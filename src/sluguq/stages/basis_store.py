@@ -13,12 +13,14 @@ import ml_dtypes
 import numpy as np
 import xarray as xr
 
+from sluguq.memory import host_memory_bytes
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.sketch import Sketch
 from sluguq.slug.sketched import SketchedBasis
 from sluguq.store import StoreWriter, described, open_store, provenance, whole_file, write_store
 
 _COLUMNS = 2**24
+_HELD_SHARE = 0.25  # of the machine's memory may be taken by vectors that are read; the engine widens them on CPUs
 _SOURCE = "Lanczos with full reorthogonalisation, on the generalised Gauss-Newton matrix of the SLUG paper, eq. 1"
 
 
@@ -96,8 +98,37 @@ def sketched_scalars(basis: SketchedBasis) -> dict[str, Any]:
     return {name: int(getattr(basis, name)) for name in ("ghosts", "negative", "unconverged", "products")}
 
 
+class StoredVectors:
+    """Eigenvectors (rank, parameter) that stay in their store and are read a block at a time, whenever they are used.
+
+    What the engine asks of vectors: `shape`, `dtype`, `size`, and blocks `[rows, columns]` as NumPy arrays. Rows alone,
+    `[:rank]`, are such vectors again.
+    """
+
+    ndim = 2
+
+    def __init__(self, variable: xr.DataArray):
+        half = variable.attrs.get("encoding") == "bfloat16 bits"
+        self._variable, self.shape = variable, variable.shape
+        self.dtype = np.dtype(ml_dtypes.bfloat16) if half else variable.dtype
+        self.size, self.nbytes = variable.size, variable.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        part = self._variable[index]
+        return StoredVectors(part) if isinstance(index, slice) else part.values.view(self.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._variable.values.view(self.dtype), dtype)
+
+
 def read_basis(path: str | os.PathLike[str]) -> Eigenbasis | SketchedBasis:
-    """Read what `write_basis` or `write_sketched_basis` wrote; vectors come as one NumPy array."""
+    """Read what `write_basis` or `write_sketched_basis` wrote.
+
+    Vectors come as one NumPy array; where that would take a good part of the memory, as `StoredVectors`.
+    """
     store = open_store(path)
     if "sketched" in store:
         return SketchedBasis(
@@ -107,12 +138,10 @@ def read_basis(path: str | os.PathLike[str]) -> Eigenbasis | SketchedBasis:
             sketch=Sketch(jnp.asarray(store["signs"].values), jnp.asarray(store["rows"].values)),
             **{name: store.attrs[name] for name in ("ghosts", "negative", "unconverged", "products")},
         )
-    vectors = store["vectors"].values
-    if store["vectors"].attrs.get("encoding") == "bfloat16 bits":
-        vectors = vectors.view(ml_dtypes.bfloat16)
+    vectors = StoredVectors(store["vectors"])
     return Eigenbasis(
         eigenvalues=store["eigenvalues"].values,
-        vectors=vectors,
+        vectors=vectors if vectors.nbytes > _HELD_SHARE * host_memory_bytes() else np.asarray(vectors),
         residuals=store["residuals"].values,
         converged=store["converged"].values.astype(bool),
         orthogonality=store.attrs["orthogonality"],
