@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sluguq.fairness import flagging, gaps, intersections, levels
+from sluguq.fairness import flagging, gaps, gaps_within, intersections, levels
 from sluguq.figures.drawing import draw
 from sluguq.foreign import (
     colour_map,
@@ -24,6 +25,7 @@ from sluguq.foreign import (
     region_means,
     with_and_without,
 )
+from sluguq.signal_tests import labels_by_signal, signals_by_group
 from sluguq.signals import comparable_signals, compare_signals
 from sluguq.tables import availability, by_seed, clusters_of, groups_of, per_image
 from tests.figures.stand_in import ERRORS, GROUPS, aggregated, with_artefacts
@@ -282,6 +284,26 @@ def test_with_and_without_pairs_the_same_model(objects):
     assert one["slug"] > one["slug_clean"]
 
 
+def test_mean_changes_are_the_ratios_with_an_interval(objects):
+    patients = np.array([f"patient{int(name[-1]) % 4}" for name in objects["clean_image"].values], object)
+    store = objects.assign(patient=("image", patients))
+    figure, table = draw("object_change", store)
+    pairs = with_and_without(store)
+    chosen = pairs[(pairs["configuration"] == "B") & (pairs["artefact"] == "ink")]
+    logs = np.log(chosen["slug"] / chosen["slug_clean"]).groupby(chosen["seed"]).mean()
+    means = table[table["seed"] == -1].set_index(["configuration", "artefact", "variable"])
+    row = means.loc["B", "ink", "slug"]
+    assert row["value"] == pytest.approx(np.exp(logs.mean()))
+    assert 1 < row["low"] < row["value"] < row["high"]
+    assert (row["seeds"], row["images"], row["clusters"]) == (2, 8, 4)
+    # Nothing was drawn into the error map.
+    assert means.loc["B", "ink", "mse"]["low"] < 1 < means.loc["B", "ink", "mse"]["high"]
+    single = table[table["seed"] >= 0]
+    np.testing.assert_allclose(single["value"], single["with_object"] / single["without"])
+    diamonds = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "D"]
+    assert len(diamonds) == len(means)
+
+
 def test_plain_maps_light_up_where_they_should():
     picture = np.full((20, 20, 3), 100, np.uint8)
     picture[5:10, 5:10] = 250
@@ -311,3 +333,71 @@ def test_a_signal_that_few_images_have_is_not_compared(store):
     table = compare_signals(few, replicates=20)
     assert set(table["signal"]) == set(comparable_signals(few))
     assert table["images"].min() > 10
+
+
+# Signals and groups.
+
+
+def test_signals_see_the_groups_as_the_error_does_or_not(store):
+    """SLUG follows the error, whose gap falls from A over B to C; the latent standard deviation knows no group."""
+    table = signals_by_group(store, replicates=40)
+    by = table.set_index(["signal", "test", "configuration", "group"])["value"]
+    assert by["slug", "same_sign", "", "dark"] == 1
+    assert by["slug", "same_order", "", "dark"] == 1
+    # What is of the image alone has one gap in all configurations.
+    assert by["total_variation", "same_order", "", "dark"] == 0.5
+    frame = per_image(store, ["mse", "slug"])
+    part = frame[(frame["configuration"] == "A") & (frame["seed"] == 0)]
+    above = np.sign(np.subtract.outer(*(part.loc[part["group"] == g, "slug"].to_numpy() for g in ("dark", "light"))))
+    single = signals_by_group(store.isel(seed=[0]), replicates=20)
+    single = single.set_index(["signal", "test", "configuration", "group"])["value"]
+    assert single["slug", "cliffs_delta", "A", "dark"] == pytest.approx(above.mean())
+    # The error catches all of its own worst, and flags whom it hits.
+    assert by["mse", "caught", "A", "dark"] == 1
+    assert by["mse", "flagged", "A", "dark"] > 0.15 > 0.1 > by["mse", "flagged", "A", "light"]
+    assert signals_by_group(store.assign_attrs(groups='{"light": [1, 2]}')).empty
+
+
+def test_signals_tell_labels_that_they_know_of():
+    store = aggregated(seeds=2, tested=20, pool=24, size=8)
+    carried = store["label_ruler"].values == 1
+    store["slug"].values[:, :, carried] *= 1e3
+    rng = np.random.default_rng(0)
+    store = store.assign(label_acne=("image", rng.choice([0.0, 1.0], store.sizes["image"])))
+    table = labels_by_signal(store, replicates=20)
+    assert list(dict.fromkeys(table["label"])) == ["ruler", "acne"]
+    assert table.groupby("label")["artefact"].all().to_dict() == {"ruler": True, "acne": False}
+    by = table.groupby(["label", "signal"])["value"].mean()
+    assert by["ruler", "slug"] > 0.99
+    assert abs(by["ruler", "latent_std"] - 0.5) < 0.2
+    assert {"mse", "slug", "kl", "total_variation"} <= set(table["signal"])
+    assert labels_by_signal(store.drop_vars(["label_ruler", "label_acne"])).empty
+
+
+def test_a_gap_that_is_the_condition_s_vanishes_within_it():
+    """Dark skin has the worse error only because it has more of the condition that is hard to reconstruct."""
+    rng = np.random.default_rng(0)
+    store = aggregated(seeds=2, tested=200, pool=200, size=4, errors={c: {"light": 0.02, "dark": 0.02} for c in "ABC"})
+    dark = store["group"].values == "dark"
+    hard = rng.random(len(dark)) < np.where(dark, 0.8, 0.2)
+    store["mse"] = store["mse"] * (1 + 3 * xr.DataArray(hard, dims="image"))
+    rare = np.where(np.arange(len(dark)) % 25 == 0, "rare", np.where(hard, "hard", "easy"))
+    store = store.assign(label_condition=("image", rare.astype(object)))
+    table = gaps_within(store, replicates=100)
+    table = table[(table["label"] == "condition") & (table["variable"] == "mse") & (table["configuration"] == "B")]
+    by = table.set_index(["measure", "level"])
+    assert by.loc[("all", ""), "low"] > np.log(1.5)
+    for key in (("adjusted", ""), ("within", "hard"), ("within", "easy")):
+        assert by.loc[key, "low"] < 0 < by.loc[key, "high"]
+        assert abs(by.loc[key, "value"]) < 0.15
+    # Eight images of each group are too few for a gap of their own.
+    assert "rare" not in set(table["level"])
+    assert by.loc[("within", "hard"), "smallest"] == min(((rare == "hard") & part).sum() for part in (dark, ~dark))
+    frame = per_image(store, ["mse"])
+    part = frame[(frame["configuration"] == "B") & (rare[frame["image"]] == "easy")]
+    means = part.groupby(["seed", "group"])["mse"].mean().unstack()
+    assert by.loc[("within", "easy"), "value"] == pytest.approx(np.log(means["dark"] / means["light"]).mean())
+
+
+def test_no_label_no_gap_within(store):
+    assert gaps_within(store.drop_vars(["label_site", "label_ruler"])).empty

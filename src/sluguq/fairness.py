@@ -180,3 +180,69 @@ def intersections(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
                                 }
                             )
     return pd.DataFrame(rows, columns=["label", "level", "group", "configuration", "variable", *ESTIMATE])
+
+
+def gaps_within(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
+    """The gap between groups among images of one condition, or body site: is it the skin, or what is photographed?
+
+    A level of a label counts where `FEWEST` different images of either group have it. Columns: label, level, group,
+    reference, configuration, variable (`mse`, `slug`), measure, value, low, high, seeds, images, clusters, smallest
+    (different images of the smaller group, in all seeds). value: logarithm of the ratio of means, group over the
+    lightest group. Measures: `within`, in one level; and, over all levels that count (level empty), `all`, the plain
+    gap of their images, and `adjusted`, the mean of the levels' gaps, each with the weight of nm/(n + m) images
+    (Mantel and Haenszel, Journal of the National Cancer Institute 22, 1959).
+    """
+    labels = labels_of(dataset)
+    frame = per_image(dataset, ["mse", "slug", *labels])
+    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    rows: list[dict[str, Any]] = []
+    for label, group in ((label, group) for label in labels for group in names[1:]):
+        level = frame[label].astype(str).where(frame[label].notna(), "")
+        pair = frame["group"].isin([names[0], group]) & ~level.isin(["", "nan"])
+        count = frame[pair].groupby([level[pair], "group"])["image"].nunique().unstack(fill_value=0)
+        smaller = count.reindex(columns=[names[0], group], fill_value=0).min(axis=1)
+        smaller = smaller[smaller >= FEWEST].sort_values(ascending=False)
+        if smaller.empty or level[pair].nunique() < 2:
+            continue
+        counted = frame.assign(level=level)[pair & level.isin(smaller.index)]
+        key = {"label": label.removeprefix("label_"), "group": group, "reference": names[0]}
+        for configuration in dict.fromkeys(frame["configuration"]):
+            for variable in ("mse", "slug"):
+                own = {**key, "configuration": configuration, "variable": variable}
+                cases = [("", "all", counted), ("", "adjusted", counted)]
+                cases += [(name, "within", counted[counted["level"] == name]) for name in smaller.index]
+                for name, measure, part in cases:
+                    seeds, clusters = by_seed(part, configuration, (variable, "group", "level"))
+                    columns = [
+                        {"x": s[variable].astype(float), "group": s["group"] == group, "level": s["level"]}
+                        for s in seeds
+                    ]
+                    if not columns:
+                        continue
+                    statistic = _adjusted if measure == "adjusted" else _plain
+                    estimate = over_seeds(statistic, columns, clusters, replicates=replicates)
+                    size = int(smaller[name] if name else smaller.sum())
+                    found = {**estimate_fields(estimate), "smallest": size}
+                    rows.append({**own, "level": name, "measure": measure, **found})
+    order = ["label", "level", "group", "reference", "configuration", "variable", "measure", *ESTIMATE, "smallest"]
+    return pd.DataFrame(rows, columns=order)
+
+
+def _plain(x: Array, group: np.ndarray, level: np.ndarray, weights: Array) -> Array:
+    if group.all() or not group.any():
+        return np.full(len(weights), np.nan)
+    return log_ratio(x, group, weights)
+
+
+def _adjusted(x: Array, group: np.ndarray, level: np.ndarray, weights: Array) -> Array:
+    total, size = np.zeros(len(weights)), np.zeros(len(weights))
+    for name in np.unique(level):
+        here = level == name
+        n, m = (weights[:, here & part].sum(axis=1) for part in (group, ~group))
+        # A replicate that drew one of the groups only says nothing of this level.
+        both = (n > 0) & (m > 0)
+        if both.any():
+            share = n[both] * m[both] / (n[both] + m[both])
+            total[both] += share * log_ratio(x[here], group[here], weights[both][:, here])
+            size[both] += share
+    return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from sluguq.selection import read_rows
 from sluguq.statistics import auroc, cluster_labels, mean, over_seeds
-from sluguq.tables import clusters_of, estimate_fields, flags_of
+from sluguq.tables import ESTIMATE, clusters_of, estimate_fields, flags_of
 from sluguq.variables import ARTEFACT_LABELS
 
 MAPS = {
@@ -201,6 +201,33 @@ def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
                 row[f"{name}_clean"] = float(array[c, s, clean])
             rows.append(row)
     return pd.DataFrame(rows, columns=[*_WHO, "mse", "mse_clean", "slug", "slug_clean"])
+
+
+def mean_changes(pairs: pd.DataFrame, cluster: Mapping[str, int], replicates: int = 300) -> pd.DataFrame:
+    """The mean ratio of SLUG, and of the error, with an object to without, by kind of object and configuration.
+
+    Columns: configuration, artefact, variable (``slug``, ``mse``), value (the geometric mean over images, averaged over
+    seeds on the logarithmic scale), low, high, seeds, images, clusters.
+
+    :param pairs: from `with_and_without`.
+    :param cluster: from `object_clusters`.
+    :param replicates: bootstrap replicates behind an interval.
+    """
+    rows: list[dict[str, object]] = []
+    codes = np.array([cluster[name] for name in pairs["clean_image"]])
+    for (configuration, kind), part in pairs.assign(cluster=codes).groupby(["configuration", "artefact"], sort=False):
+        by = [some for _, some in part.groupby("seed")]
+        for variable in ("slug", "mse"):
+            estimate = over_seeds(
+                mean,
+                [{"x": np.log((some[variable] / some[f"{variable}_clean"]).to_numpy(float))} for some in by],
+                [some["cluster"].to_numpy() for some in by],
+                replicates=replicates,
+            )
+            ends = {name: float(np.exp(getattr(estimate, name))) for name in ("value", "low", "high")}
+            key = {"configuration": configuration, "artefact": kind, "variable": variable}
+            rows.append({**key, **estimate_fields(estimate), **ends})
+    return pd.DataFrame(rows, columns=["configuration", "artefact", "variable", *ESTIMATE])
 
 
 def object_clusters(dataset: xr.Dataset) -> dict[str, int]:

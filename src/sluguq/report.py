@@ -6,6 +6,7 @@ The page needs no other file and no network: figures are inside it. Links lead t
 from __future__ import annotations
 
 import base64
+import html
 import itertools
 import math
 import os
@@ -73,14 +74,15 @@ SECTIONS = (
         "Worth its cost?",
         "Is SLUG worth its cost?",
         "The same tests for cheaper signals, and what SLUG knows of the error that they do not.",
-        ("signals",),
+        ("signals", "signals_by_group", "labels_by_signal"),
     ),
     Section(
         "beyond-means",
         "Beyond means",
         "Fairness beyond means",
-        "How large the gaps are with their uncertainty, and whose images are flagged when the most uncertain are.",
-        ("group_gaps", "flagged"),
+        "How large the gaps are with their uncertainty, at the upper end of each group and within conditions and body "
+        "sites, and whose images are flagged when the most uncertain are.",
+        ("group_gaps", "levels_by_group", "gaps_within_labels", "flagged"),
     ),
     Section(
         "objects",
@@ -263,6 +265,12 @@ def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str], page:
     return out
 
 
+def _words(vector: bytes) -> str:
+    """Title and note of a figure, as `sluguq.figures.drawing.save` left them in its SVG; empty where there are none."""
+    found = re.search(rb"<dc:title>(.*?)</dc:title>", vector[:20_000], re.DOTALL)
+    return html.unescape(found.group(1).decode()) if found else ""
+
+
 def _is_empty(numbers: Path) -> bool:
     """Whether a figure has no numbers behind it: it only says that there was nothing to draw."""
     return numbers.is_file() and len(numbers.read_bytes().splitlines()) < 2
@@ -272,6 +280,7 @@ def _figure(source: str, folder: Path, name: str, address: str) -> dict[str, Any
     """A figure as a data address, at its printed size; `address` is that of its folder."""
     vector, raster = folder / f"{name}.svg", folder / f"{name}.png"
     content = vector.read_bytes()
+    words = _words(content)
     width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', content)
     points = float(width.group(1)) if width else 500.0
     kind = "svg+xml"
@@ -282,6 +291,7 @@ def _figure(source: str, folder: Path, name: str, address: str) -> dict[str, Any
         "anchor": f"{source}-{name}",
         "data": f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
         "width": round(points / 72 * _INCH * 1.3),
+        "words": words or (specification.caption if specification else name),
         "caption": specification.caption if specification else name.replace("_", " "),
         "paper": specification.paper if specification else "",
         "address": f"{address}/{name}",

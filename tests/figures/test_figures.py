@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import warnings
@@ -53,6 +54,8 @@ def stores(**options):
     return {
         "training": aggregated(seeds=2, tested=8, pool=12, **options),
         "artefacts": with_artefacts(seeds=2, images=6, kinds=("ruler", "ink")),
+        # Enough images of each group under one label.
+        "labelled": aggregated(seeds=2, tested=30, pool=36, size=8, **options),
     }
 
 
@@ -63,6 +66,7 @@ def usual():
 
 def drawn(name: str, given: dict) -> tuple[Figure, pd.DataFrame]:
     role = "artefacts" if "artefacts" in FIGURES[name].roles else "training"
+    role = "labelled" if name == "gaps_within_labels" else role
     return draw(name, given[role], models=models(seeds=2), labels=LABELS, sensitivity=SENSITIVITY)
 
 
@@ -80,8 +84,10 @@ def test_draws_with_counts_marks_and_tidy_numbers(name, usual):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure, table = drawn(name, usual)
-    words = texts(figure)
-    assert "n =" in words or " images a seed" in words or "seeds, a line each" in words or " seeds" in words
+    words = texts(figure).replace("\n", " ")
+    assert re.search(r"\bn = [\d,–]+ ((labelled|test|training) )?(images|samples)", words)
+    # Label tables are of no seed.
+    assert FIGURES[name].needs == "labels" or re.search(r"\b2 seeds\b", words)
     if FIGURES[name].needs in ("dataset", "models"):
         assert "SYNTHETIC IMAGES" in words
     assert len(table)

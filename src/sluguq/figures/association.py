@@ -156,8 +156,9 @@ def correlation_by_seed(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_title(name)
     panels[0].set_ylabel("correlation with the error")
     note = (
-        f"n = {span(table.loc[table['seed'] >= 0, 'images'])} images a seed. Thin: one seed, interval over its "
-        "patients. Thick: mean over seeds, interval over seeds and patients. All at 95 %."
+        f"n = {span(table.loc[table['seed'] >= 0, 'images'])} images a seed, "
+        f"{plural(frame['seed'].nunique(), 'seed')}. Thin: one seed, interval over its patients. Thick: "
+        "mean over seeds, interval over seeds and patients. All at 95 %."
     )
     return finish(fig, title, note, dataset), table
 

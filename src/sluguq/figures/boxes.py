@@ -71,12 +71,13 @@ def boxes(
         if k in counts
     ]
     seeds = plural(frame["seed"].nunique(), "seed")
+    images = f"{span(counts)} images a {'group' if by == 'group' else 'skin type'} and seed"
     if per == "seed":
-        note = f"Each point is the mean over the test images of one seed ({seeds}); the line is the mean over seeds."
+        note = f"n = {images}, {seeds}. Each point is the mean of one seed; the line is the mean over seeds."
     else:
         note = (
-            f"Each box holds every test image of {seeds}: line at the median, box over the quartiles, whiskers "
-            "to the 5th and 95th percentile."
+            f"n = {images}, {seeds}. Each box holds every test image of every seed: line at the median, box over the "
+            "quartiles, whiskers to the 5th and 95th percentile."
         )
     table = frame[["configuration", "seed", *(["id"] if per == "image" else []), by, *columns]]
     return finish(fig, title, note, dataset, handles=handles), table

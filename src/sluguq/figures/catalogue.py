@@ -94,6 +94,18 @@ FIGURES: dict[str, Specification] = {
         "Every group against the lightest in error, latent standard deviation and SLUG: ratio of means and effect "
         "size, with 95 % intervals.",
     ),
+    "levels_by_group": Specification(
+        "dataset",
+        _BOTH,
+        "Beyond means: mean, median and upper quantiles of error and SLUG of every group, with 95 % intervals, and "
+        "which group is worst.",
+    ),
+    "gaps_within_labels": Specification(
+        "dataset",
+        _BOTH,
+        "The gap between the darkest and the lightest group among images of one condition or body site, where such "
+        "labels exist, and adjusted for them, with 95 % intervals.",
+    ),
     "flagged": Specification(
         "dataset",
         _BOTH,
@@ -105,6 +117,17 @@ FIGURES: dict[str, Specification] = {
         _BOTH,
         "Is SLUG worth its cost? The same tests for cheaper signals, and partial rank correlations: what SLUG knows "
         "of the error that each of them does not.",
+    ),
+    "signals_by_group": Specification(
+        "dataset",
+        _BOTH,
+        "The gap between the darkest and the lightest group in the error and in every signal, whether the signal "
+        "orders the configurations as the error does, and whose images it flags.",
+    ),
+    "labels_by_signal": Specification(
+        "dataset",
+        _BOTH,
+        "AUROC of every signal of a whole image, the error among them, for images that carry a yes-or-no label.",
     ),
     "labelled_objects": Specification(
         "dataset",
@@ -128,7 +151,8 @@ FIGURES: dict[str, Specification] = {
     "object_change": Specification(
         "dataset",
         _DRAWN,
-        "SLUG and error of an image with an object drawn on it, over those of the same image without.",
+        "SLUG and error of an image with an object drawn on it, over those of the same image without: every image, "
+        "and the mean ratio with its 95 % interval.",
     ),
     "training_history": Specification("models", (), "Every term of the training loss by epoch."),
     "spectrum": Specification(

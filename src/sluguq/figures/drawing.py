@@ -18,11 +18,12 @@ from sluguq.figures.boxes import boxes
 from sluguq.figures.catalogue import FIGURES
 from sluguq.figures.distribution import fst_distribution
 from sluguq.figures.fairness import flagged, group_gaps
+from sluguq.figures.groups import gaps_within_labels, levels_by_group
 from sluguq.figures.objects import drawn_objects, labelled_objects, object_change, object_maps
 from sluguq.figures.pictures import maps, reconstructions, samples, snapshots
 from sluguq.figures.retention import retention
 from sluguq.figures.sensitivity import sensitivity as draw_sensitivity
-from sluguq.figures.signals import signals
+from sluguq.figures.signals import labels_by_signal, signals, signals_by_group
 from sluguq.figures.style import styled
 from sluguq.figures.tones import sample_tones
 from sluguq.figures.training import spectrum, training_history
@@ -40,7 +41,11 @@ _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
     "maps_page": lambda dataset: maps(dataset, many=True),
     "group_gaps": group_gaps,
     "flagged": flagged,
+    "levels_by_group": levels_by_group,
+    "gaps_within_labels": gaps_within_labels,
     "signals": signals,
+    "signals_by_group": signals_by_group,
+    "labels_by_signal": labels_by_signal,
     "labelled_objects": labelled_objects,
     "drawn_objects": drawn_objects,
     "object_maps": object_maps,
@@ -84,14 +89,15 @@ def draw(
 def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, origin: str = "") -> list[Path]:
     """Write `name`.svg, `name`.png (200 dots an inch) and `name`.csv into a folder; returns the paths.
 
-    Both pictures carry `origin`, where they come from, as their description. The SVG carries no date, so that the
-    same figure is the same file.
+    Both pictures carry `origin`, where they come from, as their description, and the figure's title and note as their
+    title, for those who do not see it. The SVG carries no date, so that the same figure is the same file.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{ending}" for ending in ("svg", "png", "csv")]
     with styled():
-        figure.savefig(paths[0], metadata={"Date": None, "Description": origin})
-        figure.savefig(paths[1], metadata={"Description": origin})
+        words = str(figure.get_label())
+        figure.savefig(paths[0], metadata={"Date": None, "Title": words, "Description": origin})
+        figure.savefig(paths[1], metadata={"Title": words, "Description": origin})
     table.to_csv(paths[2], index=False)
     return paths

@@ -18,6 +18,7 @@ from sluguq.foreign import (
     SUMMARIES,
     labels_found,
     map_summaries,
+    mean_changes,
     object_clusters,
     objects_found,
     pixel_scores,
@@ -74,10 +75,10 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         for j, (n, label) in enumerate(MAPS.items())
     ]
     note = (
-        "Mean over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a "
-        "map that knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the "
-        f"place alone. {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and "
-        "patients. Image gradient and colour distance are of the photograph alone."
+        f"n = {span(table['images'])} images of a kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
+        "over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a map that "
+        "knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the place "
+        "alone. Intervals at 95 % over seeds and patients. Image gradient and colour distance are of the photograph alone."
     )
     finish(fig, title, note, dataset, handles=handles, columns=3)
     return fig, table
@@ -126,8 +127,9 @@ def object_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     for axes, heading in zip(grid[0], ("image", "reconstruction", "error map", "SLUG map"), strict=True):
         axes.set_title(heading)
     note = (
-        f"n = {len(rows)} images, configuration {name}: of each kind those nearest to the median and the 90th "
-        f"percentile of the SLUG map's AUROC. White: outline of the object. Each map is divided by its own "
+        f"n = {len(rows)} images, configuration {name}, the first of {plural(dataset.sizes['seed'], 'seed')} that "
+        "tested the image: of each kind those nearest to the median and the 90th percentile of the SLUG map's AUROC "
+        "(mean over seeds). White: outline of the object. Each map is divided by its own "
         f"{BRIGHTEST}th percentile."
     )
     columns = ["artefact", "quantile", "id", "configuration", "seed", "auroc"]
@@ -137,7 +139,9 @@ def object_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """How SLUG and the error of an image change when an object is drawn on it.
 
-    The table is that of `sluguq.foreign.with_and_without`.
+    The table has a row an image and variable: configuration, seed, id, clean_image, artefact, group, variable (`slug`,
+    `mse`), with_object, without, value (their ratio); and, with seed -1, the mean ratios of
+    `sluguq.foreign.mean_changes` with low, high, seeds, images, clusters.
     """
     title = "The same image with and without an object"
     if not _has_objects(dataset):
@@ -147,7 +151,8 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         return empty(title, "no image was scored both with and without an object", dataset), table
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
-    fig = figure(height=2.7)
+    means = mean_changes(table, object_clusters(dataset))
+    fig = figure(height=2.9)
     panels = fig.subplots(1, 2, sharey=True)
     for axes, (variable, heading, colour) in zip(
         panels, (("slug", "SLUG", ACCENT), ("mse", "mean squared error", SECOND)), strict=True
@@ -168,6 +173,10 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                     whiskerprops={"color": "#33383d", "linewidth": 0.6},
                     capprops={"color": "#33383d", "linewidth": 0.6},
                 )
+                chosen = (means["artefact"] == kind) & (means["configuration"] == configuration)
+                row = means[chosen & (means["variable"] == variable)].iloc[0]
+                axes.vlines(place, row["low"], row["high"], color="#1c1f22", lw=2.2, zorder=4)
+                axes.plot(place, row["value"], "D", ms=3.6, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
                 axes.annotate(
                     configuration, (place, 0), (0, 2), xycoords=("data", "axes fraction"),
                     textcoords="offset points", ha="center", fontsize=6.5,
@@ -188,9 +197,27 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     counts = table.groupby(["configuration", "seed", "artefact"]).size()
     note = (
         f"n = {span(counts)} images a kind and seed, {plural(table['seed'].nunique(), 'seed')}. "
-        "Letters: configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile."
+        "Letters: configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile. Diamond: the mean "
+        "ratio (geometric), with its 95 % interval over seeds and patients."
     )
-    return finish(fig, title, note, dataset), table
+    return finish(fig, title, note, dataset), _ratios(table, means)
+
+
+def _ratios(pairs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+    """The means, then every pair, in the same columns."""
+    who = ["configuration", "seed", "id", "clean_image", "artefact", "group"]
+    single = [
+        pairs[who].assign(
+            variable=name,
+            with_object=pairs[name],
+            without=pairs[f"{name}_clean"],
+            value=pairs[name] / pairs[f"{name}_clean"],
+        )
+        for name in ("slug", "mse")
+    ]
+    table = pd.concat([means.assign(seed=-1), *single], ignore_index=True)
+    ends = ["low", "high", "seeds", "images", "clusters"]
+    return table[[*who, "variable", "with_object", "without", "value", *ends]]
 
 
 def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sluguq.figures.choice import at_quantiles, by_label, first_seed, middle_configuration
-from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label, number
+from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label, number, plural
 from sluguq.tables import flags_of, groups_of
 
 BRIGHTEST = 99.5
@@ -67,7 +67,8 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_title(name)
     note = (
         f"n = {len(chosen)} images, chosen as nearest to the 10th, 50th and 90th percentile of their group's error "
-        "(mean over configurations and seeds). Networks of the first seed that tested the image."
+        f"(mean over configurations and {plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that "
+        "tested the image."
     )
     return finish(fig, title, note, dataset), pd.DataFrame(rows)
 
@@ -132,8 +133,9 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         ):
             axes.set_title(heading, fontsize=7 if many else 8.5)
     note = (
-        f"n = {len(chosen)} images: {rule} (% on the left: the quantile). Each map is divided by its own "
-        f"{BRIGHTEST}th percentile, so brightness compares places within a map, not maps."
+        f"n = {len(chosen)} images: {rule} (% on the left: the quantile; the mean over "
+        f"{plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that tested the image. Each map is "
+        f"divided by its own {BRIGHTEST}th percentile, so brightness compares places within a map, not maps."
     )
     if _pads_with_zeros(dataset):
         note += " A glow along the borders of SLUG maps comes from the network's zero padding, not from the skin."
@@ -182,6 +184,11 @@ def show(axes: Axes, picture: np.ndarray, below: str = "") -> None:
         axes.set_xlabel(below, fontsize=6.6, labelpad=1.5)
 
 
+def _first_seed(models: xr.Dataset) -> str:
+    """`seed 0, of 3 seeds`."""
+    return f"seed {models['seed'].values[0]}, of {plural(models.sizes['seed'], 'seed')}"
+
+
 def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
     """Images that each configuration's decoder draws from the prior, of the first seed.
 
@@ -213,7 +220,7 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
                 }
             )
         line[0].set_ylabel(configuration, rotation=0, ha="right", va="center", fontsize=8.5)
-    note = f"n = {count} samples a configuration, the first ones drawn, seed {models['seed'].values[0]}."
+    note = f"n = {count} samples a configuration, the first ones drawn, by {_first_seed(models)}."
     return finish(fig, title, note, models), pd.DataFrame(rows)
 
 
@@ -265,7 +272,7 @@ def snapshots(models: xr.Dataset, most: int = 6) -> tuple[Figure, pd.DataFrame]:
         for axes, heading in zip(grid[0, block * across :][:across], headings, strict=True):
             axes.set_title(heading, fontsize=6.6)
     note = (
-        f"n = {count} test images, evenly spaced through the test sets, seed {models['seed'].values[0]}. "
+        f"n = {count} test images, evenly spaced through the test sets, {_first_seed(models)}. "
         "Below each reconstruction its mean squared error."
     )
     return finish(fig, title, note, models), pd.DataFrame(rows)

@@ -9,9 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, plural, span
+from sluguq.figures.choice import middle_configuration
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, group_label, plural, span
+from sluguq.signal_tests import labels_by_signal as labels_of_signals
+from sluguq.signal_tests import signals_by_group as groups_of_signals
 from sluguq.signals import ENSEMBLE, FEWEST, compare_signals
-from sluguq.tables import SIGNALS
+from sluguq.tables import SIGNALS, groups_of
 
 _TESTS = {
     "spearman": "rank correlation\nwith the error",
@@ -91,3 +94,111 @@ def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: 
     axes.hlines(place, row["low"], row["high"], color=colour, lw=0.7 if hollow else 1.1)
     face = "white" if hollow else colour
     axes.plot(row["value"], place, MARKERS[j % len(MARKERS)], ms=3.4, color=colour, mfc=face, mew=0.8)
+
+
+def signals_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Gaps between the darkest and the lightest group in every signal, their order over configurations, and flags.
+
+    The table is that of `sluguq.signal_tests.signals_by_group`.
+    """
+    title = "Which signal sees the groups as the error does?"
+    table = groups_of_signals(dataset)
+    if table.empty:
+        return empty(title, "fewer than two groups have scores", dataset), table
+    groups = groups_of(dataset)
+    group, reference = table.loc[table["reference"] != "", ["group", "reference"]].iloc[-1]
+    shown = table[table["group"] == group]
+    names = list(dict.fromkeys(shown["signal"]))
+    configurations = [c for c in dict.fromkeys(shown["configuration"]) if c]
+    colours = configuration_colours(dataset["configuration"].values.astype(str))
+    panels_of = {
+        "cliffs_delta": f"Cliff's delta,\n{group} against {reference}",
+        "same_order": "gaps in the\nerror's order",
+        "flagged": f"{group} images among\nthe highest tenth, %",
+        "caught": f"worst errors of {group}\nthat it flags, %",
+    }
+    fig = figure(height=0.36 * len(names) + 1.7)
+    panels = fig.subplots(1, len(panels_of), sharey=True)
+    for axes, (test, heading) in zip(panels, panels_of.items(), strict=True):
+        scale = 100 if test in ("flagged", "caught") else 1
+        for row in shown[shown["test"] == test].to_dict("records"):
+            both = row["configuration"] == ""
+            j = 0 if both else configurations.index(row["configuration"])
+            place = names.index(row["signal"]) + (0 if both else 0.6 * ((j + 0.5) / len(configurations) - 0.5))
+            colour = "#33383d" if both else colours[row["configuration"]]
+            axes.hlines(place, scale * row["low"], scale * row["high"], color=colour, lw=1.1)
+            axes.plot(scale * row["value"], place, "D" if both else MARKERS[j % len(MARKERS)], ms=3.4, color=colour)
+        axes.set_title(heading, fontsize=6.8)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.axhline(0.5, color="#33383d", lw=0.7, ls=":")
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="x", labelsize=6.8)
+        if scale == 100:
+            axes.set_xlim(-4, 104)
+        else:
+            axes.set_xlim(-1.05 if test == "cliffs_delta" else -0.05, 1.05)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    panels[0].axvline(0, color="#33383d", lw=0.7)
+    panels[2].axvline(10, color="#33383d", lw=0.8, ls="--")
+    panels[0].set_yticks(range(len(names)), [name_of(name) for name in names])
+    handles = [
+        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)
+        for j, c in enumerate(configurations)
+    ]
+    note = (
+        f"{group_label(group, groups[group])} against {group_label(reference, groups[reference])}; n = "
+        f"{span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over "
+        "seeds and patients. Above the dotted line, what a signal should look like: the error itself. Second panel: "
+        "the share of pairs of configurations that the gaps of the signal order as those of the error do; one half is "
+        "chance. Dashed: a tenth of every group."
+    )
+    finish(fig, title, note, dataset, handles=handles, columns=8)
+    return fig, table
+
+
+def labels_by_signal(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """AUROC of every signal of a whole image for images that carry a yes-or-no label.
+
+    The table is that of `sluguq.signal_tests.labels_by_signal`; shown is the configuration with the most even mix.
+    """
+    title = "Which signal tells labelled images?"
+    table = labels_of_signals(dataset)
+    if table.empty:
+        return empty(title, "the data set has no yes-or-no labels", dataset), table
+    name = str(dataset["configuration"].values[middle_configuration(dataset)])
+    shown = table[table["configuration"] == name]
+    if shown.empty:
+        return empty(title, f"no labelled image has scores under {name}", dataset), table
+    labels, names = list(dict.fromkeys(shown["label"])), list(dict.fromkeys(shown["signal"]))
+    colours = {"mse": "#33383d"} | configuration_colours(n for n in names if n != "mse")
+    fig = figure(width=5.8, height=0.62 * len(labels) + 1.9)
+    axes = fig.subplots()
+    for row in shown.to_dict("records"):
+        j = names.index(row["signal"])
+        place = labels.index(row["label"]) + 0.8 * ((j + 0.5) / len(names) - 0.5)
+        axes.hlines(place, row["low"], row["high"], color=colours[row["signal"]], lw=1.1)
+        axes.plot(row["value"], place, MARKERS[j % len(MARKERS)], ms=3.6, color=colours[row["signal"]])
+    axes.axvline(0.5, color="#33383d", lw=0.7)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlabel("AUROC")
+    axes.grid(axis="y", visible=False)
+    first = shown.drop_duplicates("label")
+    ticks = [f"{r['label'].replace('_', ' ')} ({r['carrying']})" for r in first.to_dict("records")]
+    axes.set_yticks(range(len(labels)), ticks)
+    note = (
+        f"Configuration {name}; n = {span(shown['images'])} images a seed, "
+        f"{plural(int(shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
+        "AUROC: the chance that an image with the label has the higher value than one without. Intervals at 95 % over seeds and patients."
+    )
+    if not first["artefact"].all():
+        axes.axhline(first["artefact"].sum() - 0.5, color="#33383d", lw=0.7, ls=":")
+        note += (
+            " Below the dotted line: labels of no known artefact, which may be a diagnosis or anything else that is "
+            "said with yes or no."
+        )
+    handles = [
+        Line2D([], [], color=colours[n], marker=MARKERS[j % len(MARKERS)], label=name_of(n).replace("\n", " "), ms=3.6)
+        for j, n in enumerate(names)
+    ]
+    return finish(fig, title, note, dataset, handles=handles, columns=3), table

@@ -140,9 +140,12 @@ def finish(
 ) -> Figure:
     """Write title, mark of synthetic data, legend and note, each in a band of its own height.
 
+    Title and note together are the figure's label (`Figure.get_label`), which says in words what is compared.
+
     handles: what the legend shows, below the title, `columns` to a line, after a `heading`. The panels get
     the height between the bands, so nothing overlaps whatever the number of lines. `note` is wrapped.
     """
+    fig.set_label(" ".join(f"{title}. {note}".split()))
     height = fig.get_figheight()
     synthetic = dataset is not None and bool(int(dataset.attrs.get("synthetic", 0)))
     room = fig.get_figwidth() - (1.35 if synthetic else 0.1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
+import yaml
 from matplotlib.figure import Figure
 
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, logarithmic, plural
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, logarithmic, plural, span
 
 _PANELS = 8
 _TITLES = {
@@ -59,9 +60,22 @@ def training_history(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
     handles, _ = grid[0, 0].get_legend_handles_labels()
-    note = f"{plural(models.sizes['seed'], 'seed')}, a line each. Means over the training images of an epoch."
+    note = (
+        f"{_trained_on(models)}, {plural(models.sizes['seed'], 'seed')}, a line each. Means over the training images "
+        "of an epoch."
+    )
     table = pd.concat(tables, ignore_index=True)[["configuration", "seed", "epoch", "term", "value"]]
     return finish(fig, title, note, models, handles=handles, columns=8), table
+
+
+def _trained_on(models: xr.Dataset) -> str:
+    """`n = 1,668 training images a network`; by the experiment's configuration where their tones were not measured."""
+    if "training_ita" in models and models.sizes.get("training_image"):
+        counts = np.isfinite(models["training_ita"].values).sum(axis=-1).ravel().tolist()
+    else:
+        resolved = yaml.safe_load(models.attrs.get("configuration") or "{}") or {}
+        counts = [resolved["split"]["train_images"]] if "split" in resolved else []
+    return f"n = {span(counts) if counts else 'unknown'} training images a network"
 
 
 def spectrum(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
@@ -114,6 +128,6 @@ def spectrum(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     axes.set_xlabel("rank")
     axes.set_ylabel("eigenvalue")
     axes.legend(title="configuration")
-    note = f"Generalised Gauss-Newton matrix G, {plural(models.sizes['seed'], 'seed')}. "
+    note = f"{_trained_on(models)}, {plural(models.sizes['seed'], 'seed')}. Generalised Gauss-Newton matrix G. "
     note += "Solid: eigenvalues λ; dotted: residual norms ‖Gu − λu‖."
     return finish(fig, title, note, models), pd.concat(rows, ignore_index=True)

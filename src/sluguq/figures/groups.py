@@ -1,0 +1,144 @@
+"""Fairness beyond means: the upper end of every group, and gaps among images of one condition or body site."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sluguq.fairness import FEWEST, QUANTILES, gaps_within, levels
+from sluguq.figures.style import (
+    MARKERS,
+    configuration_colours,
+    empty,
+    figure,
+    finish,
+    group_colours,
+    group_label,
+    is_wide,
+    logarithmic,
+    plural,
+    span,
+)
+from sluguq.tables import groups_of
+
+_SHOWN = {"mse": "mean squared error", "slug": "SLUG"}
+LEVELS = 6
+"""Levels of a label in the figure, those with the most images of the smaller group; the table has all."""
+
+
+def levels_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Mean, median and upper quantiles of error and SLUG of every group, by configuration; the worst group is ringed.
+
+    The table is that of `sluguq.fairness.levels`.
+    """
+    title = "The mean, and the worst off of each group"
+    table = levels(dataset)
+    if table.empty:
+        return empty(title, "no image of a group has scores", dataset), table
+    groups = groups_of(dataset)
+    names = [g for g in groups if (table["group"] == g).any()]
+    colours = group_colours(groups)
+    configurations = list(dict.fromkeys(table["configuration"]))
+    variables = [v for v in _SHOWN if (table["variable"] == v).any()]
+    measures = {"mean": "mean"} | {f"q{100 * q:.0f}": f"{100 * q:.0f} %" for q in QUANTILES}
+    fig = figure(height=1.75 * len(variables) + 1.3)
+    grid = fig.subplots(len(variables), len(configurations), squeeze=False, sharex=True, sharey="row")
+    for line, variable in zip(grid, variables, strict=True):
+        for axes, configuration in zip(line, configurations, strict=True):
+            part = table[(table["variable"] == variable) & (table["configuration"] == configuration)]
+            for row in part.to_dict("records"):
+                j = names.index(row["group"])
+                place = list(measures).index(row["measure"]) + 0.55 * ((j + 0.5) / len(names) - 0.5)
+                axes.vlines(place, row["low"], row["high"], color="#33383d", lw=0.8)
+                axes.plot(place, row["value"], MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[row["group"]],
+                          mec="#33383d", mew=0.5)  # fmt: skip
+                if row["worst"] and len(names) > 1:
+                    axes.plot(place, row["value"], "o", ms=8.5, mfc="none", mec="#33383d", mew=0.7)
+            if variable == variables[0]:
+                axes.set_title(configuration)
+            axes.set_xticks(range(len(measures)), measures.values(), fontsize=6.8)
+            axes.set_xlim(-0.5, len(measures) - 0.5)
+            axes.grid(axis="x", visible=False)
+        values = table.loc[table["variable"] == variable, "value"].to_numpy(float)
+        if is_wide(values, 8):
+            logarithmic(line[0])
+        else:
+            line[0].set_ylim(bottom=0)
+        line[0].set_ylabel(_SHOWN[variable])
+    handles = [
+        Line2D([], [], ls="", marker=MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[g], mec="#33383d", mew=0.5,
+               label=group_label(g, groups[g]))
+        for j, g in enumerate(names)
+    ]  # fmt: skip
+    note = (
+        f"n = {span(table['images'])} images a group and seed, {plural(int(table['seeds'].max()), 'seed')}; intervals "
+        "at 95 % over seeds and patients. Along each panel: the mean, and the value that this share of the group's "
+        "images stays below."
+    )
+    if len(names) > 1:
+        note += " Ringed: the worst group, the one with the largest value."
+    return finish(fig, title, note, dataset, handles=handles, columns=4), table
+
+
+def gaps_within_labels(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """The darkest group against the lightest, in error, among images of one condition or body site.
+
+    The table is that of `sluguq.fairness.gaps_within`, which has SLUG and the other groups too.
+    """
+    title = "Gaps within one condition, or body site"
+    table = gaps_within(dataset)
+    if table.empty:
+        reason = f"no label has a level with {FEWEST} images of each of two groups"
+        return empty(title, reason, dataset), table
+    groups = groups_of(dataset)
+    group, reference = list(dict.fromkeys(table["group"]))[-1], table["reference"].iloc[0]
+    shown = table[(table["group"] == group) & (table["variable"] == "mse")]
+    lines: list[tuple[str, str, str]] = []
+    for label, part in shown.groupby("label", sort=False):
+        found = part[part["measure"] == "within"].drop_duplicates("level").sort_values("smallest", ascending=False)
+        lines += [(label, "", "all"), (label, "", "adjusted")]
+        lines += [(label, level, "within") for level in found["level"].head(LEVELS)]
+    configurations = list(dict.fromkeys(shown["configuration"]))
+    colours = configuration_colours(dataset["configuration"].values.astype(str))
+    fig = figure(width=5.8, height=0.27 * len(lines) + 1.7)
+    axes = fig.subplots()
+    ticks = []
+    for i, (label, level, measure) in enumerate(lines):
+        chosen = (shown["label"] == label) & (shown["level"] == level) & (shown["measure"] == measure)
+        for j, configuration in enumerate(configurations):
+            row = shown[chosen & (shown["configuration"] == configuration)].iloc[0]
+            place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
+            low, value, high = np.exp(row[["low", "value", "high"]].to_numpy(float))
+            axes.hlines(place, low, high, color=colours[configuration], lw=1.1)
+            axes.plot(value, place, MARKERS[j % len(MARKERS)], ms=3.6, color=colours[configuration])
+        name = {"all": f"{label.replace('_', ' ')}: all", "adjusted": "adjusted"}.get(measure, f"“{level[:28]}”")
+        ticks.append(f"{name} ({row['smallest']})")
+        if measure == "all" and i:
+            axes.axhline(i - 0.5, color="#33383d", lw=0.7, ls=":")
+    axes.set_yticks(range(len(lines)), ticks)
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    ratios = shown["value"].to_numpy(float) / np.log(2)
+    reach = float(np.clip(1.5 * np.nanmax(np.abs(ratios), initial=0.0), 1.0, 12.0))
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(2**-reach, 2**reach)
+    step = max(int(np.ceil(reach / 4)), 1)
+    powers = np.arange(-step * int(reach // step), reach + 0.01, step)
+    axes.set_xticks(2.0**powers, [f"{2.0**p:.3g}×" for p in powers])
+    axes.axvline(1, color="#33383d", lw=0.7)
+    axes.set_xlabel("ratio of mean squared errors")
+    handles = [
+        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
+        for j, c in enumerate(configurations)
+    ]
+    note = (
+        f"{group_label(group, groups[group])} against {group_label(reference, groups[reference])}, images with the "
+        f"label: n = {span(shown.loc[shown['measure'] == 'all', 'images'])} images a seed, "
+        f"{plural(int(shown['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. In brackets: "
+        f"different images of the smaller group; levels with fewer than {FEWEST} are left out, and the {LEVELS} "
+        "largest are shown. All: the plain gap of these images. Adjusted: the mean of the gaps within levels."
+    )
+    return finish(fig, title, note, dataset, handles=handles, columns=8), table
