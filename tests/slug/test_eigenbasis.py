@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sluguq
-from sluguq.slug.eigenbasis import roomy_storage
+from sluguq.slug.eigenbasis import _Lanczos, roomy_storage
 from sluguq.slug.exact import dense_ggn
 from sluguq.slug.lanczos_state import load_state, save_state
 from sluguq.slug.rows import HostRows
@@ -150,6 +150,28 @@ def test_a_run_killed_after_the_end_of_lanczos_goes_on(tmp_path, monkeypatch):
     again = sluguq.eigenbasis(apply, params, images, **options, state=load_state(file))
     np.testing.assert_array_equal(again.eigenvalues, resumed.eigenvalues)
     assert max(files_at_once) == 2, "scratch is what the estimate of the disk says: no third file on resumption"
+
+
+def test_a_state_is_never_older_than_its_files(tmp_path, monkeypatch):
+    """Restarts come more often than blocks end: after products 12, 16, 20; a block at 11."""
+    apply, params, images = diagonal_network(SPECTRUM)
+    options = {**RESTARTED, "block": 11, "storage": tmp_path / "vectors"}
+    whole = sluguq.eigenbasis(apply, params, images, **{**options, "storage": tmp_path / "whole"})
+    advance = _Lanczos.advance
+
+    def advance_until(lanczos):
+        if lanczos.products == 21:
+            raise Killed
+        advance(lanczos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Lanczos, "advance", advance_until)
+        with pytest.raises(Killed):
+            sluguq.eigenbasis(
+                apply, params, images, **options, on_block=lambda state: save_state(state, tmp_path / "state.npz")
+            )
+    resumed = sluguq.eigenbasis(apply, params, images, **options, state=load_state(tmp_path / "state.npz"))
+    np.testing.assert_array_equal(resumed.vectors, whole.vectors)
 
 
 def disk_with(free, monkeypatch):

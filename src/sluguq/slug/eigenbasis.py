@@ -193,7 +193,7 @@ def eigenbasis(
     :param dtype: of the stored vectors: the weights' own by default, bfloat16 where that would take more
         than 1 GiB.
     :param state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
-    :param on_block: called with a :class:`LanczosState` after every ``block`` products;
+    :param on_block: called with a :class:`LanczosState` after every ``block`` products and every restart;
         :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file. Such states stay good after the end, until
         the result is safe: where ``storage`` is a folder, ``lanczos-*.bin`` in it are then the caller's to remove.
     :param devices: devices that share each batch; by default those the images are sharded over.
@@ -303,6 +303,7 @@ def _run(
     floor = 16 * float(jnp.finfo(lanczos.ggn.dtype).eps)
     with Progress(total=limit, initial=lanczos.products, desc="eigenbasis", unit="product", shown=progress) as bar:
         while True:
+            restarted = False
             lanczos.advance()
             bar.update()
             if lanczos.step >= rank:
@@ -310,8 +311,10 @@ def _run(
                 converged = residuals <= np.maximum(tolerance * values, floor * values[0])
                 if converged[:rank].all() or lanczos.products >= limit or lanczos.step == lanczos.ggn.size:
                     return values[:rank], coefficients[:, :rank], residuals[:rank], converged[:rank]
-                if lanczos.step == lanczos.subspace:
+                restarted = lanczos.step == lanczos.subspace
+                if restarted:
                     # A third of the spare room stays with the Ritz vectors after the wanted ones.
                     lanczos.restart(rank + (lanczos.subspace - rank) // 3)
-            if on_block is not None and lanczos.products % block == 0:
+            # The files of a state go with the second restart from then, so that every restart asks for a new one.
+            if on_block is not None and (restarted or lanczos.products % block == 0):
                 on_block(lanczos.state())

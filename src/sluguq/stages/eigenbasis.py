@@ -33,6 +33,7 @@ from sluguq.vae import reconstruction_function
 from sluguq.weights import load_vae
 
 _STATE = "lanczos.npz"
+_BLOCK = 10  # products between two states that copy the vectors; those that name them are made after each
 
 
 def compute_basis(
@@ -105,6 +106,7 @@ def compute_basis(
         storage=folder / "vectors" if files else None,
         state=_resumed(folder / _STATE),
         on_block=lambda state: save_state(state, folder / _STATE),
+        block=1 if files else _BLOCK,
     )
     write_basis(
         basis, path, attributes={**told, **scalars(basis)}, configuration=configuration, device=device_in_words()
