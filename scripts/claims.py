@@ -16,7 +16,7 @@ with job(snakemake.log[0]):
         name: open_store(path) for name, path in zip(snakemake.params.names, snakemake.input.datasets, strict=True)
     }
     tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
-    judged = judge(stores, availability(*tables))
+    judged = judge(stores, availability(*tables), models=open_store(snakemake.input.models))
     with whole_file(snakemake.output[0]) as partial:
         judged.to_csv(partial, index=False)
     print(judged[["claim", "verdict"]].to_string(index=False))

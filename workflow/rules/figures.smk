@@ -130,6 +130,7 @@ rule tables:
 rule claims:
     input:
         datasets=[f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
+        models=f"{RESULTS}/models.zarr",
         images=f"data/raw/{EXPERIMENT.training_dataset}/images.csv",
         missing=f"data/raw/{EXPERIMENT.training_dataset}/missing.csv",
         rejected=f"data/images/{EXPERIMENT.training_dataset}-{SIZE}px.rejected.csv",

@@ -35,7 +35,10 @@ COLUMNS = (
 
 
 def judge(
-    datasets: Mapping[str, xr.Dataset], labels: pd.DataFrame | None = None, replicates: int = 500
+    datasets: Mapping[str, xr.Dataset],
+    labels: pd.DataFrame | None = None,
+    replicates: int = 500,
+    models: xr.Dataset | None = None,
 ) -> pd.DataFrame:
     """Judge every claim on the stores of one experiment.
 
@@ -50,8 +53,9 @@ def judge(
     :param datasets: opened aggregated stores by name, see :class:`sluguq.claims.run.Run`.
     :param labels: the label table of the training data set, with columns fst and state.
     :param replicates: of the bootstrap.
+    :param models: the opened store of models, with the histories of training.
     """
-    run = Run(datasets, labels, replicates)
+    run = Run(datasets, labels, replicates, models)
     table = pd.DataFrame([_row(claim, run) for claim in CLAIMS], columns=list(COLUMNS))
     return table.astype(dict.fromkeys(("images", "distinct_images", "patients", "units", "seeds"), "Int64"))
 

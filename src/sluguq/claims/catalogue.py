@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sluguq.claims.objects import KINDS, between, finds, finds_the_object, tells_labels
 from sluguq.claims.parts import (
-    KINDS,
     beats_latent,
     best_under,
-    between,
+    complexity,
+    converged,
     dark_more_sensitive,
     dark_only_worse,
     dark_worse_everywhere,
     external_error,
+    external_ranks,
+    external_ranks_within,
     external_slug,
-    finds,
-    finds_the_object,
     gap_in,
     gap_order,
     gap_signs,
@@ -35,7 +36,7 @@ from sluguq.claims.parts import (
     underrepresented,
     unseen_is_worse,
 )
-from sluguq.claims.rules import FINDS, MEDIUM_DELTA, STRONG, Part, below
+from sluguq.claims.rules import CONVERGED, FINDS, MEDIUM_DELTA, STRONG, Part, above, below
 from sluguq.claims.run import Run
 
 FAIRNESS = "fairness paper"
@@ -84,6 +85,16 @@ CLAIMS: tuple[Claim, ...] = (
         "in every configuration and group the interval is below 0.07",
         "0.07",
         low_error,
+    ),
+    Claim(
+        "loss_converged",
+        FAIRNESS,
+        "section 2.4; SLUG paper, section 4",
+        "After the epochs that were trained the training loss has converged.",
+        "share of the loss's whole fall that the last tenth of the epochs took, by configuration",
+        f"every interval lies within ±{CONVERGED}",
+        "after 15 and 1,000 epochs",
+        converged,
     ),
     Claim(
         "gap_under_A",
@@ -279,6 +290,26 @@ CLAIMS: tuple[Claim, ...] = (
         external_slug,
     ),
     Claim(
+        "external_slug_ranks_with_error",
+        SLUG,
+        "section 5",
+        "SLUG is strongly correlated with the error on external data too (B).",
+        "Spearman correlation of SLUG and MSE, every external data set",
+        f"every interval is above {STRONG}",
+        "",
+        external_ranks,
+    ),
+    Claim(
+        "external_slug_ranks_within_fst",
+        SLUG,
+        "section 5",
+        "On external data the correlation remains within each skin type (B).",
+        "Spearman correlation of SLUG and MSE within every skin type of 20 patients or more, every external data set",
+        f"every interval is above {STRONG}",
+        "",
+        external_ranks_within,
+    ),
+    Claim(
         "removal_lowers_error",
         SLUG,
         "section 4, figure 4 centre",
@@ -310,6 +341,26 @@ CLAIMS: tuple[Claim, ...] = (
         finds("error_map", below, KINDS),
     ),
     Claim(
+        "slug_map_tells_labelled_objects",
+        SLUG,
+        "section 4, figure 4 right",
+        "SLUG maps highlight rulers, ink and patches in photographs that are labelled as having them (B).",
+        "AUROC of the 99th percentile over the median of the SLUG map: photographs with the label against without",
+        f"for every data set and label the interval is above {FINDS}",
+        "",
+        tells_labels("slug_map", above),
+    ),
+    Claim(
+        "error_map_misses_labelled_objects",
+        SLUG,
+        "section 4, figure 4 right",
+        "The error map cannot flag the rulers, ink and patches of photographs that are labelled as having them (B).",
+        "AUROC of the 99th percentile over the median of the error map: photographs with the label against without",
+        f"for every data set and label the interval is below {FINDS}",
+        "",
+        tells_labels("error_map", below),
+    ),
+    Claim(
         "lesion_between_object_and_skin",
         SLUG,
         "section 4, figure 4 right",
@@ -319,5 +370,16 @@ CLAIMS: tuple[Claim, ...] = (
         "under B and under C both intervals are above 0",
         "",
         between,
+    ),
+    Claim(
+        "dark_images_more_complex",
+        SLUG,
+        "section 5",
+        "Images of dark skin are more complex, which may be why they are harder (a hypothesis of the paper).",
+        "log ratio of group means, dark over light, of the test images' total variation and compressed size",
+        "both intervals are above 0",
+        "",
+        complexity,
+        fewest_seeds=0,
     ),
 )

@@ -9,8 +9,19 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+import xarray as xr
 
-from sluguq.claims.rules import FINDS, MEDIUM_DELTA, STRONG, Part, above, below, same_sign, within
+from sluguq.claims.rules import (
+    CONVERGED,
+    FEWEST_PATIENTS,
+    MEDIUM_DELTA,
+    STRONG,
+    Part,
+    above,
+    below,
+    same_sign,
+    within,
+)
 from sluguq.claims.run import NotInRun, Run
 from sluguq.retention import retention_step
 from sluguq.statistics import (
@@ -20,6 +31,7 @@ from sluguq.statistics import (
     difference,
     log_ratio,
     mean,
+    over_values,
     pearson,
     spearman,
     spearman_difference,
@@ -246,6 +258,59 @@ def _external_trends(run: Run, variable: str) -> list[tuple[str, str, Estimate]]
     ]
 
 
+def external_ranks(run: Run) -> list[Part]:
+    b = run.both
+    if not run.external:
+        raise NotInRun("no external data set was scored")
+    return [above(f"{name}, {b}", _external_rank(run, store), STRONG) for name, store in run.external.items()]
+
+
+def external_ranks_within(run: Run) -> list[Part]:
+    b = run.both
+    parts = [
+        above(f"{name}, FST {t}, {b}", _external_rank(run, store, t), STRONG)
+        for name, store in run.external.items()
+        for t in run.skin_types(store, FEWEST_PATIENTS)
+    ]
+    if not parts:
+        raise NotInRun(f"no external data set has a skin type of {FEWEST_PATIENTS} patients")
+    return parts
+
+
+def _external_rank(run: Run, store: xr.Dataset, skin_type: int | None = None) -> Estimate:
+    columns = {"x": ("slug", run.both), "y": ("mse", run.both)}
+    return run.estimate(spearman, columns, dataset=store, skin_type=skin_type, transform="fisher")
+
+
+def converged(run: Run) -> list[Part]:
+    losses = run.models["loss"].transpose("configuration", "seed", "epoch")
+    if losses.sizes["epoch"] < 10:
+        raise NotInRun("training had fewer than ten epochs, so there is no last tenth")
+    return [
+        within(str(name), over_values([last_tenth(loss) for loss in losses.values[place]]), CONVERGED)
+        for place, name in enumerate(losses["configuration"].values)
+    ]
+
+
+def last_tenth(loss: Array) -> float:
+    """What the last tenth of the epochs took off a loss (epochs,), as a share of its whole fall.
+
+    The mean over the last tenth less that over the tenth before, over the first epoch less that over the last
+    tenth. NaN where the loss did not fall.
+    """
+    number = round(len(loss) / 10)
+    last = loss[-number:].mean()
+    fall = loss[0] - last
+    return float((loss[-2 * number : -number].mean() - last) / fall) if fall > 0 else np.nan
+
+
+def complexity(run: Run) -> list[Part]:
+    return [
+        above(words, run.image_estimate(log_ratio, variable))
+        for variable, words in (("total_variation", "total variation"), ("compressed_size", "compressed size"))
+    ]
+
+
 def monotone(run: Run) -> list[Part]:
     kept = (1.0, 0.8, 0.6, 0.4, 0.2)
     parts = []
@@ -257,74 +322,3 @@ def monotone(run: Run) -> list[Part]:
         estimate = run.estimate(step, {"error": ("mse", run.both), "score": ("slug", run.both)})
         parts.append(below(f"{run.both}, keeping {100 * of:.0f} to {100 * keep:.0f} %", estimate))
     return parts
-
-
-def finds(which: str, claimed: Callable[..., Part], kinds: tuple[str, ...]) -> Callable[[Run], list[Part]]:
-    def parts(run: Run) -> list[Part]:
-        frame = run.pixels
-        configuration = _for_objects(run)
-        chosen = frame[(frame["map"] == which) & (frame["configuration"] == configuration)]
-        there = [kind for kind in kinds if (chosen["artefact"] == kind).any()]
-        if not there:
-            raise NotInRun(f"no {' or '.join(kinds)} was drawn")
-        return [
-            claimed(
-                f"{kind}, {configuration}",
-                run.table_estimate(chosen[chosen["artefact"] == kind], mean, {"x": "auroc"}, "logit"),
-                FINDS,
-            )
-            for kind in there
-        ]
-
-    return parts
-
-
-def finds_the_object(run: Run) -> list[Part]:
-    parts = finds("slug_map", above, KINDS)(run)
-    configuration = _for_objects(run)
-    frame = run.pixels[run.pixels["configuration"] == configuration]
-    keys = ["artefact", "seed", "id", "clean_image"]
-    wide = frame.pivot(index=keys, columns="map", values="auroc").reset_index()
-    if "slug_bare" not in wide:
-        raise NotInRun("the images were not scored without their objects")
-
-    def gain(x: Array, y: Array, weights: Array) -> Array:
-        return mean(x - y, weights)
-
-    return parts + [
-        above(
-            f"{kind}, {configuration}, less that of the bare image's map",
-            run.table_estimate(wide[wide["artefact"] == kind], gain, {"x": "slug_map", "y": "slug_bare"}),
-        )
-        for kind in KINDS
-        if (wide["artefact"] == kind).any()
-    ]
-
-
-def between(run: Run) -> list[Part]:
-    def log_mean_ratio(x: Array, y: Array, weights: Array) -> Array:
-        return mean(np.log(x) - np.log(y), weights)
-
-    drawn = run.regions[run.regions["artefact"].isin(KINDS)]
-    parts = []
-    for configuration in (run.both, run.dark_only):
-        frame = drawn[drawn["configuration"] == configuration]
-        parts += [
-            above(
-                f"{configuration}, {high} over {low}",
-                run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
-            )
-            for high, low in (("object", "lesion"), ("lesion", "rest"))
-        ]
-    return parts
-
-
-def _for_objects(run: Run) -> str:
-    """B where the run has it, else the first configuration."""
-    try:
-        return run.both
-    except NotInRun:
-        return run.configurations[0]
-
-
-KINDS = ("ruler", "ink", "patch")

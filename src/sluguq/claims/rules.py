@@ -34,6 +34,11 @@ FINDS = 0.7
 """A map finds an object when its pixels' AUROC is above this, the lower end of what Hosmer and Lemeshow
 (Applied Logistic Regression, 2000, section 5.2.4) call acceptable discrimination."""
 
+CONVERGED = 0.01
+"""A loss has converged when the last tenth of the epochs changed it by less than this share of its whole fall. A loss
+that falls evenly has 0.1 there; one that falls as one over the root of the epochs has 0.03 after 15 of them, 0.002
+after 1,000."""
+
 FEWEST_SEEDS = 2
 """A claim about training needs at least so many trainings; with fewer nothing is decided."""
 

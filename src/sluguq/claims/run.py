@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.foreign import pixel_scores, region_means
-from sluguq.statistics import Estimate, Transform, cluster_labels, named, over_seeds
+from sluguq.foreign import map_summaries, pixel_scores, region_means
+from sluguq.statistics import Estimate, Transform, auroc, cluster_labels, named, over_seeds
 from sluguq.tables import clusters_of, groups_of, mixes_of
 
 
@@ -24,19 +24,26 @@ class Run:
 
     datasets: aggregated stores by name, each with the attribute `role`: one `training`, any number
     `external`, and at most one with drawn objects (it has `artefact_mask`).
-    labels: the label table of the training data set with columns fst and state, or None.
+    labels: the label table of the training data set with columns fst and state, or None. replicates: of the
+    bootstrap. models: the store of models, or None.
     """
 
     def __init__(
-        self, datasets: Mapping[str, xr.Dataset], labels: pd.DataFrame | None = None, replicates: int = 500
+        self,
+        datasets: Mapping[str, xr.Dataset],
+        labels: pd.DataFrame | None = None,
+        replicates: int = 500,
+        models: xr.Dataset | None = None,
     ) -> None:
         self.labels = labels
         self.replicates = replicates
+        self._models = models
         self._objects = next((d for d in datasets.values() if "artefact_mask" in d), None)
-        plain = {name: d for name, d in datasets.items() if "artefact_mask" not in d}
-        self._training = next((d for d in plain.values() if d.attrs.get("role") == "training"), None)
-        self.external = {name: d for name, d in plain.items() if d.attrs.get("role") == "external"}
+        self.photographs = {name: d for name, d in datasets.items() if "artefact_mask" not in d}
+        self._training = next((d for d in self.photographs.values() if d.attrs.get("role") == "training"), None)
+        self.external = {name: d for name, d in self.photographs.items() if d.attrs.get("role") == "external"}
         self._clusters: dict[int, np.ndarray] = {}
+        self._summaries: dict[str, pd.DataFrame] = {}
         self._values: dict[tuple[int, str], np.ndarray] = {}
 
     @property
@@ -55,6 +62,13 @@ class Run:
             if name not in self._objects:
                 raise NotInRun(f"the scores of images with drawn objects have no {name}")
         return self._objects
+
+    @property
+    def models(self) -> xr.Dataset:
+        """The store of models."""
+        if self._models is None:
+            raise NotInRun("no store of models was given")
+        return self._models
 
     @cached_property
     def light(self) -> str:
@@ -109,6 +123,7 @@ class Run:
         group: str | None = None,
         by_group: bool = False,
         fst: bool = False,
+        skin_type: int | None = None,
         transform: Transform = "identity",
     ) -> Estimate:
         """A statistic of images, averaged over seeds, with its interval.
@@ -117,6 +132,7 @@ class Run:
         :param group: of this group's images alone.
         :param by_group: of the lightest and darkest group, with an argument ``group``, true in the darkest.
         :param fst: of images with a skin type, with an argument ``fst``.
+        :param skin_type: of images of this skin type alone.
         :raises NotInRun: where no image is left.
         """
         store = self.training if dataset is None else dataset
@@ -129,6 +145,8 @@ class Run:
             keep &= np.isin(names, (self.light, self.dark))
         if fst:
             keep &= types >= 1
+        if skin_type is not None:
+            keep &= types == skin_type
         order = [str(c) for c in store["configuration"].values]
         values = {}
         for argument, (variable, configuration) in columns.items():
@@ -154,6 +172,29 @@ class Run:
         estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
         return estimate._replace(distinct=int(used.sum()), patients=_people(store, used))
 
+    def image_estimate(self, statistic: Callable[..., np.ndarray], variable: str) -> Estimate:
+        """A statistic of a variable of the test images themselves, each once; its interval is over patients alone.
+
+        The statistic's arguments are ``x`` and ``group``, true in the darkest; images of other groups are left out.
+
+        :raises NotInRun: the store lacks the variable.
+        """
+        store = self.training
+        if variable not in store:
+            raise NotInRun(f"{store.attrs.get('dataset')} has no {variable}")
+        names, values = store["group"].values.astype(str), store[variable].values.astype(float)
+        keep = np.isin(names, (self.light, self.dark)) & np.isfinite(values)
+        if not keep.any():
+            raise NotInRun(f"no image of {store.attrs.get('dataset')} is of this kind")
+        columns = {"x": values[keep], "group": names[keep] == self.dark}
+        estimate = over_seeds(statistic, [columns], [self._cluster(store)[keep]], replicates=self.replicates)
+        return estimate._replace(seeds=0, distinct=int(keep.sum()), patients=_people(store, keep))
+
+    def skin_types(self, store: xr.Dataset, patients: int) -> list[int]:
+        """The skin types of which a store has images of at least so many patients, from light to dark."""
+        types, clusters = store["fst"].values, self._cluster(store)
+        return [int(t) for t in np.unique(types[types >= 1]) if len(set(clusters[types == t])) >= patients]
+
     def _load(self, store: xr.Dataset, variable: str) -> np.ndarray:
         key = (id(store), variable)
         if key not in self._values:
@@ -169,8 +210,59 @@ class Run:
 
     @cached_property
     def pixels(self) -> pd.DataFrame:
-        """How well each map finds the drawn objects, an image a row (see `sluguq.foreign.pixel_scores`)."""
-        return pixel_scores(self.objects, ("slug_map", "error_map", "slug_bare"))
+        """How well each map finds the drawn objects under `for_objects`, an image a row.
+
+        See :func:`sluguq.foreign.pixel_scores`.
+        """
+        return pixel_scores(self.objects, ("slug_map", "error_map", "slug_bare"), self.for_objects)
+
+    @cached_property
+    def for_objects(self) -> str:
+        """The configuration of which claims on maps are asked: B where the run has it, else the first."""
+        try:
+            return self.both
+        except NotInRun:
+            return self.configurations[0]
+
+    def tells_labels(self, labels: Sequence[str], which: str, summary: str) -> list[tuple[str, str, Estimate]]:
+        """How well a summary of a map tells photographs that carry a label from those that do not: AUROC.
+
+        Under ``for_objects``, for every data set with maps and every one of the labels that says yes of some of its
+        images and no of others, as (data set, label, estimate).
+
+        :param labels: names of labels, 1 where a photograph carries it and 0 where it does not.
+        :param which: ``slug_map`` or ``error_map``.
+        :param summary: of :data:`sluguq.foreign.SUMMARIES`.
+        """
+        found = []
+        for name, store in self.photographs.items():
+            order = [str(c) for c in store["configuration"].values]
+            if not {"slug_map", "error_map"} <= set(store.data_vars) or self.for_objects not in order:
+                continue
+            carried = {label: _yes_or_no(store, f"label_{label}") for label in labels if f"label_{label}" in store}
+            carried = {label: values for label, values in carried.items() if {0.0, 1.0} <= set(values)}
+            if not carried:
+                continue
+            if name not in self._summaries:
+                place = order.index(self.for_objects)
+                known = xr.DataArray(np.any([np.isfinite(v) for v in carried.values()], axis=0), dims="image")
+                part = store.isel(configuration=slice(place, place + 1))
+                self._summaries[name] = map_summaries(part.assign(mse=part["mse"].where(known)))
+            table = self._summaries[name]
+            table = table[(table["map"] == which) & np.isfinite(table[summary])]
+            for label, values in carried.items():
+                rows = table[np.isfinite(values[table["image"]])]
+                if len(rows):
+                    found.append((name, label, self._tells(store, rows, summary, values)))
+        return found
+
+    def _tells(self, store: xr.Dataset, table: pd.DataFrame, summary: str, carried: np.ndarray) -> Estimate:
+        parts = [part for _, part in table.groupby("seed")]
+        seeds = [{"x": part[summary].to_numpy(float), "group": carried[part["image"]] == 1} for part in parts]
+        clusters = [self._cluster(store)[part["image"]] for part in parts]
+        used = np.unique(table["image"])
+        estimate = over_seeds(auroc, seeds, clusters, transform="logit", replicates=self.replicates)
+        return estimate._replace(distinct=len(used), patients=_people(store, used))
 
     @cached_property
     def regions(self) -> pd.DataFrame:
@@ -211,6 +303,12 @@ class Run:
         known = self._training is not None and (places >= 0).all()
         people = _people(self._training, np.unique(places)) if known else None
         return estimate._replace(distinct=len(set(names)), patients=people)
+
+
+def _yes_or_no(store: xr.Dataset, label: str) -> np.ndarray:
+    """A label as float64 (image,), NaN where it says neither yes nor no."""
+    values = pd.to_numeric(pd.Series(store[label].values), errors="coerce").to_numpy(float)
+    return np.where(np.isin(values, (0, 1)), values, np.nan)
 
 
 def _people(store: xr.Dataset | None, chosen: np.ndarray) -> int | None:
