@@ -269,12 +269,13 @@ def report(folder: Path, scale: Scale, name: str) -> None:
     from sluguq.report import write_report
 
     stores = {each: open_store(folder / f"{each}.zarr") for each in NAMES}
+    external = {each: store for each, store in stores.items() if store.attrs["role"] == "external"}
     write_report(
         folder / "index.html",
         claims=pd.read_csv(folder / "claims.csv"),
         datasets=stores,
         figures={each: folder / "figures" / each for each in NAMES},
-        cards={each: model_card(stores["fitzpatrick"], each) for each in CONFIGURATIONS},
+        cards={each: model_card(stores["fitzpatrick"], each, external) for each in CONFIGURATIONS},
     )
 
 

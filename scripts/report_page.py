@@ -17,7 +17,8 @@ from sluguq.store import open_store, whole_file
 with job(snakemake.log[0]):
     names = snakemake.params.names
     stores = {name: open_store(path) for name, path in zip(names, snakemake.input.datasets, strict=True)}
-    cards = {name: model_card(stores[names[0]], name) for name in snakemake.params.configurations}
+    external = {name: store for name, store in stores.items() if store.attrs["role"] == "external"}
+    cards = {name: model_card(stores[names[0]], name, external) for name in snakemake.params.configurations}
     for path, card in zip(snakemake.output.cards, cards.values(), strict=True):
         with whole_file(path) as partial:
             partial.write_text(card)

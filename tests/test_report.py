@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from sluguq.figures.drawing import draw, save
 from sluguq.figures.style import number
 from sluguq.model_card import model_card
 from sluguq.report import SECTIONS, write_report
-from tests.figures.stand_in import aggregated
+from tests.figures.stand_in import aggregated, models
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,48 @@ def test_the_card_says_what_was_trained_and_for_whom_it_works(store):
     assert "12 images a seed, 2 seeds" in card
     with pytest.raises(ValueError, match="no configuration 'D'; it has A, B, C"):
         model_card(store, "D")
+
+
+def test_the_card_says_how_other_data_sets_fare(store):
+    groups = {"brown": [3, 4], "dark": [5, 6]}
+    errors = {c: {"brown": 0.01, "dark": 0.02} for c in "ABC"}
+    other = aggregated(role="external", groups=groups, errors=errors, seeds=2, pool=16, unlabelled=5, maps=False)
+    card = model_card(store, "B", {"clinic": other})
+    section = card.split("## On data sets that it was not trained on")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert "### clinic" in section
+    assert [row[0] for row in rows] == ["FST 3", "FST 4", "FST 5", "FST 6", "not known"]
+    assert [row[3] for row in rows] == ["8 images a seed, 2 seeds"] * 4 + ["5 images a seed, 2 seeds"]
+    chosen = other.sel(configuration="B").isel(image=np.flatnonzero(other["fst"].values == 6))
+    for cell, name in zip(rows[3][1:3], ("mse", "slug"), strict=True):
+        assert cell.split(" [")[0] == number(float(chosen[name].mean()))
+    unscored = model_card(store, "B", {"clinic": other.drop_vars("slug")})
+    assert unscored.count("not scored") == 5
+    elsewhere = other.isel(configuration=slice(0, 1))
+    assert "not trained on" not in model_card(store, "B", {"clinic": elsewhere})
+    assert "not trained on" not in model_card(store, "B")
+
+
+def test_rows_of_claims_count_images_and_patients(tmp_path, store):
+    """As many images a seed as there are, and no patients where the data do not name them."""
+    for patients, words in ((True, r"\d+ patients"), (False, "patients unknown")):
+        home = aggregated(seeds=3, tested=12, pool=30, maps=False, patients=patients)
+        claims = judge({"home": home}, labels=pd.DataFrame({"fst": [1, 6]}), replicates=20, models=models(epochs=20))
+        page = write_report(tmp_path / "index.html", claims=claims, datasets={"home": home}, figures={}).read_text()
+        cells = re.findall(r'<td data-name="n">(.*?)</td>', page, flags=re.DOTALL)
+        shown = {row["claim"]: cell for row, cell in zip(_as_shown(claims), cells, strict=True)}
+        distinct = np.isfinite(home["mse"].values[0]).any(axis=0).sum()
+        assert re.fullmatch(rf"24 images a seed, {distinct} distinct<br>{words}\s*<br>3 seeds", shown["gap_under_A"])
+        assert re.fullmatch(r"3 seeds", shown["loss_converged"].strip())
+        assert re.fullmatch(r"2 images\s*", shown["dark_underrepresented"])
+        assert re.fullmatch(rf"60 images<br>{words}\s*", shown["dark_images_more_complex"])
+        assert shown["slug_map_finds_objects"].strip() == "–"
+
+
+def _as_shown(claims):
+    """Rows in the order of the page: paper by paper."""
+    rows = claims.to_dict("records")
+    return [row for paper in dict.fromkeys(claims["paper"]) for row in rows if row["paper"] == paper]
 
 
 def test_photographs_get_a_card_without_the_mark(store):

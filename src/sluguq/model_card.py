@@ -13,7 +13,8 @@ import yaml
 from sluguq.fairness import flagging, levels
 from sluguq.figures.style import group_label, number, plural
 from sluguq.report import LIMITS
-from sluguq.tables import groups_of, mixes_of
+from sluguq.statistics import mean, over_seeds
+from sluguq.tables import by_seed, groups_of, mixes_of, per_image
 
 _LEVELS = {"mean": "mean", "q50": "median", "q90": "90th percentile", "q99": "99th percentile"}
 
@@ -21,14 +22,16 @@ _LEVELS = {"mean": "mean", "q50": "median", "q90": "90th percentile", "q99": "99
 _SECTIONS = {"model": "Network", "training": "Training", "eigenbasis": "Eigenbasis", "score": "Score"}
 
 
-def model_card(dataset: xr.Dataset, configuration: str) -> str:
+def model_card(dataset: xr.Dataset, configuration: str, external: Mapping[str, xr.Dataset] | None = None) -> str:
     """The card of one configuration's models as markdown.
 
-    dataset: the aggregated store of the training data set. Says what was trained on what, how well each
-    group is reconstructed (with 95 % intervals over seeds and patients), whom SLUG flags, what the models
-    are for and what they are not for.
+    Says what was trained on what, how well each group is reconstructed, and each skin type of other data sets (with
+    95 % intervals over seeds and patients), whom SLUG flags, what the models are for and what they are not for.
 
-    Raises ValueError where the store has no such configuration.
+    :param dataset: the aggregated store of the training data set.
+    :param configuration: name of the configuration.
+    :param external: the aggregated stores of external data sets by name.
+    :raises ValueError: the store has no such configuration.
     """
     names = [str(c) for c in dataset["configuration"].values]
     if configuration not in names:
@@ -67,6 +70,7 @@ def model_card(dataset: xr.Dataset, configuration: str) -> str:
         "",
         _flags(flagging(part, replicates=300), groups),
         "",
+        *_elsewhere(external or {}, configuration),
         "## For what",
         "",
         "- For research on fairness and uncertainty of generative models.",
@@ -113,6 +117,39 @@ def _table(table: pd.DataFrame, groups: Mapping[str, list[int]], variable: str) 
         count = f"{int(rows['images'].iloc[0])} images a seed, {int(rows['seeds'].iloc[0])} seeds"
         lines.append(f"| {group_label(group, groups[group])} | " + " | ".join(cells) + f" | {count} |")
     return "\n".join(lines)
+
+
+def _elsewhere(external: Mapping[str, xr.Dataset], configuration: str) -> list[str]:
+    """Mean error and SLUG by skin type of data sets that were not trained on, markdown."""
+    lines: list[str] = []
+    for name, store in external.items():
+        order = [str(c) for c in store["configuration"].values]
+        if configuration not in order:
+            continue
+        variables = [v for v in ("mse", "slug") if v in store]
+        frame = per_image(store.isel(configuration=[order.index(configuration)]), variables)
+        lines += [f"### {name}", "", "| skin type | mean MSE | mean SLUG | n |", "| --- | --- | --- | --- |"]
+        for skin_type in sorted(set(frame["fst"]), key=lambda t: (t < 1, t)):
+            chosen = frame["fst"] == skin_type
+            cells = [_mean(frame, configuration, variable, chosen) for variable in ("mse", "slug")]
+            part = frame[chosen]
+            count = f"{part.groupby('seed').size().max()} images a seed, {plural(part['seed'].nunique(), 'seed')}"
+            words = f"FST {skin_type}" if skin_type >= 1 else "not known"
+            lines.append(f"| {words} | " + " | ".join(cells) + f" | {count} |")
+        lines.append("")
+    return ["## On data sets that it was not trained on", "", *lines] if lines else []
+
+
+def _mean(frame: pd.DataFrame, configuration: str, variable: str, chosen: pd.Series) -> str:
+    """The mean of a variable over seeds with its interval, as a cell of a table."""
+    if variable not in frame:
+        return "not scored"
+    seeds, clusters = by_seed(frame, configuration, (variable,), chosen)
+    if not seeds:
+        return "not scored"
+    columns = [{"x": seed[variable].astype(float)} for seed in seeds]
+    estimate = over_seeds(mean, columns, clusters, transform="log", replicates=300)
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
 def _flags(table: pd.DataFrame, groups: Mapping[str, list[int]]) -> str:

@@ -36,6 +36,10 @@ def test_everything_is_there_and_explains_itself(finished):
     assert set(artefacts.artefact.values) == {"", "ruler", "patch"}
     models = open_store(finished.results / "models.zarr")
     assert models.loss.dims == ("configuration", "seed", "epoch")
+    claims = pd.read_csv(finished.results / "claims.csv").set_index("claim")
+    assert "store of models" not in str(claims.loc["loss_converged", "reason"])
+    card = (finished.results / "model_cards" / "A.md").read_text()
+    assert "### other" in card.split("## On data sets that it was not trained on")[1]
     assert models.samples.shape == (2, 1, 4, 32, 32, 3)
     assert models.training_ita.shape == (2, 1, 16)
     assert set(models.training_fst.sel(configuration="A").values.ravel()) <= {1, 2}
