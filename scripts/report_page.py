@@ -41,6 +41,7 @@ with job(snakemake.log[0]):
         cards=cards,
         links={
             "claims": relative(snakemake.input.claims),
+            "split_sizes": relative(snakemake.input.split_sizes),
             "tables": tables,
             "datasheets": {Path(sheet).stem: relative(sheet) for sheet in snakemake.input.datasheets},
             "cards": {name: relative(path) for name, path in zip(cards, snakemake.output.cards, strict=True)},

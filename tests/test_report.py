@@ -26,7 +26,7 @@ def store():
 @pytest.fixture(scope="module")
 def page(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    for name in ("boxes_by_group", "maps_page", "flagged"):
+    for name in ("boxes_by_group", "maps_page", "flagged", "slug_against_mse"):
         save(*draw(name, store), folder / "figures" / "phantom", name)
     claims = judge({"phantom": store}, replicates=50)
     claims.to_csv(folder / "claims.csv", index=False)
@@ -41,6 +41,7 @@ def page(store, tmp_path_factory):
             "cards": {"A": "model_cards/A.md"},
             "tables": {"phantom": {"levels": "tables/phantom/levels.csv"}},
             "claims": "claims.csv",
+            "split_sizes": "tables/split_sizes.csv",
         },
     )
     return claims, path.read_text(encoding="utf-8")
@@ -97,9 +98,44 @@ def test_the_page_states_every_claim_and_the_tally(page):
 
 def test_figures_are_inside_at_their_size(page):
     _, html = page
-    assert html.count('<img src="data:image/') == 3
+    assert html.count('<img src="data:image/') == 4
     assert 'id="phantom-maps_page"' in html
     assert 'id="phantom-retention"' not in html
+
+
+def test_text_alternatives_say_what_is_compared_and_of_how_many(page):
+    _, html = page
+    alternatives = re.findall(r'<img src="data:[^"]*" alt="([^"]*)"', html)
+    assert len(set(alternatives)) == 4
+    for words in alternatives:
+        assert re.search(r"\bn = [\d,–]+ (test )?images", words)
+        assert "2 seeds" in words
+    assert any(
+        "SLUG against reconstruction error. n = 24 images a seed, 2 seeds in one panel" in a for a in alternatives
+    )
+
+
+def test_a_paper_s_figures_in_other_sections_are_linked(page):
+    """Figures 1 and 2 of the SLUG paper stand with the fairness paper's."""
+    _, html = page
+    section = html.split('<section id="slug-paper">')[1].split("</section>")[0]
+    assert '<a href="#phantom-boxes_by_group">figures 1 and 2</a> (phantom, training data)' in section
+    assert "phantom-slug_against_mse" not in section.split("In other sections")[1].split("</p>")[0]
+
+
+def test_the_page_says_that_sensitivity_was_not_run_and_how_to(page, store, tmp_path):
+    claims, html = page
+    assert "Not run. <code>snakemake --cores all sensitivity</code>" in html
+    folder = tmp_path / "figures" / "sensitivity"
+    measured = {"setting": "rank", "value": 5, "reference": True, "measure": "level", "result": 1.0, "low": 0.9}
+    table = pd.DataFrame([{**measured, "high": 1.1, "configuration": "B", "seed": s, "images": 20} for s in (-1, 0)])
+    save(*draw("sensitivity", store, sensitivity=table), folder, "sensitivity")
+    path = write_report(
+        tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={"sensitivity": folder}
+    )
+    html = path.read_text(encoding="utf-8")
+    assert 'id="sensitivity-sensitivity"' in html
+    assert "Not run." not in html
 
 
 def test_a_figure_with_nothing_to_draw_is_named_and_not_shown(store, page, tmp_path):
@@ -196,6 +232,17 @@ def test_datasheets_and_cards_are_linked(page):
     assert '<a href="model_cards/A.md">' in html
     assert '<a href="tables/phantom/levels.csv">levels</a>' in html
     assert '<a href="claims.csv">' in html
+
+
+def test_split_sizes_are_linked_beside_what_was_trained(store, page, tmp_path):
+    claims, _ = page
+    save(*draw("spectrum", models=models(seeds=2)), tmp_path / "figures" / "models", "spectrum")
+    path = write_report(
+        tmp_path / "index.html", claims=claims, datasets={"phantom": store},
+        figures={"models": tmp_path / "figures" / "models"}, links={"split_sizes": "tables/split_sizes.csv"},
+    )  # fmt: skip
+    training = path.read_text(encoding="utf-8").split('<section id="training">')[1].split("</section>")[0]
+    assert '<a href="tables/split_sizes.csv">' in training
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +41,14 @@ _TITLES = {
 
 _INCH = 96
 """CSS pixels in an inch: figures are shown at the size that they are printed at."""
+
+
+_ABSENT = {
+    "sensitivity": "Not run. `snakemake --cores all sensitivity`, with the configuration file of this report, varies "
+    "one setting at a time, those under `sensitivity` in the configuration, and adds the figure here. Training-set and "
+    "image size need networks of their own, so it takes longer than all the rest where they are asked for.",
+}
+"""What a section says where it has no figure; other sections without one are left out."""
 
 
 class Section(NamedTuple):
@@ -162,7 +170,7 @@ def write_report(
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
         sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path)),
         cards={name: _html(text) for name, text in (cards or {}).items()},
-        links={"datasheets": {}, "cards": {}, "tables": {}, "claims": ""} | dict(links or {}),
+        links={"datasheets": {}, "cards": {}, "tables": {}, "claims": "", "split_sizes": ""} | dict(links or {}),
         limits=LIMITS,
         provenance={
             name: first[key]
@@ -247,7 +255,7 @@ def _kind_of(line: str) -> str:
 
 
 def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str], page: Path) -> list[dict[str, Any]]:
-    out = []
+    out: list[dict[str, Any]] = []
     addresses = {source: Path(os.path.relpath(folder, page.parent)).as_posix() for source, folder in figures.items()}
     for section in SECTIONS:
         blocks = []
@@ -260,9 +268,22 @@ def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str], page:
                 title = _TITLES.get(source) or source + (f", {role} data" if role else "")
                 nothing = ", ".join(name.replace("_", " ") for name in empty)
                 blocks.append({"title": title, "figures": present, "empty": nothing})
-        if blocks:
-            out.append({**section._asdict(), "blocks": blocks})
-    return out
+        absent = _ABSENT.get(section.key, "") if not blocks else ""
+        if blocks or absent:
+            out.append({**section._asdict(), "blocks": blocks, "absent": absent})
+    return [{**made, "also": _elsewhere(made, out)} for made in out]
+
+
+def _elsewhere(section: Mapping[str, Any], sections: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Figures in other sections that answer to the paper of this one: what they answer to, where, their anchors."""
+    found = []
+    for other in sections:
+        for block, figure in ((b, f) for b in other["blocks"] for f in b["figures"] if other is not section):
+            for part in figure["paper"].split("; "):
+                paper, _, which = part.partition(", ")
+                if paper.casefold() == section["short"].casefold():
+                    found.append({"which": which, "where": block["title"], "anchor": figure["anchor"]})
+    return found
 
 
 def _words(vector: bytes) -> str:

@@ -162,6 +162,7 @@ REPORT_INPUT = {
     "datasets": [f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
     "figures": FIGURE_FILES,
     "tables": TABLE_FILES,
+    "split_sizes": SPLIT_SIZES,
     # In place of vector graphics too large for a page.
     "pictures": [file.removesuffix(".svg") + ".png" for file in FIGURE_FILES],
     "datasheets": DATASHEETS,

@@ -78,7 +78,8 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         f"n = {span(table['images'])} images of a kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
         "over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a map that "
         "knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the place "
-        "alone. Intervals at 95 % over seeds and patients. Image gradient and colour distance are of the photograph alone."
+        "alone. Intervals at 95 % over seeds and patients. Image gradient and colour distance are of the photograph "
+        "alone."
     )
     finish(fig, title, note, dataset, handles=handles, columns=3)
     return fig, table

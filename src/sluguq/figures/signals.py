@@ -189,7 +189,8 @@ def labels_by_signal(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     note = (
         f"Configuration {name}; n = {span(shown['images'])} images a seed, "
         f"{plural(int(shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
-        "AUROC: the chance that an image with the label has the higher value than one without. Intervals at 95 % over seeds and patients."
+        "AUROC: the chance that an image with the label has the higher value than one without. Intervals at 95 % over "
+        "seeds and patients."
     )
     if not first["artefact"].all():
         axes.axhline(first["artefact"].sum() - 0.5, color="#33383d", lw=0.7, ls=":")
