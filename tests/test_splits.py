@@ -281,5 +281,15 @@ def test_slug_papers_sizes_are_twelve_short(label_table):
 def test_sizes_tell_what_comes_more_than_once():
     split = pd.DataFrame({"id": list("abcaab"), "role": ["train_A"] * 5 + ["test_light"]})
     sizes = split_sizes({3: split}).set_index("role")
+    assert sizes["shared"].isna().all()
+    sizes = sizes.drop(columns="shared")
     assert sizes.loc["train_A"].to_dict() == {"seed": 3, "images": 5, "distinct": 3, "repeated": 1}
     assert sizes.loc["test_light"].to_dict() == {"seed": 3, "images": 1, "distinct": 1, "repeated": 0}
+
+
+def test_what_seeds_share_is_counted():
+    """Of three different images, one is in both other seeds and one in the second alone."""
+    drawn = {0: ["a", "a", "b", "c"], 1: ["a", "b", "d"], 2: ["a", "e"]}
+    splits = {seed: pd.DataFrame({"id": ids, "role": "train_A"}) for seed, ids in drawn.items()}
+    shared = split_sizes(splits).set_index("seed")["shared"]
+    assert shared.to_dict() == pytest.approx({0: (2 / 3 + 1 / 3) / 2, 1: (2 / 3 + 1 / 3) / 2, 2: 0.5})

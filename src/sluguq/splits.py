@@ -121,20 +121,26 @@ def check_split(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool =
 
 
 def split_sizes(splits: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """What a reader must know of the splits: which sets hold an image more than once.
+    """What a reader must know of the splits: which sets hold an image more than once, and what seeds share.
 
     Args:
         splits: Splits (columns id and role) by seed.
 
     Returns:
-        Columns seed, role, images (drawn), distinct (different ones), repeated (different ones drawn more than once).
+        Columns seed, role, images (drawn), distinct (different ones), repeated (different ones drawn more than once),
+        shared (the share of the distinct ones that another seed has in the same role, mean over the other seeds; NaN
+        with one seed).
     """
+    sets = {(seed, role): set(ids) for seed, split in splits.items() for role, ids in split.groupby("role")["id"]}
     rows = []
     for seed, split in splits.items():
         for role, ids in split.groupby("role")["id"]:
             counts = ids.value_counts()
-            rows.append((seed, role, len(ids), len(counts), int((counts > 1).sum())))
-    return pd.DataFrame(rows, columns=["seed", "role", "images", "distinct", "repeated"])
+            own = sets[seed, role]
+            shared = [len(own & sets.get((other, role), set())) / len(own) for other in splits if other != seed]
+            mean = sum(shared) / len(shared) if shared else float("nan")
+            rows.append((seed, role, len(ids), len(counts), int((counts > 1).sum()), mean))
+    return pd.DataFrame(rows, columns=["seed", "role", "images", "distinct", "repeated", "shared"])
 
 
 def _training_needs(configurations: Mapping[str, Mapping[str, float]], train_images: int) -> dict[str, dict[str, int]]:
