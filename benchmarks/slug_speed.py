@@ -121,6 +121,7 @@ def split() -> None:
         for directions in (8, 16, 24, 32):
             each, _ = clocked(partial(run, tolerance=tolerance, directions=directions))
             spent[directions] = each / len(test)
+        jax.clear_caches()  # a process can map only so many compiled programs
         least = min(spent.values())
         rows.append(
             [
