@@ -1,8 +1,12 @@
 """What a probe costs against a forward pass, how cost grows, and whether memory stays flat."""
 
+import inspect
 import json
+import re
 import subprocess
 import sys
+import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +16,9 @@ import matplotlib as mpl
 import numpy as np
 
 import sluguq
-from slug_common import DOCS, publish, seconds, table
+from slug_common import DOCS, RESULTS, publish, seconds, table
+from sluguq.config import Experiment, load_experiment
+from sluguq.datasets import entry_of
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import parameter_count
 from sluguq.slug.passes import backward, forward
@@ -24,6 +30,8 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 KEY = jax.random.key(0)
+PAPERS = Path(__file__).parents[1] / "config" / "config.yaml"
+PRODUCTS = 4  # of an eigenbasis, where its rank is not what varies
 
 
 def network(size: int, width: int, depth: int = 4):
@@ -112,13 +120,27 @@ def score_once(images: int, probes: int, size: int, width: int, rank: int) -> No
     print(int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024)
 
 
+def decomposed(images: int, size: int, width: int, rank: int) -> float:
+    """Processor seconds of an eigenbasis with as few products as its rank allows, one an eigenvector."""
+    apply, params = network(size, width)
+    options = {"subspace": 2 * rank + 10, "trace_probes": 0, "batch_size": 16, "key": KEY, "progress": False}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*have not converged")
+        inputs = pictures(images, size)
+        sluguq.eigenbasis(apply, params, inputs[:16], rank=2, max_products=2, **options)  # compiles
+        start = time.process_time()
+        basis = sluguq.eigenbasis(apply, params, inputs, rank=rank, max_products=rank, **options)
+        jax.block_until_ready(basis.vectors)
+    return time.process_time() - start
+
+
 def growth() -> str:
-    """A figure: processor time and peak memory against pixels, weights, rank and images; every point as a table."""
+    """A figure: time and memory of scoring and time of an eigenbasis as sizes grow; every point as a table."""
 
     def scored(images: int, size: int, width: int, rank: int) -> float:
         apply, params = network(size, width)
         basis, inputs = idle_basis(parameter_count(params), rank), pictures(images, size)
-        return seconds(lambda: sluguq.score(apply, params, basis, inputs, probes=8, batch_size=16, key=KEY).slug)
+        return seconds(lambda: sluguq.score(apply, params, basis, inputs, probes=8, batch_size=16, key=KEY).slug, 1)
 
     def weights(width: int) -> int:
         return parameter_count(network(32, width)[1])
@@ -129,15 +151,18 @@ def growth() -> str:
         "rank": [(rank, (16, 32, 12, rank)) for rank in (8, 32, 128)],
         "images": [(images, (images, 64, 6, 8)) for images in (16, 64, 256)],
     }
-    figure, axes = plt.subplots(2, len(series), figsize=(12, 5.5), layout="constrained", sharex="col", sharey="row")
+    measures = ("scores, processor s", "scores, peak memory (MiB)", "eigenbasis, processor s")
+    figure, axes = plt.subplots(3, len(series), figsize=(12, 8), layout="constrained", sharex="col", sharey="row")
     rows = []
     for column, (name, points) in zip(axes.T, series.items(), strict=True):
         sizes = np.array([size for size, _ in points])
         times = [scored(*shape) for _, shape in points]
         memory = [peak(images, 8, size, width, rank) for _, (images, size, width, rank) in points]
+        ranks = [rank if name == "rank" else PRODUCTS for rank, _ in points]
+        bases = [decomposed(*shape[:3], rank) for (_, shape), rank in zip(points, ranks, strict=True)]
         # Twice the side is four times the pixels.
         power = 2 if name == "pixels a side" else 1
-        for ax, values, unit in zip(column, (times, memory), ("processor seconds", "peak memory (MiB)"), strict=True):
+        for ax, values, unit in zip(column, (times, memory, bases), measures, strict=True):
             linear = values[-1] * (sizes / sizes[-1]) ** power
             ax.loglog(sizes, linear, "--", color="#9aa3ab", label="linear", scaley=False)
             ax.loglog(sizes, values, "o-", color="#0072B2", label="measured")
@@ -145,56 +170,91 @@ def growth() -> str:
             ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xticks(sizes, [f"{size:,}" if size < 1e5 else f"{size / 1e6:.2g}M" for size in sizes])
             ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        column[1].set_xlabel(name)
-        steepest = np.max(np.diff(np.log(times)) / np.diff(power * np.log(sizes)))
-        styles = ((sizes, ","), (times, ".2g"), (memory, ".0f"))
-        rows.append(
-            [
-                name,
-                *("; ".join(format(value, style) for value in values) for values, style in styles),
-                f"{steepest:.2f}",
-            ]
-        )
+        column[-1].set_xlabel(name)
+        steepest = [np.max(np.diff(np.log(values)) / np.diff(power * np.log(sizes))) for values in (times, bases)]
+        styles = ((sizes, ","), (times, ".3g"), (memory, ".0f"), (bases, ".3g"))
+        listed = ["; ".join(format(value, style) for value in values) for values, style in styles]
+        rows.append([name, *listed[:2], f"{steepest[0]:.2f}", *listed[2:], f"{steepest[1]:.2f}"])
     axes[0, 0].legend(frameon=False)
     figure.savefig(DOCS / "growth.svg")
+    head = ["against", "values", "scores, processor s", "exponent", "peak memory, MiB", "eigenbasis, processor s"]
     return (
         "Scoring with 8 probes, batches of 16 images; where they are not what varies, 16 images, 32 px (64 px "
-        "against images), rank 8. Peak memory is that of a whole process, imports and compilation included. The "
-        "exponent is that of the steepest step (of time against the number of pixels, not the side): 1 is linear.\n\n"
-        + table(["against", "values", "processor seconds", "peak memory, MiB", "exponent of time"], rows)
+        "against images), rank 8. Peak memory is that of a whole process, imports and compilation included. An "
+        f"eigenbasis with {PRODUCTS} products; against rank, with as many products as its rank, so that the "
+        "reorthogonalisation, which grows with the square of the rank, is in it, beside products of only 16 images. "
+        "Exponents are those of the steepest step (against the number of pixels, not the side): 1 is linear.\n\n"
+        + table([*head, "exponent"], rows)
         + "\n\n![Growth of cost](../docs/growth.svg)"
     )
 
 
+def plain_probes(experiment: Experiment) -> tuple[int, str]:
+    """What scoring an image costs in plain probes, and where that is from."""
+    if experiment.score.probes is not None:
+        return experiment.score.probes, "as configured"
+    if experiment.score.tolerance != 0.01:
+        raise ValueError(f"score.tolerance is {experiment.score.tolerance}: slug_speed.py has measured 0.01 only")
+    measured = re.search(
+        r"^## SLUG: time to 1 %$.*?took the time of (\d+) plain probes", RESULTS.read_text(), re.M | re.S
+    )
+    if measured is None:
+        raise ValueError(f"{RESULTS} holds no time to 1 %: run slug_speed.py first")
+    return int(measured[1]), (
+        "an image's score within a tolerance of 1 % takes what *SLUG: time to 1 %* measured on a smaller network, "
+        "the time of that many plain probes"
+    )
+
+
+def scored_images(experiment: Experiment) -> dict[str, int]:
+    """How many images a model scores, by data set; the external ones whole, as published."""
+    counts = {experiment.training_dataset: len(experiment.groups) * experiment.split.test_images}
+    for name in experiment.external_datasets:
+        entry = entry_of(experiment.datasets[name])
+        if entry is None:
+            raise ValueError(f"it is not known how many images {name} has")
+        counts[name] = int(entry.states["images"])
+    return counts
+
+
 def whole_experiment() -> str:
     """What all scores of the SLUG paper's experiment cost, from the papers' network on this machine."""
-    apply, params = reconstruction_function(VAE(VAESettings()))
+    experiment = load_experiment(PAPERS)
+    size = experiment.images.size
+    apply, params = reconstruction_function(VAE(VAESettings(image_size=size, **experiment.model.model_dump())))
     weights = parameter_count(params)
-    images = jnp.asarray(pictures(4, 128))
+    images = jnp.asarray(pictures(4, size))
     passed = jax.jit(apply)
     flops = passed.lower(params, images).compile().cost_analysis()["flops"] / len(images)
     plain = seconds(lambda: passed(params, images)) / len(images)
     vectors = jax.random.normal(KEY, (2, weights))
     probe = seconds(lambda: probe_batch(apply, params, images, vectors, maps=True, width=1)) / len(images) / 2
     product = seconds(partial(GGN(apply, params, images, batch_size=4).product, vectors[0])) / len(images)
-    models, training, products, test, probes = 30, 1_668, 75, 1_024 + 4_901 + 3_000, 64
+    models = len(experiment.configurations) * len(experiment.seeds)
+    rank, training = experiment.eigenbasis.rank, experiment.split.train_images
+    products = 4 * rank + 40  # where ``eigenbasis`` gives up on convergence
+    probes, origin = plain_probes(experiment)
+    norm_probes = inspect.signature(sluguq.score).parameters["norm_probes"].default
+    steps = [("eigenbasis, at most", f"{training:,} images × {products} products", product, training * products)]
+    for name, count in scored_images(experiment).items():
+        work = f"{count:,} images × ({probes} + {norm_probes}) probes"
+        steps.append((f"scores and maps, {name}", work, probe, count * (probes + norm_probes)))
     rows = []
     total = 0.0
-    for what, work, cost, times in (
-        ("eigenbasis", f"{training:,} images × {products} products", product, training * products),
-        ("scores and maps", f"{test:,} images × {probes} probes", probe, test * probes),
-    ):
+    for what, work, cost, times in steps:
         arithmetic = models * times * cost / plain * flops
         total += arithmetic
         passes = f"{cost / plain:.1f}"
         rows.append([what, work, f"{cost:.2f}", passes, f"{times * cost / 3600:.0f}", f"{arithmetic / 1e15:,.0f}"])
     head = ["step", "a model", "processor seconds each", "forward passes each", "processor hours a model", "PFLOP, all"]
     return (
-        f"The papers' network ({weights:,} weights, 128 px): a forward pass takes {plain:.2f} processor seconds and "
-        f"{flops / 1e9:.1f} GFLOP by XLA's count. {models} models:\n\n"
+        f"`config/config.yaml`: the papers' network ({weights:,} weights, {size} px), rank {rank}, {models} models. A "
+        f"forward pass takes {plain:.2f} processor seconds and {flops / 1e9:.1f} GFLOP by XLA's count.\n\n"
         + table(head, rows)
-        + f"\n\nA device that sustains 20 TFLOP/s would take {total / 20e12 / 3600:.1f} hours for all of it. That is "
-        "arithmetic, not a measurement: no GPU has been at hand."
+        + f"\n\nProducts are the most that Lanczos takes at rank {rank} before it gives up on convergence; "
+        f"{2 * rank + 10} fill its first subspace. Probes: {origin}; {norm_probes} more give ‖J‖². A device that "
+        f"sustains 20 TFLOP/s would take {total / 20e12 / 3600:.0f} hours for all of it. That is arithmetic, not a "
+        "measurement: no GPU has been at hand."
     )
 
 
