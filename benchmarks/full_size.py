@@ -41,7 +41,7 @@ ERRORS = {"A": (0.010, 0.030), "B": (0.012, 0.018), "C": (0.022, 0.024)}
 # Fitzpatrick17k's labelled images of FST 1 and 2, and of 5 and 6; PASSION; some thousand of ISIC with labels.
 POOLS = {"light": 7755, "dark": 2168}
 EXTERNAL = {"passion": 4901, "isic": 3000}
-LABELS = ("ruler", "ink", "patch", "hair", "gel_bubble", "gel_border", "dark_corner")
+LABELS = ("ruler", "ink", "patches", "hair", "gel_bubble", "gel_border", "dark_corner")
 KINDS = ("", "ruler", "ink", "patch", "bubble")
 NAMES = ("fitzpatrick", *EXTERNAL, "artefacts")
 

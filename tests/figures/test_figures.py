@@ -20,7 +20,7 @@ from sluguq.figures import FIGURES, drawing, names_for
 from sluguq.figures.choice import at_quantiles, by_label, middle_configuration
 from sluguq.figures.drawing import draw, save
 from sluguq.figures.pictures import scaled
-from sluguq.figures.style import fst_colours, group_colours, group_label, is_wide, span
+from sluguq.figures.style import configuration_colours, fst_colours, group_colours, group_label, is_wide, span
 from sluguq.foreign import ordered_flags
 from sluguq.tables import flags_of, per_image
 from tests.figures.stand_in import aggregated, models, with_artefacts
@@ -172,6 +172,14 @@ def test_odd_stores_draw_too(kind):
         assert isinstance(table, pd.DataFrame)
         assert "SYNTHETIC" in texts(figure)
         figure.draw_without_rendering()
+
+
+def test_configurations_keep_their_order_and_colours_in_the_figure_of_sensitivity(usual):
+    parts = [SENSITIVITY.assign(configuration=name) for name in ("C", "A", "B")]
+    figure, _ = draw("sensitivity", usual["training"], sensitivity=pd.concat(parts))
+    legend = figure.legends[0]
+    assert [t.get_text() for t in legend.get_texts()] == ["A", "B", "C"]
+    assert [h.get_color() for h in legend.legend_handles] == list(configuration_colours("ABC").values())
 
 
 def test_photographs_bear_no_mark(usual):

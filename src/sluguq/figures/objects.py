@@ -153,6 +153,7 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
     means = mean_changes(table, object_clusters(dataset))
+    ratios = np.r_[table["slug"] / table["slug_clean"], table["mse"] / table["mse_clean"]]
     fig = figure(height=2.9)
     panels = fig.subplots(1, 2, sharey=True)
     for axes, (variable, heading, colour) in zip(
@@ -176,14 +177,15 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                 )
                 chosen = (means["artefact"] == kind) & (means["configuration"] == configuration)
                 row = means[chosen & (means["variable"] == variable)].iloc[0]
-                axes.vlines(place, row["low"], row["high"], color="#1c1f22", lw=2.2, zorder=4)
+                axes.vlines(place, row["low"], row["high"], color="#1c1f22", lw=1.4, zorder=4)
                 axes.plot(place, row["value"], "D", ms=3.6, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
                 axes.annotate(
                     configuration, (place, 0), (0, 2), xycoords=("data", "axes fraction"),
-                    textcoords="offset points", ha="center", fontsize=6.5,
+                    textcoords="offset points", ha="center", fontsize=6.5, zorder=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
                 )  # fmt: skip
         axes.axhline(1, color="#33383d", lw=0.7)
-        if is_wide(np.r_[table["slug"] / table["slug_clean"], table["mse"] / table["mse_clean"]], 3):
+        if is_wide(ratios, 3):
             axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
         axes.set_xticks(range(len(kinds)), kinds)
@@ -191,7 +193,10 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.grid(axis="x", visible=False)
         axes.set_title(heading)
     panels[0].set_ylabel("with the object over without")
-    low, high = panels[0].get_ylim()
+    # The axis is as wide as the whiskers need: an interval of two seeds may run out of it.
+    drawn = table.assign(**{name: table[name] / table[f"{name}_clean"] for name in ("slug", "mse")})
+    ends = drawn.groupby(["artefact", "configuration"])[["slug", "mse"]].quantile(np.array([0.05, 0.95])).to_numpy()
+    low, high = min(float(ends.min()), 0.8) / 1.1, max(float(ends.max()), 1.25) * 1.1
     # Room for the letters below the boxes.
     logarithmic = panels[0].get_yscale() == "log"
     panels[0].set_ylim(low * (low / high) ** 0.08 if logarithmic else low - 0.08 * (high - low), high)

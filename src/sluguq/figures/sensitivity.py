@@ -45,6 +45,9 @@ def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple
         return empty(title, "nothing was measured", dataset), table
     settings = [s for s in SETTINGS if (table["setting"] == s).any()]
     configurations = list(dict.fromkeys(table["configuration"].astype(str)))
+    if dataset is not None:
+        # The experiment's order, and so its colours.
+        configurations.sort(key=list(dataset["configuration"].values.astype(str)).index)
     colours = configuration_colours(configurations)
     fig = figure(height=1.42 * len(settings) + 1.25)
     grid = fig.subplots(len(settings), len(MEASURES), squeeze=False)
