@@ -225,7 +225,10 @@ def whole_experiment() -> str:
     weights = parameter_count(params)
     images = jnp.asarray(pictures(4, size))
     passed = jax.jit(apply)
-    flops = passed.lower(params, images).compile().cost_analysis()["flops"] / len(images)
+    counted = passed.lower(params, images).compile().cost_analysis()
+    if counted is None:
+        raise RuntimeError("this device's compiler does not count operations: run the benchmark on a CPU")
+    flops = counted["flops"] / len(images)
     plain = seconds(lambda: passed(params, images)) / len(images)
     vectors = jax.random.normal(KEY, (2, weights))
     probe = seconds(lambda: probe_batch(apply, params, images, vectors, maps=True, width=1)) / len(images) / 2
