@@ -35,19 +35,14 @@ class CrateError(RuntimeError):
 
 
 def write_crate(results: str | Path) -> Path:
-    """Describe the results of an experiment in `ro-crate-metadata.json` beside them.
+    """Describe the results of an experiment in ``ro-crate-metadata.json`` beside them.
 
     Beside it appear the resolved configuration and a copy of the workflow, so that the folder is a whole crate.
 
-    Args:
-        results: Folder of a finished experiment.
-
-    Returns:
-        Path of the description.
-
-    Raises:
-        CrateError: The package rocrate or the workflow is missing, or the experiment is not finished.
-        StoreError: A store is not readable.
+    :param results: folder of a finished experiment.
+    :returns: path of the description.
+    :raises CrateError: where the package rocrate or the workflow is missing, or the experiment is not finished.
+    :raises StoreError: where a store is not readable.
     """
     try:
         from rocrate.rocrate import ROCrate

@@ -37,12 +37,9 @@ _COMMONEST = 5
 def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
     """Counts of every skin type and what share of it can be used.
 
-    Args:
-        rows: One row an image of the label table with fst and state, from `sluguq.tables.availability`.
-
-    Returns:
-        Columns fst (1 to 6, -1, and `all`), listed, available, rejected, missing, share (available of listed), and
-        low and high, its 95 % Wilson interval. The share of nothing is NaN.
+    :param rows: one row an image of the label table with fst and state, from :func:`sluguq.tables.availability`.
+    :returns: columns fst (1 to 6, -1, and ``all``), listed, available, rejected, missing, share (available of listed),
+        and low and high, its 95 % Wilson interval. The share of nothing is NaN.
     """
     counts = pd.crosstab(rows["fst"], rows["state"])
     counts = counts.reindex(index=list(_TYPES), columns=["available", "rejected", "missing"], fill_value=0)
@@ -62,13 +59,10 @@ def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
 def losses_by_reason(missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     """Lost images by kind of reason and skin type.
 
-    Args:
-        missing: Rows of missing.csv.
-        rejected: Rows of rejected.csv.
-
-    Returns:
-        Columns stage (`acquired` or `decoded`: where it was lost), reason, one a skin type, and all; the most frequent
-        reason first.
+    :param missing: rows of missing.csv.
+    :param rejected: rows of rejected.csv.
+    :returns: columns stage (``acquired`` or ``decoded``: where it was lost), reason, one a skin type, and all; the most
+        frequent reason first.
     """
     parts = [missing.assign(stage="acquired"), rejected.assign(stage="decoded")]
     lost = pd.concat(
@@ -99,8 +93,7 @@ def dependence_on_fst(rows: pd.DataFrame) -> float:
     A chi-squared test of usable and lost images against the skin types 1 to 6, by Monte Carlo (9,999 tables, seed
     0), as counts may be small.
 
-    Returns:
-        The p-value; NaN where nothing or everything was lost, or only one skin type is there.
+    :returns: the p-value; NaN where nothing or everything was lost, or only one skin type is there.
     """
     labelled = rows[rows["fst"] > 0]
     table = pd.crosstab(labelled["fst"], labelled["state"] == "available").to_numpy()

@@ -18,11 +18,8 @@ _DRIVER = Path("/proc/driver/nvidia/gpus")
 def prepare_networks(*, gpu: bool) -> None:
     """Claim a device and share compiled code between jobs; call it before JAX is imported.
 
-    Args:
-        gpu: Compute on a GPU, where there is one; otherwise on the CPU, even where there is one.
-
-    Raises:
-        RuntimeError: Every card is taken by another job of this user.
+    :param gpu: compute on a GPU, where there is one; otherwise on the CPU, even where there is one.
+    :raises RuntimeError: where every card is taken by another job of this user.
     """
     if gpu:
         claim_device()
@@ -41,8 +38,7 @@ def claim_device() -> None:
     Snakemake counts GPUs but hands out no numbers, so every job would open the first card. Where a scheduler has
     already chosen one card, or there is none, nothing is done. The claim ends with the process, however it ends.
 
-    Raises:
-        RuntimeError: Every card is taken.
+    :raises RuntimeError: where every card is taken.
     """
     cards = visible_cards()
     if len(cards) < 2:

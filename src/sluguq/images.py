@@ -64,10 +64,9 @@ def decode(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MA
 
 
 def decode_mask(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a lesion mask with the geometry of `decode`: uint8 (size, size), 1 on the lesion.
+    """Decode a lesion mask with the geometry of ``decode``: uint8 (size, size), 1 on the lesion.
 
-    Raises:
-        ImageRejected: With the reason.
+    :raises ImageRejected: with the reason.
     """
     try:
         image, _ = _decoded(content, size, fit, max_pixels)

@@ -25,8 +25,7 @@ _WORTH_TELLING = 10**9  # bytes
 def check_experiment(experiment: Experiment) -> None:
     """Refuse an experiment that cannot succeed.
 
-    Raises:
-        ConfigurationError: With one line for every reason: the key's path and what is allowed.
+    :raises ConfigurationError: with one line for every reason: the key's path and what is allowed.
     """
     reasons = [*_rank(experiment), *_sketch(experiment), *_group_sizes(experiment)]
     if reasons:

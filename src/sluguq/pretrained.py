@@ -17,10 +17,9 @@ _SHA256_PREFIX = {"vgg19": "dcbb9e9d", "squeezenet1_1": "b8a52dc0"}
 
 
 def weights_file(network: str) -> WeightsFile:
-    """Where the ImageNet weights of `network` (vgg19 or squeezenet1_1) are to be fetched.
+    """Where the ImageNet weights of ``network`` (vgg19 or squeezenet1_1) are to be fetched.
 
-    Raises:
-        ValueError: There is no such network.
+    :raises ValueError: where there is no such network.
     """
     if network not in _SHA256_PREFIX:
         raise ValueError(f"network={network!r}: must be one of {', '.join(_SHA256_PREFIX)}")

@@ -18,9 +18,8 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
 
     Call it before JAX is imported: XLA reads the number of its threads and the visible devices once.
 
-    Args:
-        log: File that receives everything written to stdout and stderr.
-        threads: Threads that the numerical libraries may use.
+    :param log: file that receives everything written to stdout and stderr.
+    :param threads: threads that the numerical libraries may use.
     """
     for variable in ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)

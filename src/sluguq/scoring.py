@@ -15,12 +15,11 @@ from sluguq.vae import VAE, VAESettings, join, matmul_precision, split, to_pixel
 class Reconstructions(NamedTuple):
     """What one forward pass tells of n images.
 
-    Attributes:
-        mse: (n,) mean over pixels and channels of (x - f(x))^2, intensities from -1 to 1.
-        latent_std: (n,) mean over the latent of sigma(x).
-        kl: (n,) KL(q(z|x) || N(0, I)) in nats, summed over the latent.
-        error_map: (n, height, width) squared error summed over channels.
-        reconstruction: (n, height, width, channels) uint8, the decoder's mean at the encoder's mean.
+    :ivar mse: (n,) mean over pixels and channels of (x - f(x))^2, intensities from -1 to 1.
+    :ivar latent_std: (n,) mean over the latent of sigma(x).
+    :ivar kl: (n,) KL(q(z|x) || N(0, I)) in nats, summed over the latent.
+    :ivar error_map: (n, height, width) squared error summed over channels.
+    :ivar reconstruction: (n, height, width, channels) uint8, the decoder's mean at the encoder's mean.
     """
 
     mse: np.ndarray

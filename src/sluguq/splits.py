@@ -108,8 +108,7 @@ def leaks(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool = True)
 def check_split(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool = True) -> None:
     """Refuse a split that leaks or names images that are not in the table.
 
-    Raises:
-        SplitError: With the first few leaks.
+    :raises SplitError: with the first few leaks.
     """
     unknown = sorted(set(split["id"]) - set(table["id"]))
     if unknown:
@@ -123,13 +122,10 @@ def check_split(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool =
 def split_sizes(splits: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     """What a reader must know of the splits: which sets hold an image more than once, and what seeds share.
 
-    Args:
-        splits: Splits (columns id and role) by seed.
-
-    Returns:
-        Columns seed, role, images (drawn), distinct (different ones), repeated (different ones drawn more than once),
-        shared (the share of the distinct ones that another seed has in the same role, mean over the other seeds; NaN
-        with one seed).
+    :param splits: splits (columns id and role) by seed.
+    :returns: columns seed, role, images (drawn), distinct (different ones), repeated (different ones drawn more than
+        once), shared (the share of the distinct ones that another seed has in the same role, mean over the other seeds;
+        NaN with one seed).
     """
     sets = {(seed, role): set(ids) for seed, split in splits.items() for role, ids in split.groupby("role")["id"]}
     rows = []

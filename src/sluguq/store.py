@@ -38,12 +38,9 @@ class StoreError(RuntimeError):
 def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
     """Open a store lazily.
 
-    Args:
-        path: A folder, or an address such as `s3://bucket/results/demo/phantom.zarr`, read in place by what fsspec
-            has for its scheme (s3fs for S3).
-
-    Raises:
-        StoreError: There is no complete store at `path`.
+    :param path: a folder, or an address such as ``s3://bucket/results/demo/phantom.zarr``, read in place by what fsspec
+        has for its scheme (s3fs for S3).
+    :raises StoreError: where there is no complete store at ``path``.
     """
     absent = f"there is no store at {path}; run the rule that writes it, or check the path"
     remote = "://" in str(path)
@@ -128,8 +125,7 @@ class StoreWriter:
     ) -> None:
         """Declare a variable.
 
-        Raises:
-            StoreError: `long_name`, `units` or `source` is missing from the attributes.
+        :raises StoreError: where ``long_name``, ``units`` or ``source`` is missing from the attributes.
         """
         missing = {"long_name", "units", "source"} - set(attributes)
         if missing:
@@ -157,12 +153,11 @@ class StoreWriter:
     def adopt(self, name: str, position: Sequence[int], path: str | os.PathLike[str]) -> bool:
         """Take a variable's compressed shards from another store as they are, at a position of the leading dimensions.
 
-        The variable of the same name in the store at `path` lacks the leading dimensions and is otherwise laid out
-        alike: then its files are byte for byte what `write` would make of its values. They are linked where the file
+        The variable of the same name in the store at ``path`` lacks the leading dimensions and is otherwise laid out
+        alike: then its files are byte for byte what ``write`` would make of its values. They are linked where the file
         system allows it, so that gigabytes of maps lie on the disk once; a store's files never change.
 
-        Returns:
-            False, with nothing done, where the layouts differ.
+        :returns: False, with nothing done, where the layouts differ.
         """
         folder = Path(path) / name
         mine = json.loads((self._partial / name / "zarr.json").read_text())

@@ -13,8 +13,7 @@ from sluguq.store import StoreWriter, described
 def model_axes(models: Mapping[tuple[str, int], Any]) -> tuple[list[str], list[int]]:
     """Configurations in the order given, and seeds in rising order.
 
-    Raises:
-        ValueError: A combination of configuration and seed is missing.
+    :raises ValueError: where a combination of configuration and seed is missing.
     """
     configurations = list(dict.fromkeys(name for name, _ in models))
     seeds = sorted({seed for _, seed in models})

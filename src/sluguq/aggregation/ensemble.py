@@ -25,13 +25,10 @@ def ensemble_variance(members: Sequence[tuple[xr.DataArray, np.ndarray]], count:
     Lakshminarayanan et al., Advances in Neural Information Processing Systems 30, 2017, with the networks of a
     configuration's seeds as the ensemble.
 
-    Args:
-        members: For every seed its reconstructions, uint8 (its images, y, x, channel), and the position of each
-            among all images.
-        count: Number of all images.
-
-    Returns:
-        float32 (count,), on the scale [-1, 1]; NaN where fewer than two seeds reconstructed the image.
+    :param members: for every seed its reconstructions, uint8 (its images, y, x, channel), and the position of each
+        among all images.
+    :param count: number of all images.
+    :returns: float32 (count,), on the scale [-1, 1]; NaN where fewer than two seeds reconstructed the image.
     """
     shape = members[0][0].shape[1:]
     tested = np.bincount(np.concatenate([places for _, places in members]), minlength=count)

@@ -21,8 +21,7 @@ class ConfigurationError(ValueError):
 def load_experiment(path: str | Path) -> Experiment:
     """Read and check a configuration file.
 
-    Raises:
-        ConfigurationError: The file is missing, is no YAML mapping or holds a mistake.
+    :raises ConfigurationError: where the file is missing, is no YAML mapping or holds a mistake.
     """
     path = Path(path)
     try:
@@ -39,8 +38,7 @@ def load_experiment(path: str | Path) -> Experiment:
 def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") -> Experiment:
     """Check a configuration and fill in its defaults.
 
-    Raises:
-        ConfigurationError: With one line for every mistake: the key's path, what is wrong, what is allowed.
+    :raises ConfigurationError: with one line for every mistake: the key's path, what is wrong, what is allowed.
     """
     try:
         return Experiment.model_validate(_hashable_keys(content))

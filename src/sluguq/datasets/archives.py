@@ -31,11 +31,10 @@ class UnsafeArchiveError(AcquisitionError):
 class Limits:
     """Bounds on what an archive may unpack to.
 
-    Attributes:
-        total_bytes: Size of all members together, unpacked.
-        member_bytes: Size of one member, unpacked.
-        members: Number of members.
-        ratio: Unpacked over packed size of the whole; pictures hardly compress, bombs do a thousandfold.
+    :ivar total_bytes: size of all members together, unpacked.
+    :ivar member_bytes: size of one member, unpacked.
+    :ivar members: number of members.
+    :ivar ratio: unpacked over packed size of the whole; pictures hardly compress, bombs do a thousandfold.
     """
 
     total_bytes: int = 200 * 2**30
@@ -45,13 +44,12 @@ class Limits:
 
 
 def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Path:
-    """A folder as it is; a zip or tar file unpacked once under `raw_folder/unpacked/`.
+    """A folder as it is; a zip or tar file unpacked once under ``raw_folder/unpacked/``.
 
     Where all of an archive lies in one folder, that folder is meant.
 
-    Raises:
-        AcquisitionError: There is nothing at `path`, or it is neither folder nor archive.
-        UnsafeArchiveError: The archive must not be unpacked.
+    :raises AcquisitionError: where there is nothing at ``path``, or it is neither folder nor archive.
+    :raises UnsafeArchiveError: where the archive must not be unpacked.
     """
     path = path.expanduser().resolve()
     if path.is_dir():
@@ -71,9 +69,8 @@ def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Pat
 def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None:
     """Unpack a zip or tar file into a folder that must not exist yet, all of it or nothing.
 
-    Raises:
-        AcquisitionError: The file is no archive, or a broken one.
-        UnsafeArchiveError: A member would leave the folder, is a link or a device, or a bound is exceeded.
+    :raises AcquisitionError: where the file is no archive, or a broken one.
+    :raises UnsafeArchiveError: where a member would leave the folder, is a link or a device, or a bound is exceeded.
     """
     limits = limits or Limits()
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
@@ -121,8 +118,7 @@ def _write_members(members: Iterator[tuple[str, IO[bytes]]], archive: Path, targ
 def safe_member(name: str, archive: Path) -> PurePosixPath:
     """The relative path of a member.
 
-    Raises:
-        UnsafeArchiveError: The path is absolute, climbs with `..`, or holds a drive or a null byte.
+    :raises UnsafeArchiveError: where the path is absolute, climbs with ``..``, or holds a drive or a null byte.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\0" in name or (path.parts and path.parts[0].endswith(":")):

@@ -44,11 +44,10 @@ class AcquisitionError(RuntimeError):
 class Acquired:
     """What an adapter found: rows of images.csv, rows of missing.csv.
 
-    Attributes:
-        images: One dictionary an image with the keys of IMAGE_COLUMNS (all but `id`, `file` and `fst` may be
-            left out) and any `label_<name>`. `file` and `mask` are absolute, or relative to the raw folder.
-        missing: One dictionary a loss with the keys of MISSING_COLUMNS; all but `reason` may be left out.
-        synthetic: Whether the images are drawn rather than photographed.
+    :ivar images: one dictionary an image with the keys of IMAGE_COLUMNS (all but ``id``, ``file`` and ``fst`` may be
+        left out) and any ``label_<name>``. ``file`` and ``mask`` are absolute, or relative to the raw folder.
+    :ivar missing: one dictionary a loss with the keys of MISSING_COLUMNS; all but ``reason`` may be left out.
+    :ivar synthetic: whether the images are drawn rather than photographed.
     """
 
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -132,8 +131,7 @@ def _read_table(path: str | os.PathLike[str], expected: Iterable[str]) -> pd.Dat
 def read_csv(path: Path, *, separator: str = ",", columns: Iterable[str] = ()) -> pd.DataFrame:
     """Read a csv as text, empty cells as empty strings, whatever of UTF-8 (with or without mark) or Latin-1.
 
-    Raises:
-        AcquisitionError: The file is missing, is no csv, or lacks a column of `columns`.
+    :raises AcquisitionError: where the file is missing, is no csv, or lacks a column of ``columns``.
     """
     if not path.is_file():
         raise AcquisitionError(f"there is no table {path}")
@@ -155,10 +153,9 @@ def read_csv(path: Path, *, separator: str = ",", columns: Iterable[str] = ()) -
 def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
     """The Fitzpatrick skin type that a table's cell means: 1 to 6, or -1 for none.
 
-    Understands `3`, `3.0`, `III`, `type 3`, `FST3` and the usual signs for nothing. `mapping` comes first.
+    Understands ``3``, ``3.0``, ``III``, ``type 3``, ``FST3`` and the usual signs for nothing. ``mapping`` comes first.
 
-    Raises:
-        ValueError: The value means no skin type.
+    :raises ValueError: where the value means no skin type.
     """
     text = str(value).strip()
     if mapping and text in mapping:
@@ -211,10 +208,9 @@ class FileIndex:
         return list(self.relative)
 
     def find(self, name: str) -> Path:
-        """The file that `name` means.
+        """The file that ``name`` means.
 
-        Raises:
-            LookupError: There is none, or the name fits several; the message is a reason for missing.csv.
+        :raises LookupError: where there is none, or the name fits several; the message is a reason for missing.csv.
         """
         if not name.strip():
             raise LookupError("the row names no file")

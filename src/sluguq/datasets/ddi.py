@@ -20,8 +20,7 @@ BANDS = {"12": 1, "34": 3, "56": 5}
 def collect(options: DdiSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
     """Match the table with the images.
 
-    Raises:
-        AcquisitionError: No folder is given, or it lacks ddi_metadata.csv.
+    :raises AcquisitionError: where no folder is given, or it lacks ddi_metadata.csv.
     """
     published = Published("ddi", options, raw_folder, registry)
     if options.folder is None:

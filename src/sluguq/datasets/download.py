@@ -61,12 +61,11 @@ class _TryAgain(Exception):
 class Request:
     """One file to fetch.
 
-    Attributes:
-        url: Address.
-        target: Where the file is to lie.
-        md5: Hexadecimal MD5 that it must have, if known.
-        sha256: Hexadecimal SHA-256 that it must have, if known.
-        picture: Refuse what is surely no picture (dead links that answer 200 with a page).
+    :ivar url: address.
+    :ivar target: where the file is to lie.
+    :ivar md5: hexadecimal MD5 that it must have, if known.
+    :ivar sha256: hexadecimal SHA-256 that it must have, if known.
+    :ivar picture: refuse what is surely no picture (dead links that answer 200 with a page).
     """
 
     url: str
@@ -99,8 +98,7 @@ class Downloader:
     def fetch(self, request: Request) -> Path:
         """Fetch one file unless it is there already.
 
-        Raises:
-            DownloadError: With the reason, after the last attempt.
+        :raises DownloadError: with the reason, after the last attempt.
         """
         if request.target.is_file():
             return request.target
@@ -131,8 +129,7 @@ class Downloader:
     def fetch_all(self, wanted: Sequence[Request], *, title: str = "download") -> dict[Path, str]:
         """Fetch many files, each host by a few threads of its own, with one progress bar.
 
-        Returns:
-            The reason for each target that could not be had; empty where all came.
+        :returns: the reason for each target that could not be had; empty where all came.
         """
         by_host: dict[str, list[Request]] = {}
         for request in wanted:

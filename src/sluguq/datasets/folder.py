@@ -17,8 +17,7 @@ from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, parse_fs
 def collect(options: FolderSource, raw_folder: Path) -> Acquired:
     """Read the table and match it with the files.
 
-    Raises:
-        AcquisitionError: The folder or table does not exist, or the table lacks a named column.
+    :raises AcquisitionError: where the folder or table does not exist, or the table lacks a named column.
     """
     folder = opened(options.folder, raw_folder)
     table_path = options.table if options.table.is_absolute() else folder / options.table

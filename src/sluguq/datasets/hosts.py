@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 class Host:
     """Manners towards one host.
 
-    Attributes:
-        interval: Seconds between the starts of two requests.
-        strikes_allowed: Failures in a row after which the host is given up.
+    :ivar interval: seconds between the starts of two requests.
+    :ivar strikes_allowed: failures in a row after which the host is given up.
     """
 
     interval: float

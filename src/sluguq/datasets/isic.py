@@ -32,8 +32,7 @@ _MASK_SUFFIX = "_segmentation"
 def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
     """Find or download the images and join what labels there are.
 
-    Raises:
-        AcquisitionError: The list of images or of artefact labels cannot be used.
+    :raises AcquisitionError: where the list of images or of artefact labels cannot be used.
     """
     published = Published(f"isic{options.edition}", options, raw_folder, registry)
     acquired = Acquired()

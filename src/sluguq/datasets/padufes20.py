@@ -22,8 +22,7 @@ LABELS = {"diagnostic": "diagnosis", "region": "region", "biopsed": "biopsied", 
 def collect(options: PadUfes20Source, raw_folder: Path, registry: Registry | None = None) -> Acquired:
     """Match the table with the images.
 
-    Raises:
-        AcquisitionError: The folder lacks metadata.csv.
+    :raises AcquisitionError: where the folder lacks metadata.csv.
     """
     published = Published("padufes20", options, raw_folder, registry)
     folders = published.local(options.folder) if options.folder else published.unpacked("images")

@@ -30,8 +30,7 @@ _SUBJECT = re.compile(r"[A-Za-z]+[0-9]+")
 def collect(options: PassionSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
     """Match the images with their subjects.
 
-    Raises:
-        AcquisitionError: No folder is given, or it lacks label.csv or the split that is asked for.
+    :raises AcquisitionError: where no folder is given, or it lacks label.csv or the split that is asked for.
     """
     published = Published("passion", options, raw_folder, registry)
     if options.folder is None:

@@ -40,17 +40,15 @@ class Published:
     def local(self, folder: Path) -> list[Path]:
         """The user's folder, or archive unpacked, and what the zip files in it hold, each as a folder.
 
-        Raises:
-            AcquisitionError: There is no such folder or archive.
+        :raises AcquisitionError: where there is no such folder or archive.
         """
         return _with_inner(opened(folder, self.raw), self.raw)
 
     def file(self, key: str) -> Path:
         """A registered file, downloaded once.
 
-        Raises:
-            AcquisitionError: The licence is not accepted.
-            DownloadError: The file cannot be had.
+        :raises AcquisitionError: where the licence is not accepted.
+        :raises DownloadError: where the file cannot be had.
         """
         registered = self.entry.files[key]
         target = self.raw / registered.name
@@ -77,8 +75,7 @@ class Published:
     def pictures(self, wanted: Sequence[Request]) -> dict[Path, str]:
         """Download many pictures; the reason for each that could not be had.
 
-        Raises:
-            AcquisitionError: The licence is not accepted.
+        :raises AcquisitionError: where the licence is not accepted.
         """
         if any(not request.target.is_file() for request in wanted):
             self._show_licence()
@@ -92,8 +89,7 @@ class Published:
     def _show_licence(self) -> None:
         """Show the licence before the first download; refuse where it must be accepted and is not.
 
-        Raises:
-            AcquisitionError: With the licence and the key to set.
+        :raises AcquisitionError: with the licence and the key to set.
         """
         if self._shown:
             return

@@ -18,11 +18,10 @@ class _Model(BaseModel):
 class Licence(_Model):
     """Terms of a data set.
 
-    Attributes:
-        name: Its usual name.
-        url: Where to read it.
-        non_commercial: It forbids commercial use.
-        by_request: The data set must be asked for, and cannot be downloaded by a program.
+    :ivar name: its usual name.
+    :ivar url: where to read it.
+    :ivar non_commercial: it forbids commercial use.
+    :ivar by_request: the data set must be asked for, and cannot be downloaded by a program.
     """
 
     name: str
@@ -39,12 +38,11 @@ class Licence(_Model):
 class RegisteredFile(_Model):
     """One downloadable file, or the root of many.
 
-    Attributes:
-        url: Address.
-        name: Name under the raw folder.
-        sha256: SHA-256 in hexadecimal, where published or measured.
-        md5: MD5 in hexadecimal, where published.
-        bytes: Size, where known.
+    :ivar url: address.
+    :ivar name: name under the raw folder.
+    :ivar sha256: SHA-256 in hexadecimal, where published or measured.
+    :ivar md5: MD5 in hexadecimal, where published.
+    :ivar bytes: size, where known.
     """
 
     url: str
@@ -73,8 +71,7 @@ Registry = Mapping[str, Entry]
 def load_registry(path: str | os.PathLike[str] | None = None) -> dict[str, Entry]:
     """Read a registry; by default the packaged one.
 
-    Raises:
-        pydantic.ValidationError: An entry lacks a key or has an unknown one.
+    :raises pydantic.ValidationError: where an entry lacks a key or has an unknown one.
     """
     text = (
         resources.files(__package__).joinpath("registry.yaml").read_text() if path is None else Path(path).read_text()

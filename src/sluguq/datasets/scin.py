@@ -25,8 +25,7 @@ _GRADABLE = "dermatologist_gradable_for_fitzpatrick_skin_type_{}"
 def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
     """Join the tables, and find or download the images.
 
-    Raises:
-        AcquisitionError: A table is missing, or the licence is not accepted.
+    :raises AcquisitionError: where a table is missing, or the licence is not accepted.
     """
     published = Published("scin", options, raw_folder, registry)
     acquired = Acquired()
