@@ -19,7 +19,7 @@ WORST = 0.1
 FEWEST = 20
 """A signal that fewer images of a seed have than this is not compared: an ensemble, where test sets share little."""
 
-REPLICATES = 150
+REPLICATES = 100
 """Bootstrap replicates behind every interval here."""
 
 ENSEMBLE = "ensemble_variance"
