@@ -134,8 +134,8 @@ def flag(
 def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
     """The networks of one configuration whose eigenbases were kept, with their reference distributions.
 
-    Raises:
-        FlagError: No such experiment or configuration, no eigenbasis that was kept, or weights that have changed.
+    :raises FlagError: where there is no such experiment or configuration, no eigenbasis was kept, or weights have
+        changed.
     """
     store = _reference_store(experiment)
     resolved = yaml.safe_load(store.attrs.get("configuration") or "{}")

@@ -81,10 +81,9 @@ def score_varied(
 
 
 def cut(basis: Eigenbasis | SketchedBasis, rank: int) -> Eigenbasis | None:
-    """The leading `rank` pairs of an eigenbasis without a copy; None, no projection, for rank 0.
+    """The leading ``rank`` pairs of an eigenbasis without a copy; None, no projection, for rank 0.
 
-    Raises:
-        ValueError: The basis is a sketch, whose vectors cannot be told apart, or has fewer pairs.
+    :raises ValueError: where the basis is a sketch, whose vectors cannot be told apart, or has fewer pairs.
     """
     if rank == 0:
         return None
