@@ -17,14 +17,13 @@ from sluguq.foreign import (
     colour_map,
     find_scores,
     gradient_map,
-    labels_found,
-    map_summaries,
     object_clusters,
     objects_found,
     pixel_scores,
     region_means,
     with_and_without,
 )
+from sluguq.labelled import labels_found, map_summaries
 from sluguq.signal_tests import labels_by_signal, signals_by_group
 from sluguq.signals import comparable_signals, compare_signals
 from sluguq.tables import availability, by_seed, clusters_of, groups_of, per_image

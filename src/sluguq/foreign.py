@@ -1,4 +1,4 @@
-"""Do the maps find foreign objects? Measured against drawn objects with masks, and against labels.
+"""Do the maps find foreign objects? Measured against drawn objects with masks.
 
 A store of images with drawn objects is an aggregated store with `artefact_mask` (image, y, x), `artefact`
 (image), the kind of the object, and `clean_image` (image), the id of the image that it was drawn on. The
@@ -15,9 +15,8 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from sluguq.selection import read_rows
-from sluguq.statistics import auroc, cluster_labels, mean, over_seeds
-from sluguq.tables import ESTIMATE, clusters_of, estimate_fields, flags_of
-from sluguq.variables import ARTEFACT_LABELS
+from sluguq.statistics import cluster_labels, mean, over_seeds
+from sluguq.tables import ESTIMATE, estimate_fields
 
 MAPS = {
     "slug_map": "SLUG map",
@@ -32,9 +31,6 @@ The control is the SLUG map of the same image without the object, held against t
 comes from where the object lies (rulers lie along borders, where maps glow anyhow), not from the object.
 """
 
-
-BLOCK = 1024
-"""Images of one model whose maps are in memory at a time, where a data set may have any number."""
 
 _WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
 
@@ -91,7 +87,7 @@ def pixel_scores(
     bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
     rows: list[dict[str, object]] = []
     plain: dict[int, dict[str, tuple[float, float]]] = {}
-    for c, s, places, grids in _models(dataset):
+    for c, s, places, grids in maps_by_model(dataset):
         at = {int(i): k for k, i in enumerate(places)}
         truths = read_rows(mask, places).astype(bool).reshape(len(places), -1)
         for k, i in enumerate(places):
@@ -141,7 +137,7 @@ def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.D
     objects = dataset["artefact_mask"].transpose("image", "y", "x")
     rows: list[dict[str, object]] = []
     regions: dict[int, dict[str, np.ndarray]] = {}
-    for c, s, places, grids in _models(dataset):
+    for c, s, places, grids in maps_by_model(dataset):
         inside = read_rows(objects, places).astype(bool)
         for k, i in enumerate(map(int, places)):
             if not inside[k].any():
@@ -269,84 +265,7 @@ def objects_found(
     return pd.DataFrame(rows)
 
 
-SUMMARIES = {
-    "sum": "sum",
-    "maximum": "maximum",
-    "upper": "99th percentile",
-    "contrast": "99th percentile over median",
-}
-"""Summaries of a map by which a whole image may be called suspect."""
-
-
-def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
-    """Summaries of the SLUG and the error map of every image and model.
-
-    Columns: configuration, seed, image (position), id, map, and a column for each of `SUMMARIES`.
-    """
-    ids = dataset["id"].values.astype(str)
-    parts = []
-    for c, s, places, grids in _models(dataset, BLOCK):
-        for name, grid in grids.items():
-            values = grid.reshape(len(places), -1).astype(np.float64)
-            middle, upper = np.percentile(values, [50, 99], axis=1)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "configuration": str(dataset["configuration"].values[c]),
-                        "seed": dataset["seed"].values[s],
-                        "image": places,
-                        "id": ids[places],
-                        "map": name,
-                        "sum": values.sum(axis=1),
-                        "maximum": values.max(axis=1),
-                        "upper": upper,
-                        "contrast": np.divide(upper, middle, out=np.full_like(upper, np.nan), where=middle > 0),
-                    }
-                )
-            )
-    return pd.concat(parts, ignore_index=True)
-
-
-def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
-    """The yes-or-no labels of a dataset: those of known artefacts (`ARTEFACT_LABELS`), and any other.
-
-    Only the first are foreign objects or marks of the camera; another may be a diagnosis, or anything.
-    """
-    flags = flags_of(dataset)
-    known = [flag for flag in flags if flag.removeprefix("label_") in ARTEFACT_LABELS]
-    return known, [flag for flag in flags if flag not in known]
-
-
-def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = 300) -> pd.DataFrame:
-    """How well summaries of the maps tell images that carry a label (ruler, ink) from those that do not.
-
-    summaries: from `map_summaries` of the same dataset. Only labels that say yes or no, those of known artefacts first.
-    Columns: configuration, label, artefact (whether the label is of a known artefact), map, summary, value (AUROC),
-    low, high, seeds, images, clusters, carrying (images with the label).
-    """
-    clusters = clusters_of(dataset)
-    rows: list[dict[str, object]] = []
-    artefacts, others = ordered_flags(dataset)
-    for label in (*artefacts, *others):
-        carried = pd.to_numeric(pd.Series(dataset[label].values), errors="coerce").to_numpy(float)
-        known = summaries[np.isfinite(carried[summaries["image"]])]
-        for (configuration, name), part in known.groupby(["configuration", "map"], sort=False):
-            by = [some for _, some in part.groupby("seed")]
-            for summary in SUMMARIES:
-                kept = [some[np.isfinite(some[summary])] for some in by]
-                columns = [{"x": some[summary].to_numpy(float), "group": carried[some["image"]] == 1} for some in kept]
-                own = [clusters[some["image"]] for some in kept]
-                if not any(len(c) for c in own):
-                    continue
-                estimate = over_seeds(auroc, columns, own, transform="logit", replicates=replicates)
-                key = {"configuration": configuration, "label": label.removeprefix("label_")}
-                key |= {"artefact": label in artefacts, "map": name}
-                carrying = int((carried == 1).sum())
-                rows.append({**key, "summary": summary, **estimate_fields(estimate), "carrying": carrying})
-    return pd.DataFrame(rows)
-
-
-def _models(
+def maps_by_model(
     dataset: xr.Dataset, block: int | None = None
 ) -> Iterator[tuple[int, int, np.ndarray, dict[str, np.ndarray]]]:
     """Model by model: its configuration and seed, the positions of the images it scored, and their maps.

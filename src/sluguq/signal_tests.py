@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.foreign import ordered_flags
+from sluguq.labelled import ordered_flags
 from sluguq.retention import caught_share, flagged_share
 from sluguq.signals import ENSEMBLE, REPLICATES, comparable_signals, ensemble_as_one
 from sluguq.statistics import Array, Estimate, auroc, cliffs_delta, over_seeds

@@ -21,7 +21,7 @@ from sluguq.figures.choice import at_quantiles, by_label, middle_configuration
 from sluguq.figures.drawing import draw, save
 from sluguq.figures.pictures import scaled
 from sluguq.figures.style import configuration_colours, fst_colours, group_colours, group_label, is_wide, span
-from sluguq.foreign import ordered_flags
+from sluguq.labelled import ordered_flags
 from sluguq.tables import flags_of, per_image
 from tests.figures.stand_in import aggregated, models, with_artefacts
 

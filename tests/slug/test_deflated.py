@@ -115,15 +115,3 @@ def test_each_image_stops_by_itself(trained):
         np.testing.assert_allclose(
             getattr(together, name), np.concatenate([getattr(one, name) for one in alone]), rtol=2e-3
         )
-
-
-def test_a_basis_too_large_for_the_device_gives_the_same_scores(trained, monkeypatch):
-    options = {"tolerance": 0.03, "probes": 8, "key": KEY, "maps": True}
-    reference = sluguq.score(*trained, **options)
-    monkeypatch.setattr("sluguq.slug.projection._BASIS_SHARE", 0)
-    monkeypatch.setattr("sluguq.slug.projection._BLOCK_BYTES", 1000)
-    apply, params, basis, images = trained
-    streamed = sluguq.score(apply, params, basis._replace(vectors=np.asarray(basis.vectors)), images, **options)
-    assert streamed.directions == reference.directions == 16
-    for name in ("slug", "slug_sem", "maps"):
-        np.testing.assert_allclose(getattr(streamed, name), getattr(reference, name), rtol=2e-3)

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.foreign import map_summaries, pixel_scores, region_means
+from sluguq.foreign import pixel_scores, region_means
+from sluguq.labelled import map_summaries
 from sluguq.statistics import Estimate, Transform, auroc, cluster_labels, named, over_seeds
 from sluguq.tables import clusters_of, groups_of, mixes_of
 
@@ -232,7 +233,7 @@ class Run:
 
         :param labels: names of labels, 1 where a photograph carries it and 0 where it does not.
         :param which: ``slug_map`` or ``error_map``.
-        :param summary: of :data:`sluguq.foreign.SUMMARIES`.
+        :param summary: of :data:`sluguq.labelled.SUMMARIES`.
         """
         found = []
         for name, store in self.photographs.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.foreign import ordered_flags
+from sluguq.labelled import ordered_flags
 from sluguq.tables import groups_of, mixes_of, per_image
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -45,7 +45,7 @@ def at_quantiles(dataset: xr.Dataset, quantiles: tuple[float, ...] = QUANTILES, 
 def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.DataFrame:
     """For every yes-or-no label, images that carry it and as few others as may be, by quantile of `column`.
 
-    Labels of known artefacts come first (`sluguq.foreign.ordered_flags`). Among the images with the label,
+    Labels of known artefacts come first (`sluguq.labelled.ordered_flags`). Among the images with the label,
     those with the fewest further labels come first; of these the ones nearest to evenly spaced quantiles of
     the mean of `column`. Columns: group (the label's name), quantile, image, id, `column`.
     """

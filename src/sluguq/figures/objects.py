@@ -15,15 +15,13 @@ from sluguq.figures.pictures import BRIGHTEST, scaled, show
 from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide, plural, span
 from sluguq.foreign import (
     MAPS,
-    SUMMARIES,
-    labels_found,
-    map_summaries,
     mean_changes,
     object_clusters,
     objects_found,
     pixel_scores,
     with_and_without,
 )
+from sluguq.labelled import SUMMARIES, labels_found, map_summaries
 from sluguq.tables import flags_of
 
 _COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
@@ -229,7 +227,7 @@ def _ratios(pairs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
 def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """AUROC of summaries of the maps for images that carry a yes-or-no label, those of known artefacts first.
 
-    The table is that of `sluguq.foreign.labels_found`.
+    The table is that of `sluguq.labelled.labels_found`.
     """
     title = "Do the maps tell labelled images?"
     if not flags_of(dataset) or "slug_map" not in dataset:
