@@ -182,9 +182,6 @@ class Stored:
     def __getitem__(self, part):
         return self.values[part]
 
-    def __len__(self):
-        return len(self.values)
-
 
 def test_nan_in_an_image_that_is_read_when_it_is_needed():
     images = np.array(pictures(5, dtype=jnp.float32))

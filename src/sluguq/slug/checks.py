@@ -101,7 +101,8 @@ def check_network(apply: Apply, params: Any, images: Any) -> None:
     apply = as_partial(apply)
     first = jnp.asarray(images[:1])
     # A single image is turned over: any other image will do.
-    other = jnp.asarray(images[-1:]) if len(images) > 1 else jnp.flip(first, axis=tuple(range(1, first.ndim)))
+    count = images.shape[0]
+    other = jnp.asarray(images[count - 1 : count]) if count > 1 else jnp.flip(first, axis=tuple(range(1, first.ndim)))
     pair, twice = jnp.concatenate([first, other]), jnp.concatenate([first, first])
     try:
         output = jax.eval_shape(apply, params, pair)
