@@ -6,8 +6,9 @@ restored among the sketches afterwards. A score is then the mean over ε ~ N(0, 
 
     ‖g‖² − ‖U_S S g‖²,    g = J(x)ᵀ ε.
 
-Sketching keeps lengths on average only, so that scores carry a bias of about k / s of ‖J‖² and come out
-negative where the true score is small against it: :func:`sluguq.score` has neither fault and is faster.
+Sketching keeps lengths on average only. What lies outside the span of U so loses k / s of its length, a small
+bias; what lies within it errs by a share of ‖J‖², alike for all images of a model, so that scores come out far
+off, and negative, where they are small against ‖J‖²: :func:`sluguq.score` has neither fault and is faster.
 """
 
 import warnings
