@@ -8,7 +8,7 @@ import xarray as xr
 
 from sluguq.foreign import maps_by_model
 from sluguq.statistics import auroc, over_seeds
-from sluguq.tables import clusters_of, estimate_fields, flags_of
+from sluguq.tables import clusters_of, estimate_fields, flags_of, label_values
 from sluguq.variables import ARTEFACT_LABELS
 
 BLOCK = 1024
@@ -73,7 +73,7 @@ def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int =
     rows: list[dict[str, object]] = []
     artefacts, others = ordered_flags(dataset)
     for label in (*artefacts, *others):
-        carried = pd.to_numeric(pd.Series(dataset[label].values), errors="coerce").to_numpy(float)
+        carried = label_values(dataset, label)
         known = summaries[np.isfinite(carried[summaries["image"]])]
         for (configuration, name), part in known.groupby(["configuration", "map"], sort=False):
             by = [some for _, some in part.groupby("seed")]

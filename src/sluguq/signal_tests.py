@@ -13,7 +13,7 @@ from sluguq.labelled import ordered_flags
 from sluguq.retention import caught_share, flagged_share
 from sluguq.signals import ENSEMBLE, REPLICATES, comparable_signals, ensemble_as_one
 from sluguq.statistics import Array, Estimate, auroc, cliffs_delta, over_seeds
-from sluguq.tables import ESTIMATE, by_seed, estimate_fields, groups_of, per_image
+from sluguq.tables import ESTIMATE, by_seed, estimate_fields, groups_of, label_values, per_image
 
 _SIGNALS = ("configuration", "signal", "group", "reference", "test", *ESTIMATE)
 
@@ -142,7 +142,7 @@ def labels_by_signal(dataset: xr.Dataset, replicates: int = 80) -> pd.DataFrame:
     frame = per_image(dataset, signals)
     rows: list[dict[str, Any]] = []
     for label in (*artefacts, *others):
-        carried = pd.to_numeric(pd.Series(dataset[label].values), errors="coerce").to_numpy(float)
+        carried = label_values(dataset, label)
         known = frame.assign(carried=carried[frame["image"]])
         for configuration in dict.fromkeys(frame["configuration"]):
             for signal in signals:

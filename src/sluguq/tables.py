@@ -59,11 +59,16 @@ def labels_of(dataset: xr.Dataset) -> list[str]:
     return sorted(str(name) for name in dataset.data_vars if str(name).startswith("label_"))
 
 
+def label_values(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """(image,) a label as numbers, NaN where it is none or is not known."""
+    return pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
+
+
 def flags_of(dataset: xr.Dataset) -> list[str]:
     """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere."""
     found = []
     for name in labels_of(dataset):
-        values = pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
+        values = label_values(dataset, name)
         known = values[np.isfinite(values)]
         if len(known) and np.isin(known, (0, 1)).all() and (known == 1).any():
             found.append(name)

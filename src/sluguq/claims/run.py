@@ -13,7 +13,7 @@ import xarray as xr
 from sluguq.foreign import pixel_scores, region_means
 from sluguq.labelled import map_summaries
 from sluguq.statistics import Estimate, Transform, auroc, cluster_labels, named, over_seeds
-from sluguq.tables import clusters_of, groups_of, mixes_of
+from sluguq.tables import clusters_of, groups_of, label_values, mixes_of
 
 
 class NotInRun(LookupError):
@@ -308,7 +308,7 @@ class Run:
 
 def _yes_or_no(store: xr.Dataset, label: str) -> np.ndarray:
     """A label as float64 (image,), NaN where it says neither yes nor no."""
-    values = pd.to_numeric(pd.Series(store[label].values), errors="coerce").to_numpy(float)
+    values = label_values(store, label)
     return np.where(np.isin(values, (0, 1)), values, np.nan)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.labelled import ordered_flags
-from sluguq.tables import groups_of, mixes_of, per_image
+from sluguq.tables import groups_of, label_values, mixes_of, per_image
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -52,9 +52,7 @@ def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.Dat
     artefacts, others = ordered_flags(dataset)
     flags = [*artefacts, *others]
     level = per_image(dataset, [column]).dropna(subset=[column]).groupby(["image", "id"])[column].mean().reset_index()
-    marks = pd.DataFrame(
-        {n: pd.to_numeric(pd.Series(dataset[n].values), errors="coerce").fillna(0).to_numpy() for n in flags}
-    )
+    marks = pd.DataFrame({n: np.nan_to_num(label_values(dataset, n)) for n in flags})
     rows: list[dict[str, Any]] = []
     for name in flags:
         carrying = level[marks[name].to_numpy()[level["image"]] == 1]

@@ -81,7 +81,7 @@ def score_exact(
             weights = shrinkage(basis.eigenvalues, prior_precision)
             rows = rows - ((rows @ vectors.T) * jnp.asarray(weights, rows.dtype)) @ vectors
             diagonal = jnp.square(rows).sum(axis=1)
-        shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(images[index])[None]).shape[1:]
+        shape = jax.eval_shape(apply, params, jnp.asarray(images[index])[None]).shape[1:]
         maps.append(np.asarray(diagonal).reshape(shape).sum(axis=-1))
         slug.append(float(maps[-1].sum()))
     zeros = np.zeros(len(slug))
