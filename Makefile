@@ -15,7 +15,7 @@ help:
 	@echo "make test       run the tests (those against PyTorch skip without it)"
 	@echo "make torch      add PyTorch to .venv, for the tests that compare with it"
 	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate"
-	@echo "make lint       ruff, mypy, snakefmt and snakemake --lint"
+	@echo "make lint       ruff, mypy, import-linter, snakefmt and snakemake --lint"
 	@echo "make format     format Python and Snakemake files"
 	@echo "make documents  generate config/README.md and config/schema.json"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
@@ -51,6 +51,7 @@ lint: .venv/installed
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
+	.venv/bin/lint-imports
 	$(VENV_PYTHON) -m snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint $(DEMO)
 
@@ -63,7 +64,7 @@ documents: .venv/installed
 	$(VENV_PYTHON) -m sluguq.config.documents
 
 lock:
-	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --no-header \
+	uv pip compile --universal --fork-strategy requires-python --python-version 3.11 --no-header \
 	    --generate-hashes --quiet --extra workflow --extra test pyproject.toml --output-file requirements.lock
 
 clean:

@@ -30,8 +30,9 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from slug_common import publish, table
-from sluguq.store import StoreWriter, described, open_store, provenance
-from sluguq.variables import IMAGE_COORDINATES, MAPS, PER_IMAGE, round_mantissa
+from sluguq.stores.provenance import provenance
+from sluguq.stores.store import StoreWriter, open_store
+from sluguq.stores.variables import IMAGE_COORDINATES, MAPS, PER_IMAGE, described, round_mantissa
 
 SIZE = 128
 BANK = 64
@@ -211,7 +212,7 @@ def _make_drawn(folder: Path, scale: Scale, ids: np.ndarray, fst: np.ndarray, te
 
 def aggregate(folder: Path, scale: Scale, name: str) -> None:
     """The stage `aggregate` for one data set."""
-    from sluguq.aggregation.scores import aggregate_scores
+    from sluguq.stages.aggregation.scores import aggregate_scores
 
     files = [f"artefacts-{seed}" for seed in scale.seeds] if name == "artefacts" else [name]
     aggregate_scores(
@@ -247,7 +248,7 @@ def figures(folder: Path, scale: Scale, name: str) -> None:
 
 def tables(folder: Path, scale: Scale, name: str) -> None:
     """The stage `tables` for one data set."""
-    from sluguq.fairness import gaps, intersections, levels
+    from sluguq.analysis.fairness import gaps, intersections, levels
 
     store = open_store(folder / f"{name}.zarr")
     for of in (levels, gaps, intersections):
@@ -265,8 +266,8 @@ def claims(folder: Path, scale: Scale, name: str) -> None:
 
 def report(folder: Path, scale: Scale, name: str) -> None:
     """The stage `report_page`, with the model cards."""
-    from sluguq.model_card import model_card
-    from sluguq.report import write_report
+    from sluguq.report.model_card import model_card
+    from sluguq.report.page import write_report
 
     stores = {each: open_store(folder / f"{each}.zarr") for each in NAMES}
     external = {each: store for each, store in stores.items() if store.attrs["role"] == "external"}

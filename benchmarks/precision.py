@@ -11,10 +11,10 @@ import dataclasses
 
 import numpy as np
 
-from sluguq.perceptual import load_perceptual
-from sluguq.phantom import render
-from sluguq.training import TrainingSettings, train
-from sluguq.vae import VAESettings
+from sluguq.images.phantom import render
+from sluguq.networks.perceptual.features import load_perceptual
+from sluguq.networks.training import TrainingSettings, train
+from sluguq.networks.vae import VAESettings
 
 TERMS = ("loss", "mse", "kl", "perceptual")
 

@@ -24,8 +24,8 @@ import numpy as np
 from PIL import Image
 
 from sluguq.datasets.base import Acquired, write_tables
-from sluguq.images import DRAFT_MARGIN
-from sluguq.preparation import prepare
+from sluguq.images.decoding import DRAFT_MARGIN
+from sluguq.stages.prepare import prepare
 
 PLAIN, DRAFT, RESAMPLED = "Pillow, decoded in full", "Pillow, draft mode", "Pillow, draft mode, resampled"
 

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from sluguq.objective import ObjectiveSettings
-from sluguq.phantom.scene import render
-from sluguq.training import TrainingSettings, train
-from sluguq.vae import VAESettings, join, reconstruction_function, split
+from sluguq.images.phantom.scene import render
+from sluguq.networks.objective import ObjectiveSettings
+from sluguq.networks.training import TrainingSettings, train
+from sluguq.networks.vae import VAESettings, join, reconstruction_function, split
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 DOCS = Path(__file__).parents[1] / "docs"

@@ -19,11 +19,11 @@ import sluguq
 from slug_common import DOCS, RESULTS, publish, seconds, table
 from sluguq.config import Experiment, load_experiment
 from sluguq.datasets import entry_of
+from sluguq.networks.vae import VAE, VAESettings, reconstruction_function
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import parameter_count
 from sluguq.slug.passes import backward, forward
 from sluguq.slug.probes import probe_batch
-from sluguq.vae import VAE, VAESettings, reconstruction_function
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

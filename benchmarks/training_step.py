@@ -26,10 +26,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sluguq.objective import ObjectiveSettings
-from sluguq.perceptual import features, layer_shapes, load_perceptual
-from sluguq.training import TrainingSettings, compiled_advance, epoch_order, initial_state
-from sluguq.vae import VAESettings, matmul_precision
+from sluguq.networks.objective import ObjectiveSettings
+from sluguq.networks.perceptual.features import features, layer_shapes, load_perceptual
+from sluguq.networks.training import TrainingSettings, compiled_advance, epoch_order, initial_state
+from sluguq.networks.vae import VAESettings, matmul_precision
 
 Step = Callable[[], None]
 
@@ -72,7 +72,7 @@ class TorchVAE(nn.Module):
 
 
 def torch_features(x, weights):
-    """VGG19's convolutions before the ReLU, input normalised as `sluguq.perceptual` does."""
+    """VGG19's convolutions before the ReLU, input normalised as `sluguq.networks.perceptual.features` does."""
     mean, deviation = (
         torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from sluguq.config.sources import Source
 from sluguq.datasets import acquire
-from sluguq.running import job
+from sluguq.machine.jobs import job
 
 with job(snakemake.log[0]):
     from pathlib import Path

@@ -4,8 +4,8 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.aggregation.scores import aggregate_scores
-from sluguq.running import job
+from sluguq.machine.jobs import job
+from sluguq.stages.aggregation.scores import aggregate_scores
 
 with job(snakemake.log[0]):
     models = [(name, int(seed)) for name, seed in snakemake.params.models]

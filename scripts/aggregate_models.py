@@ -4,8 +4,8 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.aggregation.models import aggregate_models
-from sluguq.running import job
+from sluguq.machine.jobs import job
+from sluguq.stages.aggregation.models import aggregate_models
 
 with job(snakemake.log[0]):
     models = [(name, int(seed)) for name, seed in snakemake.params.models]

@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.running import job
+from sluguq.machine.jobs import job
 from sluguq.stages.artefacts import draw_artefacts
 
 with job(snakemake.log[0]):

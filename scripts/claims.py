@@ -7,9 +7,10 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 import pandas as pd
 
 from sluguq.claims import judge
-from sluguq.running import job
-from sluguq.store import open_store, whole_file
-from sluguq.tables import availability
+from sluguq.datasets.availability import availability
+from sluguq.machine.jobs import job
+from sluguq.stores.files import whole_file
+from sluguq.stores.store import open_store
 
 with job(snakemake.log[0]):
     stores = {

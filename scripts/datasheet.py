@@ -5,8 +5,8 @@ import sys
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
 from sluguq.datasets.registry import load_registry
-from sluguq.datasheet import write_datasheet
-from sluguq.running import job
+from sluguq.machine.jobs import job
+from sluguq.report.datasheet import write_datasheet
 
 with job(snakemake.log[0]):
     write_datasheet(

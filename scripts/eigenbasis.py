@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from sluguq.devices import prepare_networks
-from sluguq.running import fingerprint, job
+from sluguq.machine.devices import prepare_networks
+from sluguq.machine.jobs import fingerprint, job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
@@ -21,7 +21,9 @@ with job(snakemake.log[0], threads=snakemake.threads):
         "eigenbasis": snakemake.params.eigenbasis,
         "parameters": snakemake.params.parameters,
     }
-    files = [*snakemake.input.code, snakemake.input.weights, snakemake.input.split]
+    identity = fingerprint(
+        {**settings, "code": snakemake.params.code}, [snakemake.input.weights, snakemake.input.split]
+    )
     basis = Path(snakemake.output.basis)
     compute_basis(
         snakemake.input.images,
@@ -33,6 +35,6 @@ with job(snakemake.log[0], threads=snakemake.threads):
         seed=settings["seed"],
         settings=settings["eigenbasis"],
         parameters=settings["parameters"],
-        checkpoint_folder=basis.parent / f".{basis.stem}-{fingerprint(settings, files)}",
+        checkpoint_folder=basis.parent / f".{basis.stem}-{identity}",
         configuration=yaml.safe_dump(settings, sort_keys=False),
     )

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from sluguq.datasets.availability import availability
 from sluguq.figures.drawing import draw, save
-from sluguq.running import job
-from sluguq.store import commit, open_store
-from sluguq.tables import availability
+from sluguq.machine.jobs import job
+from sluguq.stores.provenance import commit
+from sluguq.stores.store import open_store
 
 with job(snakemake.log[0]):
     given = {}

@@ -4,8 +4,8 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.datasets.pretrained_weights import fetch_weights
-from sluguq.running import job
+from sluguq.machine.jobs import job
+from sluguq.stages.perceptual_weights import fetch_weights
 
 with job(snakemake.log[0]):
     fetch_weights(snakemake.wildcards.network, snakemake.output[0])

@@ -4,8 +4,8 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.preparation import prepare
-from sluguq.running import job
+from sluguq.machine.jobs import job
+from sluguq.stages.prepare import prepare
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare(

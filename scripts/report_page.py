@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from sluguq.model_card import model_card
-from sluguq.report import write_report
-from sluguq.running import job
-from sluguq.store import open_store, whole_file
+from sluguq.machine.jobs import job
+from sluguq.report.model_card import model_card
+from sluguq.report.page import write_report
+from sluguq.stores.files import whole_file
+from sluguq.stores.store import open_store
 
 with job(snakemake.log[0]):
     names = snakemake.params.names

@@ -6,13 +6,13 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
 import yaml
 
-from sluguq.devices import prepare_networks
-from sluguq.running import job
+from sluguq.machine.devices import prepare_networks
+from sluguq.machine.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
-    from sluguq.selection import tested_rows
     from sluguq.stages.score import score_store
+    from sluguq.stores.selection import tested_rows
 
     settings = {
         "configuration": snakemake.wildcards.configuration,

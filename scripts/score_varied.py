@@ -4,12 +4,12 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.devices import prepare_networks
-from sluguq.running import job
+from sluguq.machine.devices import prepare_networks
+from sluguq.machine.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
-    from sluguq.stages.sensitivity import score_varied
+    from sluguq.stages.score_varied import score_varied
 
     score_varied(
         snakemake.input.images,

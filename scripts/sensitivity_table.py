@@ -6,9 +6,9 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
 import pandas as pd
 
-from sluguq.running import job
-from sluguq.sensitivity import read_scores, sensitivity_table
-from sluguq.store import whole_file
+from sluguq.analysis.sensitivity import read_scores, sensitivity_table
+from sluguq.machine.jobs import job
+from sluguq.stores.files import whole_file
 
 with job(snakemake.log[0]):
     scores = {

@@ -4,10 +4,10 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.running import job
-from sluguq.selection import image_table
-from sluguq.splits import make_split
-from sluguq.store import whole_file
+from sluguq.datasets.splits import make_split
+from sluguq.machine.jobs import job
+from sluguq.stores.files import whole_file
+from sluguq.stores.selection import image_table
 
 with job(snakemake.log[0]):
     split = make_split(

@@ -6,9 +6,9 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
 import pandas as pd
 
-from sluguq.running import job
-from sluguq.splits import split_sizes
-from sluguq.store import whole_file
+from sluguq.datasets.splits import split_sizes
+from sluguq.machine.jobs import job
+from sluguq.stores.files import whole_file
 
 with job(snakemake.log[0]):
     splits = dict(zip(snakemake.params.seeds, map(pd.read_csv, snakemake.input.splits), strict=True))

@@ -4,9 +4,10 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.fairness import gaps, intersections, levels
-from sluguq.running import job
-from sluguq.store import open_store, whole_file
+from sluguq.analysis.fairness import gaps, intersections, levels
+from sluguq.machine.jobs import job
+from sluguq.stores.files import whole_file
+from sluguq.stores.store import open_store
 
 with job(snakemake.log[0]):
     dataset = open_store(snakemake.input.dataset)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from sluguq.devices import prepare_networks
-from sluguq.running import fingerprint, job
-from sluguq.store import whole_file
+from sluguq.machine.devices import prepare_networks
+from sluguq.machine.jobs import fingerprint, job
+from sluguq.stores.files import whole_file
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
@@ -25,7 +25,7 @@ with job(snakemake.log[0], threads=snakemake.threads):
     }
     perceptual = next(iter(snakemake.input.get("perceptual", [])), None)
     folder = Path(snakemake.output.weights).parent
-    name = f".{folder.name}-{fingerprint(settings, snakemake.input.code)}"
+    identity = fingerprint({**settings, "code": snakemake.params.code})
     train_model(
         snakemake.input.images,
         snakemake.input.split,
@@ -38,7 +38,7 @@ with job(snakemake.log[0], threads=snakemake.threads):
         image_size=settings["image_size"],
         model=settings["model"],
         training=settings["training"],
-        checkpoint_folder=folder.parent / name,
+        checkpoint_folder=folder.parent / f".{folder.name}-{identity}",
         # Not a parameter of the rule, which would cause a rerun. A number given on the command line arrives as text.
         checkpoint_minutes=float(snakemake.config.get("training", {}).get("checkpoint_minutes", 10.0)),
         configuration=yaml.safe_dump(settings, sort_keys=False),

@@ -29,7 +29,7 @@ def quick_compilation(tmp_path_factory) -> Iterator[None]:
     # Imported here: most tests need no JAX, which takes a second to load.
     import jax
 
-    from sluguq.compilation import enable_compilation_cache
+    from sluguq.machine.compilation import enable_compilation_cache
 
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}

@@ -19,13 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _flag(given: argparse.Namespace) -> int:
     # The libraries behind the commands take seconds to import, which --help and a mistyped option need not wait for.
-    from sluguq.devices import prepare_networks
+    from sluguq.machine.devices import prepare_networks
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sluguq" / "jax"))
     prepare_networks(gpu=os.environ.get("JAX_PLATFORMS") != "cpu")
-    from sluguq.flag import FlagError, flag
-    from sluguq.store import StoreError
-    from sluguq.weights import WeightsError
+    from sluguq.flag.judges import FlagError
+    from sluguq.flag.run import flag
+    from sluguq.networks.weights import WeightsError
+    from sluguq.stores.store import StoreError
 
     try:
         flagged = flag(
@@ -40,8 +41,8 @@ def _flag(given: argparse.Namespace) -> int:
 
 
 def _crate(given: argparse.Namespace) -> int:
-    from sluguq.crate import CrateError, write_crate
-    from sluguq.store import StoreError
+    from sluguq.report.crate import CrateError, write_crate
+    from sluguq.stores.store import StoreError
 
     try:
         print(write_crate(given.experiment))

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from misbehaving import Server
 
 from sluguq.config.sources import Downloads
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+from tests.datasets.misbehaving import Server
+from tests.places import SHARED
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from misbehaving import Server, picture
 
 from sluguq.config.sources import Downloads
 from sluguq.datasets.download import USER_AGENT, Downloader, DownloadError, Request
+from tests.datasets.misbehaving import Server, picture
 
 BODY = bytes(range(256)) * 400
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from misbehaving import picture, table, zipped
 from pydantic import TypeAdapter
 
 from sluguq.config.sources import Source
 from sluguq.datasets import AcquisitionError, acquire, read_images, read_missing
+from tests.datasets.misbehaving import picture, table, zipped
 
 
 def run(raw: Path, **keys: object) -> tuple[pd.DataFrame, dict[str, str]]:

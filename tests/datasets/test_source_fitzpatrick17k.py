@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from misbehaving import Server, mirrored, picture, table, zipped
 from pydantic import TypeAdapter
 
 from sluguq.config.sources import Source
 from sluguq.datasets import AcquisitionError, acquire, read_images, read_missing
 from sluguq.datasets.registry import Registry
-from sluguq.preparation import prepare
+from sluguq.stages.prepare import prepare
+from tests.datasets.misbehaving import Server, mirrored, picture, table, zipped
 
 PICTURES = [picture(seed) for seed in range(10)]
 NAMES = [hashlib.md5(content).hexdigest() for content in PICTURES]

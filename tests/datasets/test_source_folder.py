@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from misbehaving import picture
 from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config.sources import Source
 from sluguq.datasets import AcquisitionError, acquire, read_images, read_missing
+from tests.datasets.misbehaving import picture
 
 
 def options(**keys: object):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from misbehaving import Server, mirrored, picture, table, zipped
 from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config.sources import Source
 from sluguq.datasets import AcquisitionError, acquire, read_images, read_missing
+from tests.datasets.misbehaving import Server, mirrored, picture, table, zipped
 
 
 def options(**keys: object):

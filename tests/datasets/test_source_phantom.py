@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config.sources import Source
 from sluguq.datasets import acquire, is_synthetic, read_images
-from sluguq.phantom import render
+from sluguq.images.phantom import render
 
 
 def options(**keys: object):

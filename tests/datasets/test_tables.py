@@ -10,12 +10,12 @@ from sluguq.datasets.base import (
     Acquired,
     AcquisitionError,
     FileIndex,
-    parse_fst,
     read_csv,
     read_images,
     read_missing,
     write_tables,
 )
+from sluguq.datasets.skin_types import parse_fst
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,17 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sluguq.analysis.aggregated import flags_of, middle_configuration
+from sluguq.analysis.labelled_images import ordered_flags
+from sluguq.analysis.tables import per_image
 from sluguq.figures import FIGURES, drawing, names_for
-from sluguq.figures.choice import at_quantiles, by_label, middle_configuration
+from sluguq.figures.choice import at_quantiles, by_label
 from sluguq.figures.drawing import draw, save
 from sluguq.figures.pictures import scaled
-from sluguq.figures.style import configuration_colours, fst_colours, group_colours, group_label, is_wide, span
-from sluguq.labelled import ordered_flags
-from sluguq.tables import flags_of, per_image
+from sluguq.figures.style import configuration_colours, fst_colours, group_colours, is_wide
+from sluguq.figures.words import group_label, span
 from tests.figures.stand_in import aggregated, models, with_artefacts
+from tests.places import ROOT
 
 LABELS = pd.DataFrame(
     {"fst": [1, 1, 2, 5, 6, -1], "state": ["available", "missing", "available", "rejected", "available", "available"]}
@@ -373,7 +375,7 @@ def test_words():
 
 
 def test_every_figure_has_a_function_and_a_caption_file():
-    captions = Path(__file__).parents[2] / "workflow" / "report"
+    captions = ROOT / "workflow" / "report"
     for name in FIGURES:
         assert name in drawing._FUNCTIONS
         assert (captions / f"{name}.rst").is_file()

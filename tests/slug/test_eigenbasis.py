@@ -176,7 +176,7 @@ def test_a_state_is_never_older_than_its_files(tmp_path, monkeypatch):
 
 def disk_with(free, monkeypatch):
     usage = type("Usage", (), {"free": free})
-    monkeypatch.setattr("sluguq.disk.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("sluguq.machine.disk.shutil.disk_usage", lambda folder: usage)
 
 
 def test_a_disk_that_cannot_hold_the_vectors_is_refused(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +13,9 @@ from matfree import decomp, stochtrace
 
 import sluguq
 from sluguq.slug.exact import dense_ggn
+from tests.places import ROOT
 from tests.slug.conftest import convnet_apply, convnet_params, mlp, mlp_params, pictures
 
-ROOT = Path(__file__).parents[2]
 KEY = jax.random.key(0)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.places import ROOT
+
 COPIED = ("Snakefile", "workflow", "profiles", "config", "scripts", "src")
 
 TINY = """

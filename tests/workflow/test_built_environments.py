@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.test_environments import ROOT, pins, rules
 from tests.workflow.conftest import copy_checkout
 

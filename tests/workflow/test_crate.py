@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from tests.workflow.conftest import ROOT, environment
 
-from sluguq.crate import PROFILES, CrateError, write_crate
-from sluguq.store import open_store
+from sluguq.report.crate import PROFILES, CrateError, write_crate
+from sluguq.stores.store import open_store
+from tests.workflow.conftest import ROOT, environment
 
 pytestmark = pytest.mark.workflow
 
@@ -64,7 +64,7 @@ def test_a_published_data_set_comes_with_licence_and_citation(results, monkeypat
     rocrate = pytest.importorskip("rocrate.rocrate", reason="no rocrate: make plugins")
     store = open_store(results / "skin.zarr")
     published = store.attrs["configuration"].replace("datasets:", "datasets:\n  isic: {source: isic, edition: 2017}", 1)
-    monkeypatch.setattr("sluguq.crate.open_store", lambda path: store.assign_attrs(configuration=published))
+    monkeypatch.setattr("sluguq.report.crate.open_store", lambda path: store.assign_attrs(configuration=published))
     write_crate(results)
     (entity,) = [entity for entity in rocrate.ROCrate(results).get_entities() if entity.id == "#data-isic"]
     assert entity["license"].startswith("https://creativecommons.org/")

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import yaml
 from flax import nnx
-from tests.workflow.conftest import Checkout, copy_checkout, environment
 
 from sluguq.config import resolve
+from tests.places import ROOT
+from tests.workflow.conftest import Checkout, copy_checkout, environment
 
 pytestmark = pytest.mark.workflow
 
-ROOT = Path(__file__).parent.parent.parent
 # Photographs for config/own-data.yaml, kept outside the repository.
 SHARED = ROOT.parent / "shared"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "config").glob("*.md"), *(ROOT / "docs").glob("*.md")]

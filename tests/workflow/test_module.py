@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.workflow.conftest import ROOT, TINY, Checkout, copy_checkout, environment
 
 pytestmark = pytest.mark.workflow
@@ -74,7 +75,7 @@ def test_every_rule_is_planned_under_the_outer_names_and_prefix(outer):
 
 
 def test_jobs_run_with_the_library_of_the_clone(outer):
-    library = outer.folder / "a clone" / "src" / "sluguq" / "splits.py"
+    library = outer.folder / "a clone" / "src" / "sluguq" / "datasets" / "splits.py"
     library.write_text(library.read_text() + 'print("this is the clone")\n')
     run = outer.snakemake("part/results/tiny/splits/seed-0.csv")
     assert "this is the clone" in run.stdout + run.stderr

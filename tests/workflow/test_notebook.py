@@ -1,14 +1,14 @@
 """The notebook of examples/, executed on the stores of the tiny experiment."""
 
-from pathlib import Path
-
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.places import ROOT
+
 pytestmark = pytest.mark.workflow
 
-NOTEBOOK = Path(__file__).parent.parent.parent / "examples" / "inspect.ipynb"
+NOTEBOOK = ROOT / "examples" / "inspect.ipynb"
 
 
 def _printed(cell) -> str:

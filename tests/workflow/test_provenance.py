@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from sluguq.config import resolve
-from sluguq.store import open_store
+from sluguq.stores.store import open_store
 
 pytestmark = pytest.mark.workflow
 
@@ -56,17 +56,21 @@ def test_a_changed_key_reruns_what_depends_on_it(finished, change, caused):
     [
         ("slug/score.py", {"score"}),
         ("slug/eigenbasis.py", {"eigenbasis", "score"}),
-        ("objective.py", {"train", "eigenbasis", "score"}),
-        ("splits.py", {"split", "artefacts", "train", "eigenbasis", "score"}),
-        ("phantom/hair.py", {*COSTLY}),
-        ("datasets/scin.py", set()),
-        ("running.py", set()),
+        ("networks/objective.py", {"train", "eigenbasis", "score"}),
+        ("datasets/splits.py", {"split", "artefacts", "train", "eigenbasis", "score"}),
+        ("images/phantom/hair.py", {*COSTLY}),
+        ("datasets/sources/scin.py", set()),
+        ("machine/jobs.py", set()),
+        ("stores/store.py", set()),
         ("figures/style.py", set()),
     ],
 )
-def test_an_edited_library_file_reruns_what_imports_it(copy_of_finished, file, rules):
+def test_an_edit_of_code_reruns_what_it_can_change_and_one_of_words_nothing(copy_of_finished, file, rules):
     path = copy_of_finished.folder / "src" / "sluguq" / file
-    path.write_text(path.read_text() + "\n# Edited.\n")
+    code = path.read_text()
+    path.write_text(code.replace('"""', '"""Edited. ', 1) + "\n# Edited.\n")
+    assert copy_of_finished.planned() == {}
+    path.write_text(code + "\n_EDITED = 1\n")
     jobs = copy_of_finished.planned()
     assert set(_causes(jobs)) == rules
     assert ("figures" in jobs) == (bool(rules) or file.startswith("figures"))

@@ -6,6 +6,7 @@ import stat
 import sys
 
 import pytest
+
 from tests.workflow.conftest import Checkout, copy_checkout
 
 pytestmark = [

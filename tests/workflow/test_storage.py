@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.workflow.conftest import Checkout, copy_checkout
 
-from sluguq.store import StoreError, open_store
+from sluguq.stores.store import StoreError, open_store
+from tests.workflow.conftest import Checkout, copy_checkout
 
 pytestmark = pytest.mark.workflow
 

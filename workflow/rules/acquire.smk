@@ -4,10 +4,9 @@
 rule acquire:
     input:
         tables=source_files,
-        code=adapter_code,
     output:
-        images="data/raw/{dataset}/images.csv",
-        missing="data/raw/{dataset}/missing.csv",
+        images=acquired_images("{dataset}"),
+        missing=missing_images("{dataset}"),
     log:
         "logs/acquire/{dataset}.log",
     conda:
@@ -17,16 +16,15 @@ rule acquire:
         mem_mb=memory(2000),
         runtime=2880,
     params:
+        code=adapter_code,
         options=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].model_dump(mode="json"),
     script:
         "../../scripts/acquire.py"
 
 
 rule perceptual_weights:
-    input:
-        code=code("perceptual_weights.py"),
     output:
-        "data/weights/{network}.pth",
+        perceptual_weights("{network}"),
     log:
         "logs/perceptual_weights/{network}.log",
     conda:
@@ -35,5 +33,7 @@ rule perceptual_weights:
     resources:
         mem_mb=memory(2000),
         runtime=120,
+    params:
+        code=code("perceptual_weights.py"),
     script:
         "../../scripts/perceptual_weights.py"

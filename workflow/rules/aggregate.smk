@@ -4,12 +4,9 @@
 rule aggregate:
     input:
         images=image_stores,
-        scores=lambda wildcards: [
-            f"{RESULTS}/scores/{name}/seed-{seed}/{wildcards.dataset}.zarr" for name, seed in MODELS
-        ],
-        code=code("aggregate.py"),
+        scores=lambda wildcards: [PATHS.scores(name, seed, wildcards.dataset) for name, seed in MODELS],
     output:
-        directory(f"{RESULTS}/{{dataset}}.zarr"),
+        directory(PATHS.aggregated("{dataset}")),
     log:
         f"logs/{EXPERIMENT.experiment}/aggregate/{{dataset}}.log",
     wildcard_constraints:
@@ -21,6 +18,7 @@ rule aggregate:
         mem_mb=memory(4000),
         runtime=120,
     params:
+        code=code("aggregate.py"),
         models=MODELS,
         experiment=EXPERIMENT.experiment,
         role=role_of,
@@ -32,14 +30,13 @@ rule aggregate:
 
 rule aggregate_models:
     input:
-        histories=[f"{RESULTS}/models/{name}/seed-{seed}/history.csv" for name, seed in MODELS],
-        samples=[f"{RESULTS}/models/{name}/seed-{seed}/samples.zarr" for name, seed in MODELS],
-        eigenbases=[f"{RESULTS}/eigenbases/{name}/seed-{seed}.json" for name, seed in MODELS],
+        histories=[PATHS.history(name, seed) for name, seed in MODELS],
+        samples=[PATHS.samples(name, seed) for name, seed in MODELS],
+        eigenbases=[PATHS.eigenbasis_summary(name, seed) for name, seed in MODELS],
         images=prepared(EXPERIMENT.training_dataset),
-        splits=[f"{RESULTS}/splits/seed-{seed}.csv" for seed in SEEDS],
-        code=code("aggregate_models.py"),
+        splits=[PATHS.split(seed) for seed in SEEDS],
     output:
-        directory(f"{RESULTS}/models.zarr"),
+        directory(PATHS.aggregated(MODELS_STORE)),
     log:
         f"logs/{EXPERIMENT.experiment}/aggregate/models.log",
     conda:
@@ -49,6 +46,7 @@ rule aggregate_models:
         mem_mb=memory(4000),
         runtime=60,
     params:
+        code=code("aggregate_models.py"),
         models=MODELS,
         seeds=SEEDS,
         experiment=EXPERIMENT.experiment,

@@ -1,5 +1,4 @@
 # What the rules share: the checked configuration, names, and which library files a script depends on.
-import ast
 import re
 import sys
 from collections import Counter
@@ -18,8 +17,12 @@ if not _source.is_dir():
     raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
 
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
+from sluguq.config.paths import ARTEFACTS, ResultPaths, acquired_images, image_store, missing_images
+from sluguq.config.paths import MODELS as MODELS_STORE
+from sluguq.config.paths import perceptual_weights, rejected_images, results_of
 from sluguq.config.sources import is_synthetic, registry_name
-from sluguq.preflight import check_disk, check_experiment
+from sluguq.machine.code import fingerprint_of_code
+from sluguq.stages.preflight import check_disk, check_experiment
 
 try:
     EXPERIMENT = resolve(config)
@@ -27,12 +30,12 @@ try:
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = f"results/{EXPERIMENT.experiment}"
+RESULTS = results_of(EXPERIMENT.experiment)
+PATHS = ResultPaths(RESULTS)
 SIZE = EXPERIMENT.images.size
 CONFIGURATIONS = list(EXPERIMENT.configurations)
 SEEDS = list(EXPERIMENT.seeds)
 MODELS = [(name, seed) for name in CONFIGURATIONS for seed in SEEDS]
-ARTEFACTS = "artefacts"
 AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts.images else [])]
 # What stores record. How jobs run, and what is varied besides, changes no result: an edit there reruns nothing.
 CONFIGURATION = resolved_yaml(
@@ -40,22 +43,18 @@ CONFIGURATION = resolved_yaml(
     exclude={"resources": True, "sensitivity": True, "training": {"checkpoint_minutes"}, "eigenbasis": {"keep"}},
 )
 LIBRARY = Path(sys.modules["sluguq"].__file__).parent
+SCRIPTS = _source.parent / "scripts"
 if not LIBRARY.samefile(_source / "sluguq"):
     raise WorkflowError(
         f"the library was imported from {LIBRARY}, but this workflow goes with {_source / 'sluguq'}: "
         "use one clone in one workflow"
     )
-MODEL_FOLDER = f"{RESULTS}/models/{{configuration}}/seed-{{seed}}"
 # Seeds whose eigenbases outlive the scoring.
 KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIMENT.eigenbasis.keep]
 NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu else "../envs/networks.yaml"
-# Paths of the library within the working directory are relative, so that a checkout can be moved without reruns. Those
-# of a module are not: its prefix is for data.
-MOVABLE = workflow.modifier.parent_modifier is None and LIBRARY.is_relative_to(Path.cwd())
-# Logs, threads, devices and the list of public names: an edit there changes no result, so it reruns nothing.
-WITHOUT_EFFECT = {
-    LIBRARY / name for name in ("__init__.py", "running.py", "progress.py", "devices.py", "compilation.py")
-}
+# Logs, threads, devices, how files are laid out and checked, and the list of public names: an edit there changes no
+# number, so it reruns nothing.
+WITHOUT_EFFECT = ("__init__.py", "machine", "config", "stores/files.py", "stores/provenance.py", "stores/store.py")
 # Settings of the sensitivity analysis that ask for models of their own: everything of such a variant lies under its name.
 OWN_MODELS = {"training_images": EXPERIMENT.split.train_images, "image_size": SIZE}
 VARIANTS = [
@@ -77,59 +76,19 @@ wildcard_constraints:
 
 
 @cache
-def library_files(module_file):
-    """Library files that a file imports, directly or through others; editing one of them reruns the rule."""
-    found = set()
-    pending = [Path(module_file)]
-    while pending:
-        file = pending.pop()
-        for name in _imported(file):
-            path = LIBRARY.joinpath(*name.split(".")[1:])
-            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-                if candidate.is_file() and candidate not in found | WITHOUT_EFFECT:
-                    # With a module go the template or table beside it that has its name.
-                    found.update(candidate.parent.glob(f"{candidate.stem}.*"))
-                    pending.append(candidate)
-    return sorted(map(_path, found))
-
-
-def _path(file):
-    return str(file.relative_to(Path.cwd()) if MOVABLE else file)
-
-
-def _imported(file):
-    """Names of the library's modules in the import statements of a file, but for those that only type checkers read."""
-    pending = [ast.parse(file.read_text())]
-    while pending:
-        node = pending.pop()
-        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
-            pending.extend(ast.iter_child_nodes(node))
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "sluguq")
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                inside = file.relative_to(LIBRARY).parent.parts
-                parts = ["sluguq", *inside[: len(inside) - node.level + 1], *([base] if base else [])]
-                base = ".".join(parts)
-            if base.split(".")[0] == "sluguq":
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
 def code(script):
-    """Value of `code=`: the library files behind scripts/<script>, on this disk wherever results are stored."""
-    return local(library_files(workflow.source_path(f"../../scripts/{script}")))
+    """Value of `params: code=`: changes when what scripts/<script> computes can have changed, and only then."""
+    return fingerprint_of_code(SCRIPTS / script, without=WITHOUT_EFFECT)
 
 
 def prepared(dataset):
-    return f"data/images/{dataset}-{SIZE}px.zarr"
+    return image_store(dataset, SIZE)
 
 
 def pixels_scored(wildcards):
     """The image store that a score store's images come from."""
     if wildcards.dataset == ARTEFACTS:
-        return f"{RESULTS}/artefacts/seed-{wildcards.seed}.zarr"
+        return PATHS.artefacts(wildcards.seed)
     return prepared(wildcards.dataset)
 
 
@@ -143,9 +102,9 @@ def source_files(wildcards):
 
 
 def adapter_code(wildcards):
-    """Library files behind the acquisition: the adapter is imported by name, so it is added by hand."""
-    adapter = LIBRARY / "datasets" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
-    return local(sorted({*code("acquire.py"), _path(adapter), *library_files(str(adapter))}))
+    """The same of an acquisition: the adapter is imported by the name of its source."""
+    adapter = LIBRARY / "datasets" / "sources" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
+    return fingerprint_of_code(SCRIPTS / "acquire.py", adapter, without=WITHOUT_EFFECT)
 
 
 def perceptual_file(wildcards):
@@ -153,7 +112,7 @@ def perceptual_file(wildcards):
     perceptual = EXPERIMENT.training.perceptual
     if perceptual.weights == "random" or EXPERIMENT.training.perceptual_weight == 0:
         return []
-    return [local(perceptual.file) if perceptual.file else f"data/weights/{perceptual.network}.pth"]
+    return [local(perceptual.file) if perceptual.file else perceptual_weights(perceptual.network)]
 
 
 def memory(megabytes):
@@ -168,7 +127,7 @@ def only_seeds(seeds):
 
 def image_stores(wildcards):
     if wildcards.dataset == ARTEFACTS:
-        return [f"{RESULTS}/artefacts/seed-{seed}.zarr" for seed in SEEDS]
+        return [PATHS.artefacts(seed) for seed in SEEDS]
     return [prepared(wildcards.dataset)]
 
 
@@ -179,7 +138,7 @@ def varied_value(wildcards, setting, reference):
 
 
 def pixels_of_variant(wildcards):
-    return f"data/images/{EXPERIMENT.training_dataset}-{varied_value(wildcards, 'image_size', SIZE)}px.zarr"
+    return image_store(EXPERIMENT.training_dataset, varied_value(wildcards, "image_size", SIZE))
 
 
 def role_of(wildcards):
@@ -215,21 +174,21 @@ def figure_outputs(folder, names, category):
 
 
 SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
-REPORT_PAGE = f"{RESULTS}/index.html"
-CLAIMS = f"{RESULTS}/claims.csv"
-SENSITIVITY_FOLDER = f"{RESULTS}/figures/sensitivity"
+REPORT_PAGE = PATHS.report()
+CLAIMS = PATHS.claims()
+SENSITIVITY_FOLDER = PATHS.figures("sensitivity")
 SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"
-MODEL_CARDS = [f"{RESULTS}/model_cards/{name}.md" for name in CONFIGURATIONS]
-DATASHEETS = [f"{RESULTS}/datasheets/{dataset}.html" for dataset in EXPERIMENT.scored_datasets]
-SPLIT_SIZES = f"{RESULTS}/tables/split_sizes.csv"
+MODEL_CARDS = [PATHS.model_card(name) for name in CONFIGURATIONS]
+DATASHEETS = [PATHS.datasheet(dataset) for dataset in EXPERIMENT.scored_datasets]
+SPLIT_SIZES = PATHS.split_sizes()
 TABLES = ("levels", "gaps", "intersections")
-TABLE_FILES = [f"{RESULTS}/tables/{dataset}/{name}.csv" for dataset in EXPERIMENT.scored_datasets for name in TABLES]
+TABLE_FILES = [PATHS.table(dataset, name) for dataset in EXPERIMENT.scored_datasets for name in TABLES]
 FIGURE_FILES = [
-    f"{RESULTS}/figures/{folder}/{name}.svg"
+    f"{PATHS.figures(folder)}/{name}.svg"
     for folder, names in (
         *((dataset, names_for("training")) for dataset in EXPERIMENT.scored_datasets),
         *((dataset, names_for("artefacts")) for dataset in AGGREGATED if dataset == ARTEFACTS),
-        ("models", MODEL_FIGURES),
+        (MODELS_STORE, MODEL_FIGURES),
     )
     for name in names
 ]

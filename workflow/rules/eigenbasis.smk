@@ -3,12 +3,11 @@
 rule eigenbasis:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=f"{RESULTS}/splits/seed-{{seed}}.csv",
-        weights=f"{MODEL_FOLDER}/weights.safetensors",
-        code=code("eigenbasis.py"),
+        split=PATHS.split("{seed}"),
+        weights=PATHS.weights("{configuration}", "{seed}"),
     output:
-        basis=directory(f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.zarr"),
-        summary=f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.json",
+        basis=directory(PATHS.eigenbasis("{configuration}", "{seed}")),
+        summary=PATHS.eigenbasis_summary("{configuration}", "{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/eigenbasis/{{configuration}}-seed-{{seed}}.log",
     wildcard_constraints:
@@ -21,6 +20,7 @@ rule eigenbasis:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
+        code=code("eigenbasis.py"),
         eigenbasis=EXPERIMENT.eigenbasis.model_dump(mode="json", exclude={"keep"}),
         parameters=EXPERIMENT.score.parameters,
     script:
@@ -29,7 +29,7 @@ rule eigenbasis:
 
 use rule eigenbasis as eigenbasis_until_scored with:
     output:
-        basis=temp(directory(f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.zarr")),
-        summary=f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.json",
+        basis=temp(directory(PATHS.eigenbasis("{configuration}", "{seed}"))),
+        summary=PATHS.eigenbasis_summary("{configuration}", "{seed}"),
     wildcard_constraints:
         seed=only_seeds([seed for seed in SEEDS if seed not in KEPT_SEEDS]),

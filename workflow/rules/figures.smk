@@ -3,13 +3,12 @@
 
 rule figures:
     input:
-        dataset=f"{RESULTS}/{{dataset}}.zarr",
-        images="data/raw/{dataset}/images.csv",
-        missing="data/raw/{dataset}/missing.csv",
-        rejected=f"data/images/{{dataset}}-{SIZE}px.rejected.csv",
-        code=code("figures.py"),
+        dataset=PATHS.aggregated("{dataset}"),
+        images=acquired_images("{dataset}"),
+        missing=missing_images("{dataset}"),
+        rejected=rejected_images("{dataset}", SIZE),
     output:
-        figure_outputs(f"{RESULTS}/figures/{{dataset}}", names_for("training"), "{dataset}"),
+        figure_outputs(PATHS.figures("{dataset}"), names_for("training"), "{dataset}"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/{{dataset}}.log",
     wildcard_constraints:
@@ -21,6 +20,7 @@ rule figures:
         mem_mb=4000,
         runtime=60,
     params:
+        code=code("figures.py"),
         captions={name: caption_of(name) for name in names_for("training")},
         settings=CAPTION_SETTINGS,
     script:
@@ -29,10 +29,9 @@ rule figures:
 
 rule figures_of_artefacts:
     input:
-        dataset=f"{RESULTS}/{ARTEFACTS}.zarr",
-        code=code("figures.py"),
+        dataset=PATHS.aggregated(ARTEFACTS),
     output:
-        figure_outputs(f"{RESULTS}/figures/{ARTEFACTS}", names_for("artefacts"), "foreign objects"),
+        figure_outputs(PATHS.figures(ARTEFACTS), names_for("artefacts"), "foreign objects"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/{ARTEFACTS}.log",
     conda:
@@ -42,6 +41,7 @@ rule figures_of_artefacts:
         mem_mb=4000,
         runtime=60,
     params:
+        code=code("figures.py"),
         captions={name: caption_of(name) for name in names_for("artefacts")},
         settings=CAPTION_SETTINGS,
     script:
@@ -50,10 +50,9 @@ rule figures_of_artefacts:
 
 rule figures_of_models:
     input:
-        models=f"{RESULTS}/models.zarr",
-        code=code("figures.py"),
+        models=PATHS.aggregated(MODELS_STORE),
     output:
-        figure_outputs(f"{RESULTS}/figures/models", MODEL_FIGURES, "models"),
+        figure_outputs(PATHS.figures(MODELS_STORE), MODEL_FIGURES, "models"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/models.log",
     conda:
@@ -63,6 +62,7 @@ rule figures_of_models:
         mem_mb=4000,
         runtime=60,
     params:
+        code=code("figures.py"),
         captions={name: caption_of(name) for name in MODEL_FIGURES},
         settings=CAPTION_SETTINGS,
     script:
@@ -71,14 +71,13 @@ rule figures_of_models:
 
 rule datasheet:
     input:
-        store=f"data/images/{{dataset}}-{SIZE}px.zarr",
-        images="data/raw/{dataset}/images.csv",
-        missing="data/raw/{dataset}/missing.csv",
-        rejected=f"data/images/{{dataset}}-{SIZE}px.rejected.csv",
-        code=code("datasheet.py"),
+        store=image_store("{dataset}", SIZE),
+        images=acquired_images("{dataset}"),
+        missing=missing_images("{dataset}"),
+        rejected=rejected_images("{dataset}", SIZE),
     output:
         report(
-            f"{RESULTS}/datasheets/{{dataset}}.html",
+            PATHS.datasheet("{dataset}"),
             caption="../report/datasheet.rst",
             category="{dataset}",
             labels={"figure": "datasheet"},
@@ -94,6 +93,7 @@ rule datasheet:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        code=code("datasheet.py"),
         entry=lambda wildcards: registry_name(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/datasheet.py"
@@ -101,12 +101,11 @@ rule datasheet:
 
 rule tables:
     input:
-        dataset=f"{RESULTS}/{{dataset}}.zarr",
-        code=code("tables.py"),
+        dataset=PATHS.aggregated("{dataset}"),
     output:
         **{
             name: report(
-                f"{RESULTS}/tables/{{dataset}}/{name}.csv",
+                PATHS.table("{dataset}", name),
                 caption="../report/tables.rst",
                 category="{dataset}",
                 labels={"figure": f"table of {name}"},
@@ -123,21 +122,22 @@ rule tables:
     resources:
         mem_mb=memory(4000),
         runtime=60,
+    params:
+        code=code("tables.py"),
     script:
         "../../scripts/tables.py"
 
 
 rule claims:
     input:
-        datasets=[f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
-        models=f"{RESULTS}/models.zarr",
-        images=f"data/raw/{EXPERIMENT.training_dataset}/images.csv",
-        missing=f"data/raw/{EXPERIMENT.training_dataset}/missing.csv",
-        rejected=f"data/images/{EXPERIMENT.training_dataset}-{SIZE}px.rejected.csv",
-        code=code("claims.py"),
+        datasets=[PATHS.aggregated(dataset) for dataset in AGGREGATED],
+        models=PATHS.aggregated(MODELS_STORE),
+        images=acquired_images(EXPERIMENT.training_dataset),
+        missing=missing_images(EXPERIMENT.training_dataset),
+        rejected=rejected_images(EXPERIMENT.training_dataset, SIZE),
     output:
         report(
-            f"{RESULTS}/claims.csv",
+            PATHS.claims(),
             caption="../report/claims.rst",
             category="claims",
             labels={"figure": "claims of both papers"},
@@ -151,6 +151,7 @@ rule claims:
         mem_mb=memory(4000),
         runtime=60,
     params:
+        code=code("claims.py"),
         names=AGGREGATED,
     script:
         "../../scripts/claims.py"
@@ -159,7 +160,7 @@ rule claims:
 # What the page is made from; the figure of sensitivity belongs to it wherever it was once asked for.
 REPORT_INPUT = {
     "claims": CLAIMS,
-    "datasets": [f"{RESULTS}/{dataset}.zarr" for dataset in AGGREGATED],
+    "datasets": [PATHS.aggregated(dataset) for dataset in AGGREGATED],
     "figures": FIGURE_FILES,
     "tables": TABLE_FILES,
     "split_sizes": SPLIT_SIZES,
@@ -167,7 +168,6 @@ REPORT_INPUT = {
     "pictures": [file.removesuffix(".svg") + ".png" for file in FIGURE_FILES],
     "datasheets": DATASHEETS,
     "sensitivity": [SENSITIVITY_FIGURE] if Path(SENSITIVITY_FIGURE).exists() else [],
-    "code": code("report_page.py"),
 }
 
 
@@ -186,6 +186,7 @@ rule report_page:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code("report_page.py"),
         names=AGGREGATED,
         configurations=CONFIGURATIONS,
     script:

@@ -3,12 +3,11 @@
 
 rule prepare:
     input:
-        images="data/raw/{dataset}/images.csv",
-        missing="data/raw/{dataset}/missing.csv",
-        code=code("prepare.py"),
+        images=acquired_images("{dataset}"),
+        missing=missing_images("{dataset}"),
     output:
-        store=directory("data/images/{dataset}-{size}px.zarr"),
-        rejected="data/images/{dataset}-{size}px.rejected.csv",
+        store=directory(image_store("{dataset}", "{size}")),
+        rejected=rejected_images("{dataset}", "{size}"),
     log:
         "logs/prepare/{dataset}-{size}px.log",
     conda:
@@ -18,6 +17,7 @@ rule prepare:
         mem_mb=memory(4000),
         runtime=240,
     params:
+        code=code("prepare.py"),
         fit=EXPERIMENT.images.fit,
         synthetic=lambda wildcards: is_synthetic(EXPERIMENT.datasets[wildcards.dataset]),
     script:

@@ -5,13 +5,12 @@ rule score:
     input:
         images=pixels_scored,
         split=lambda wildcards: (
-            [f"{RESULTS}/splits/seed-{wildcards.seed}.csv"] if wildcards.dataset == EXPERIMENT.training_dataset else []
+            [PATHS.split(wildcards.seed)] if wildcards.dataset == EXPERIMENT.training_dataset else []
         ),
-        weights=f"{MODEL_FOLDER}/weights.safetensors",
-        basis=f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.zarr",
-        code=code("score.py"),
+        weights=PATHS.weights("{configuration}", "{seed}"),
+        basis=PATHS.eigenbasis("{configuration}", "{seed}"),
     output:
-        directory(f"{RESULTS}/scores/{{configuration}}/seed-{{seed}}/{{dataset}}.zarr"),
+        directory(PATHS.scores("{configuration}", "{seed}", "{dataset}")),
     log:
         f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}.log",
     conda:
@@ -22,6 +21,7 @@ rule score:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
+        code=code("score.py"),
         score=EXPERIMENT.score.model_dump(mode="json"),
     script:
         "../../scripts/score.py"

@@ -1,8 +1,7 @@
 # How the score depends on what was chosen for it: one setting varies, all others stay as the experiment has them.
 # Nothing here is part of the default target; ask for `sensitivity`.
-VARIED = f"{RESULTS}/sensitivity"
 VARIED_SEEDS = SEEDS[: EXPERIMENT.sensitivity.seeds]
-VARIANT = f"{VARIED}/{{variant}}"
+VARIANT = PATHS.variant("{variant}")
 SCORED_ANEW = {
     "rank": list(EXPERIMENT.varied_ranks),
     "probes": list(EXPERIMENT.sensitivity.probes),
@@ -15,12 +14,11 @@ SCORED_ANEW = {
 rule score_varied:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=f"{RESULTS}/splits/seed-{{seed}}.csv",
-        weights=f"{MODEL_FOLDER}/weights.safetensors",
-        basis=f"{RESULTS}/eigenbases/{{configuration}}/seed-{{seed}}.zarr",
-        code=code("score_varied.py"),
+        split=PATHS.split("{seed}"),
+        weights=PATHS.weights("{configuration}", "{seed}"),
+        basis=PATHS.eigenbasis("{configuration}", "{seed}"),
     output:
-        f"{VARIED}/scores/{{configuration}}/seed-{{seed}}.csv",
+        PATHS.varied_scores("{configuration}", "{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/score-{{configuration}}-seed-{{seed}}.log",
     conda:
@@ -31,6 +29,7 @@ rule score_varied:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
+        code=code("score_varied.py"),
         score=EXPERIMENT.score.model_dump(mode="json"),
         varied=SCORED_ANEW,
         per_group=EXPERIMENT.sensitivity.images,
@@ -40,7 +39,7 @@ rule score_varied:
 
 use rule split as split_of_variant with:
     output:
-        f"{VARIANT}/splits/seed-{{seed}}.csv",
+        VARIANT.split("{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/split-seed-{{seed}}.log",
     params:
@@ -53,14 +52,13 @@ use rule split as split_of_variant with:
 use rule train as train_variant with:
     input:
         images=pixels_of_variant,
-        split=f"{VARIANT}/splits/seed-{{seed}}.csv",
+        split=VARIANT.split("{seed}"),
         perceptual=perceptual_file,
-        code=code("train.py"),
     output:
-        weights=f"{VARIANT}/models/{{configuration}}/seed-{{seed}}/weights.safetensors",
-        history=f"{VARIANT}/models/{{configuration}}/seed-{{seed}}/history.csv",
-        configuration=f"{VARIANT}/models/{{configuration}}/seed-{{seed}}/configuration.yaml",
-        samples=directory(f"{VARIANT}/models/{{configuration}}/seed-{{seed}}/samples.zarr"),
+        weights=VARIANT.weights("{configuration}", "{seed}"),
+        history=VARIANT.history("{configuration}", "{seed}"),
+        configuration=VARIANT.model_configuration("{configuration}", "{seed}"),
+        samples=directory(VARIANT.samples("{configuration}", "{seed}")),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/train-{{configuration}}-seed-{{seed}}.log",
     params:
@@ -70,12 +68,11 @@ use rule train as train_variant with:
 use rule eigenbasis as eigenbasis_of_variant with:
     input:
         images=pixels_of_variant,
-        split=f"{VARIANT}/splits/seed-{{seed}}.csv",
-        weights=f"{VARIANT}/models/{{configuration}}/seed-{{seed}}/weights.safetensors",
-        code=code("eigenbasis.py"),
+        split=VARIANT.split("{seed}"),
+        weights=VARIANT.weights("{configuration}", "{seed}"),
     output:
-        basis=temp(directory(f"{VARIANT}/eigenbases/{{configuration}}/seed-{{seed}}.zarr")),
-        summary=f"{VARIANT}/eigenbases/{{configuration}}/seed-{{seed}}.json",
+        basis=temp(directory(VARIANT.eigenbasis("{configuration}", "{seed}"))),
+        summary=VARIANT.eigenbasis_summary("{configuration}", "{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/eigenbasis-{{configuration}}-seed-{{seed}}.log",
     wildcard_constraints:
@@ -85,12 +82,11 @@ use rule eigenbasis as eigenbasis_of_variant with:
 use rule score as score_variant with:
     input:
         images=pixels_of_variant,
-        split=[f"{VARIANT}/splits/seed-{{seed}}.csv"],
-        weights=f"{VARIANT}/models/{{configuration}}/seed-{{seed}}/weights.safetensors",
-        basis=f"{VARIANT}/eigenbases/{{configuration}}/seed-{{seed}}.zarr",
-        code=code("score.py"),
+        split=[VARIANT.split("{seed}")],
+        weights=VARIANT.weights("{configuration}", "{seed}"),
+        basis=VARIANT.eigenbasis("{configuration}", "{seed}"),
     output:
-        directory(f"{VARIANT}/scores/{{configuration}}/seed-{{seed}}/{{dataset}}.zarr"),
+        directory(VARIANT.scores("{configuration}", "{seed}", "{dataset}")),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/score-{{configuration}}-seed-{{seed}}-{{dataset}}.log",
     wildcard_constraints:
@@ -101,17 +97,16 @@ use rule score as score_variant with:
 
 rule sensitivity_table:
     input:
-        references=[f"{RESULTS}/scores/{name}/seed-{seed}/{EXPERIMENT.training_dataset}.zarr" for name, seed in MODELS],
-        varied=[f"{VARIED}/scores/{name}/seed-{seed}.csv" for name in CONFIGURATIONS for seed in VARIED_SEEDS],
+        references=[PATHS.scores(name, seed, EXPERIMENT.training_dataset) for name, seed in MODELS],
+        varied=[PATHS.varied_scores(name, seed) for name in CONFIGURATIONS for seed in VARIED_SEEDS],
         variants=[
-            f"{VARIED}/{variant}/scores/{name}/seed-{seed}/{EXPERIMENT.training_dataset}.zarr"
+            PATHS.variant(variant).scores(name, seed, EXPERIMENT.training_dataset)
             for variant in VARIANTS
             for name in CONFIGURATIONS
             for seed in VARIED_SEEDS
         ],
-        code=code("sensitivity_table.py"),
     output:
-        f"{VARIED}/table.csv",
+        PATHS.sensitivity_table(),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/table.log",
     conda:
@@ -121,6 +116,7 @@ rule sensitivity_table:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        code=code("sensitivity_table.py"),
         models=MODELS,
         variants=[
             (*variant.rsplit("-", 1), name, seed)
@@ -140,9 +136,8 @@ rule sensitivity_table:
 
 rule figure_of_sensitivity:
     input:
-        dataset=f"{RESULTS}/{EXPERIMENT.training_dataset}.zarr",
-        sensitivity=f"{VARIED}/table.csv",
-        code=code("figures.py"),
+        dataset=PATHS.aggregated(EXPERIMENT.training_dataset),
+        sensitivity=PATHS.sensitivity_table(),
     output:
         figure_outputs(SENSITIVITY_FOLDER, ["sensitivity"], "models"),
     log:
@@ -154,6 +149,7 @@ rule figure_of_sensitivity:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        code=code("figures.py"),
         captions={"sensitivity": caption_of("sensitivity")},
         settings=CAPTION_SETTINGS,
     script:

@@ -4,9 +4,8 @@
 rule split:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        code=code("split.py"),
     output:
-        f"{RESULTS}/splits/seed-{{seed}}.csv",
+        PATHS.split("{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/split/seed-{{seed}}.log",
     conda:
@@ -16,6 +15,7 @@ rule split:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        code=code("split.py"),
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
         configurations=EXPERIMENT.configurations,
         split=EXPERIMENT.split.model_dump(mode="json"),
@@ -26,10 +26,9 @@ rule split:
 rule artefacts:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=f"{RESULTS}/splits/seed-{{seed}}.csv",
-        code=code("artefacts.py"),
+        split=PATHS.split("{seed}"),
     output:
-        directory(f"{RESULTS}/artefacts/seed-{{seed}}.zarr"),
+        directory(PATHS.artefacts("{seed}")),
     log:
         f"logs/{EXPERIMENT.experiment}/artefacts/seed-{{seed}}.log",
     conda:
@@ -39,6 +38,7 @@ rule artefacts:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        code=code("artefacts.py"),
         groups=list(EXPERIMENT.groups),
         per_group=EXPERIMENT.artefacts.images,
         kinds=list(EXPERIMENT.artefacts.kinds),
@@ -48,8 +48,7 @@ rule artefacts:
 
 rule split_sizes:
     input:
-        splits=[f"{RESULTS}/splits/seed-{seed}.csv" for seed in SEEDS],
-        code=code("split_sizes.py"),
+        splits=[PATHS.split(seed) for seed in SEEDS],
     output:
         report(
             SPLIT_SIZES,
@@ -66,6 +65,7 @@ rule split_sizes:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        code=code("split_sizes.py"),
         seeds=SEEDS,
     script:
         "../../scripts/split_sizes.py"

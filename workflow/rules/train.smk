@@ -2,14 +2,13 @@
 rule train:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=f"{RESULTS}/splits/seed-{{seed}}.csv",
+        split=PATHS.split("{seed}"),
         perceptual=perceptual_file,
-        code=code("train.py"),
     output:
-        weights=f"{MODEL_FOLDER}/weights.safetensors",
-        history=f"{MODEL_FOLDER}/history.csv",
-        configuration=f"{MODEL_FOLDER}/configuration.yaml",
-        samples=directory(f"{MODEL_FOLDER}/samples.zarr"),
+        weights=PATHS.weights("{configuration}", "{seed}"),
+        history=PATHS.history("{configuration}", "{seed}"),
+        configuration=PATHS.model_configuration("{configuration}", "{seed}"),
+        samples=directory(PATHS.samples("{configuration}", "{seed}")),
     log:
         f"logs/{EXPERIMENT.experiment}/train/{{configuration}}-seed-{{seed}}.log",
     conda:
@@ -20,6 +19,7 @@ rule train:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
+        code=code("train.py"),
         image_size=SIZE,
         model=EXPERIMENT.model.model_dump(mode="json"),
         # How often a checkpoint is written changes no result, so it is kept out of what causes a rerun.

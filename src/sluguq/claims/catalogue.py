@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sluguq.claims.objects import KINDS, between, finds, finds_the_object, tells_labels
+from sluguq.claims.artefacts import KINDS, between, finds, finds_the_object, tells_labels
 from sluguq.claims.parts import (
     beats_latent,
     best_under,

@@ -11,31 +11,20 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from sluguq.claims.rules import (
-    CONVERGED,
-    FEWEST_PATIENTS,
-    MEDIUM_DELTA,
-    STRONG,
-    Part,
-    above,
-    below,
-    same_sign,
-    within,
-)
-from sluguq.claims.run import NotInRun, Run
-from sluguq.retention import retention_step
-from sluguq.statistics import (
+from sluguq.analysis.estimates import Estimate, over_values
+from sluguq.analysis.retention import retention_step
+from sluguq.analysis.statistics import (
     Array,
-    Estimate,
     cliffs_delta,
     difference,
     log_ratio,
     mean,
-    over_values,
     pearson,
     spearman,
     spearman_difference,
 )
+from sluguq.claims.rules import CONVERGED, FEWEST_PATIENTS, MEDIUM_DELTA, STRONG, Part, above, below, same_sign, within
+from sluguq.claims.run import NotInRun, Run
 
 # Statistics of two configurations at once; images (images,), weights (replicates, images).
 

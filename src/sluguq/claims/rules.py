@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from sluguq.statistics import Estimate
+from sluguq.analysis.estimates import Estimate
 
 Verdict = Literal["holds", "does not hold", "not decided at this size"]
 

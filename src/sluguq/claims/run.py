@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.foreign import pixel_scores, region_means
-from sluguq.labelled import map_summaries
-from sluguq.statistics import Estimate, Transform, auroc, cluster_labels, named, over_seeds
-from sluguq.tables import clusters_of, groups_of, label_values, mixes_of
+from sluguq.analysis.aggregated import clusters_of, groups_of, label_values, mixes_of
+from sluguq.analysis.drawn_artefacts import pixel_scores, region_means
+from sluguq.analysis.estimates import Estimate, Transform, over_seeds
+from sluguq.analysis.labelled_images import map_summaries
+from sluguq.analysis.statistics import auroc
+from sluguq.datasets.units import cluster_labels, named
 
 
 class NotInRun(LookupError):
@@ -213,7 +215,7 @@ class Run:
     def pixels(self) -> pd.DataFrame:
         """How well each map finds the drawn objects under `for_objects`, an image a row.
 
-        See :func:`sluguq.foreign.pixel_scores`.
+        See :func:`sluguq.analysis.drawn_artefacts.pixel_scores`.
         """
         return pixel_scores(self.objects, ("slug_map", "error_map", "slug_bare"), self.for_objects)
 
@@ -233,7 +235,7 @@ class Run:
 
         :param labels: names of labels, 1 where a photograph carries it and 0 where it does not.
         :param which: ``slug_map`` or ``error_map``.
-        :param summary: of :data:`sluguq.labelled.SUMMARIES`.
+        :param summary: of :data:`sluguq.analysis.labelled_images.SUMMARIES`.
         """
         found = []
         for name, store in self.photographs.items():

@@ -31,7 +31,7 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
     """
     raw = Path(raw_folder).resolve()
     raw.mkdir(parents=True, exist_ok=True)
-    adapter = importlib.import_module(f"sluguq.datasets.{options.source}")
+    adapter = importlib.import_module(f"sluguq.datasets.sources.{options.source}")
     acquired: Acquired = (
         adapter.collect(options, raw, registry)
         if isinstance(options, PublishedSource)

@@ -17,7 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from sluguq.store import whole_file
+from sluguq.datasets.skin_types import UNLABELLED
+from sluguq.stores.files import whole_file
 
 IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
 """Columns of images.csv, before any `label_<name>` columns."""
@@ -25,15 +26,10 @@ IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
 MISSING_COLUMNS = ("id", "file", "fst", "url", "reason")
 """Columns of missing.csv."""
 
-UNLABELLED = -1
-"""FST of an image without a label."""
 
 _ENDINGS = "jpg jpeg jpe jfif png webp tif tiff bmp gif avif jp2 ppm heic heif"
 IMAGE_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
 """Endings of files that are taken for pictures, whether or not they can be decoded."""
-
-_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
-_NO_LABEL = frozenset({"", "-1", "nan", "none", "na", "n/a", "unknown", "none_selected", "none_identified"})
 
 
 class AcquisitionError(RuntimeError):
@@ -148,35 +144,6 @@ def read_csv(path: Path, *, separator: str = ",", columns: Iterable[str] = ()) -
     if absent:
         raise AcquisitionError(f"{path} has no column {', '.join(map(repr, absent))}; it has {list(table.columns)}")
     return table
-
-
-def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
-    """The Fitzpatrick skin type that a table's cell means: 1 to 6, or -1 for none.
-
-    Understands ``3``, ``3.0``, ``III``, ``type 3``, ``FST3`` and the usual signs for nothing. ``mapping`` comes first.
-
-    :raises ValueError: where the value means no skin type.
-    """
-    text = str(value).strip()
-    if mapping and text in mapping:
-        return mapping[text]
-    bare = text.lower()
-    if bare in _NO_LABEL:
-        return UNLABELLED
-    for word in ("fitzpatrick", "skin", "type", "fst"):
-        if bare.startswith(word):
-            bare = bare.removeprefix(word).lstrip(" _-.:")
-    if bare in _ROMAN:
-        return _ROMAN[bare]
-    try:
-        number = float(bare)
-    except ValueError:
-        number = 0.0
-    if number == UNLABELLED:
-        return UNLABELLED
-    if number not in (1, 2, 3, 4, 5, 6):
-        raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty)")
-    return int(number)
 
 
 class FileIndex:

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from sluguq.config.sources import Downloads
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.hosts import Host
-from sluguq.images import not_a_picture
+from sluguq.images.decoding import not_a_picture
 
 USER_AGENT = "sluguq/0.1 (research on fairness of skin image models; python-requests)"
 """What every request says it is: no browser is feigned."""

@@ -9,6 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.statistics import pearson, spearman
+from sluguq.analysis.tables import by_seed, estimate_fields, per_image
 from sluguq.figures.style import (
     MARKERS,
     UNLABELLED,
@@ -18,14 +22,10 @@ from sluguq.figures.style import (
     figure,
     finish,
     group_colours,
-    group_label,
     is_wide,
     logarithmic,
-    plural,
-    span,
 )
-from sluguq.statistics import over_seeds, pearson, spearman
-from sluguq.tables import by_seed, estimate_fields, groups_of, per_image
+from sluguq.figures.words import group_label, plural, span
 
 POINTS = 3000
 """At most this many points are drawn in one panel; the numbers are of all."""

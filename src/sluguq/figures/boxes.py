@@ -11,19 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sluguq.figures.style import (
-    empty,
-    figure,
-    finish,
-    fst_colours,
-    group_colours,
-    group_label,
-    is_wide,
-    logarithmic,
-    plural,
-    span,
-)
-from sluguq.tables import groups_of, per_image
+from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.tables import per_image
+from sluguq.figures.style import empty, figure, finish, fst_colours, group_colours, is_wide, logarithmic
+from sluguq.figures.words import group_label, plural, span
 
 PANELS = {
     "mse": "mean squared error",

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.labelled import ordered_flags
-from sluguq.tables import groups_of, label_values, mixes_of, per_image
+from sluguq.analysis.aggregated import groups_of, label_values
+from sluguq.analysis.labelled_images import ordered_flags
+from sluguq.analysis.tables import per_image
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -45,7 +46,7 @@ def at_quantiles(dataset: xr.Dataset, quantiles: tuple[float, ...] = QUANTILES, 
 def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.DataFrame:
     """For every yes-or-no label, images that carry it and as few others as may be, by quantile of `column`.
 
-    Labels of known artefacts come first (`sluguq.labelled.ordered_flags`). Among the images with the label,
+    Labels of known artefacts come first (`labelled_images.ordered_flags`). Among the images with the label,
     those with the fewest further labels come first; of these the ones nearest to evenly spaced quantiles of
     the mean of `column`. Columns: group (the label's name), quantile, image, id, `column`.
     """
@@ -82,15 +83,3 @@ def first_seed(dataset: xr.Dataset, image: int) -> int | None:
     mse = dataset["mse"].isel(image=image).transpose("configuration", "seed").values
     tested = np.flatnonzero(np.isfinite(mse).any(axis=0))
     return int(tested[0]) if len(tested) else None
-
-
-def middle_configuration(dataset: xr.Dataset) -> int:
-    """The position of the configuration with the most even mix of groups, or of the first."""
-    names = list(dataset["configuration"].values.astype(str))
-    mixes = mixes_of(dataset)
-
-    def unevenness(position: int) -> float:
-        shares = list(mixes.get(names[position], {"": 1.0}).values())
-        return sum(share**2 for share in shares)
-
-    return min(range(len(names)), key=lambda position: (unevenness(position), position))

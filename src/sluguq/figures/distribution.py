@@ -17,7 +17,7 @@ def fst_distribution(labels: pd.DataFrame, dataset: xr.Dataset | None = None) ->
 
     labels: one row an image of the label table, with columns `fst` and `state`, one of `available`
     (in the image store), `rejected` (acquired but of no use) and `missing` (not acquired). See
-    `sluguq.tables.availability`. dataset: a store of the same data set, for the mark of synthetic data.
+    `sluguq.datasets.availability.availability`. dataset: a store of the same data set, for the mark of synthetic data.
 
     The table has fst, state, images.
     """

@@ -13,13 +13,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from sluguq.figures.artefacts import drawn_objects, labelled_objects, object_change, object_maps
 from sluguq.figures.association import correlation_by_seed, slug_against_mse
 from sluguq.figures.boxes import boxes
 from sluguq.figures.catalogue import FIGURES
 from sluguq.figures.distribution import fst_distribution
 from sluguq.figures.fairness import flagged, group_gaps
 from sluguq.figures.groups import gaps_within_labels, levels_by_group
-from sluguq.figures.objects import drawn_objects, labelled_objects, object_change, object_maps
 from sluguq.figures.pictures import maps, reconstructions, samples, snapshots
 from sluguq.figures.retention import retention
 from sluguq.figures.sensitivity import sensitivity as draw_sensitivity

@@ -9,19 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sluguq.fairness import flagging, gaps
-from sluguq.figures.style import (
-    MARKERS,
-    configuration_colours,
-    empty,
-    figure,
-    finish,
-    group_colours,
-    group_label,
-    plural,
-    span,
-)
-from sluguq.tables import groups_of
+from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.fairness import flagging, gaps
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, group_colours
+from sluguq.figures.words import group_label, plural, span
 
 _NAMES = {"mse": "mean squared error", "latent_std": "latent standard deviation", "slug": "SLUG"}
 _FEW = "fewer than two groups have scores"
@@ -30,7 +21,7 @@ _FEW = "fewer than two groups have scores"
 def group_gaps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Each group against the lightest: ratio of means and Cliff's delta, with intervals.
 
-    The table is that of `sluguq.fairness.gaps`.
+    The table is that of `sluguq.analysis.fairness.gaps`.
     """
     title = "Gaps between groups"
     table = gaps(dataset)
@@ -93,7 +84,7 @@ def group_gaps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 def flagged(dataset: xr.Dataset, share: float = 0.1) -> tuple[Figure, pd.DataFrame]:
     """When the tenth of images with the highest SLUG is flagged: whose they are, and which errors they catch.
 
-    The table is that of `sluguq.fairness.flagging`.
+    The table is that of `sluguq.analysis.fairness.flagging`.
     """
     title = f"Who is flagged when {100 * share:.0f} % of the images are"
     table = flagging(dataset, share)

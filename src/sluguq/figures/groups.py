@@ -8,7 +8,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.fairness import FEWEST, QUANTILES, gaps_within, levels
+from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.fairness import FEWEST, QUANTILES, gaps_within, levels
 from sluguq.figures.style import (
     MARKERS,
     configuration_colours,
@@ -16,13 +17,10 @@ from sluguq.figures.style import (
     figure,
     finish,
     group_colours,
-    group_label,
     is_wide,
     logarithmic,
-    plural,
-    span,
 )
-from sluguq.tables import groups_of
+from sluguq.figures.words import group_label, plural, span
 
 _SHOWN = {"mse": "mean squared error", "slug": "SLUG"}
 LEVELS = 6
@@ -32,7 +30,7 @@ LEVELS = 6
 def levels_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Mean, median and upper quantiles of error and SLUG of every group, by configuration; the worst group is ringed.
 
-    The table is that of `sluguq.fairness.levels`.
+    The table is that of `sluguq.analysis.fairness.levels`.
     """
     title = "The mean, and the worst off of each group"
     table = levels(dataset)
@@ -86,7 +84,7 @@ def levels_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 def gaps_within_labels(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """The darkest group against the lightest, in error, among images of one condition or body site.
 
-    The table is that of `sluguq.fairness.gaps_within`, which has SLUG and the other groups too.
+    The table is that of `sluguq.analysis.fairness.gaps_within`, which has SLUG and the other groups too.
     """
     title = "Gaps within one condition, or body site"
     table = gaps_within(dataset)

@@ -12,9 +12,10 @@ import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sluguq.figures.choice import at_quantiles, by_label, first_seed, middle_configuration
-from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish, group_label, number, plural
-from sluguq.tables import flags_of, groups_of
+from sluguq.analysis.aggregated import flags_of, groups_of, middle_configuration
+from sluguq.figures.choice import at_quantiles, by_label, first_seed
+from sluguq.figures.style import MAP_COLOURS, WIDTH, empty, figure, finish
+from sluguq.figures.words import group_label, number, plural
 
 BRIGHTEST = 99.5
 """Each map is divided by this percentile of its own pixels, and cut off at 1."""

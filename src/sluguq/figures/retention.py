@@ -7,10 +7,11 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sluguq.figures.style import ACCENT, QUIET, SECOND, WIDTH, empty, figure, finish, plural, span
-from sluguq.retention import FRACTIONS, retention_curve, retention_gain
-from sluguq.signals import gain_estimate
-from sluguq.tables import by_seed, per_image
+from sluguq.analysis.retention import FRACTIONS, retention_curve, retention_gain
+from sluguq.analysis.signals import gain_estimate
+from sluguq.analysis.tables import by_seed, per_image
+from sluguq.figures.style import ACCENT, QUIET, SECOND, WIDTH, empty, figure, finish
+from sluguq.figures.words import plural, span
 
 _LINES = {
     "slug": ("removed by SLUG", ACCENT, "-"),

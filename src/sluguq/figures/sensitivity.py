@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, is_wide, plural, span
-from sluguq.sensitivity import COLUMNS
+from sluguq.analysis.sensitivity import COLUMNS
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, is_wide
+from sluguq.figures.words import plural, span
 
 SETTINGS = {
     "rank": "rank k",
@@ -31,7 +32,7 @@ MEASURES = {
 def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple[Figure, pd.DataFrame]:
     """One line a setting, one column a measure: how the measure changes as one setting does and the rest stay.
 
-    table: as `sluguq.sensitivity.sensitivity_table` gives it, with the columns setting (of `SETTINGS`), value (of the
+    table: as `sensitivity_table` gives it, with the columns setting (of `SETTINGS`), value (of the
     setting), reference (whether that is the experiment's own), measure (of `MEASURES`), result, low, high,
     configuration, seed (-1 for the mean over seeds), and images (how many a seed rests on). dataset: a store of the
     same experiment, for the mark of synthetic data. It is the table behind the figure too. Raises ValueError where a

@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.figures.choice import middle_configuration
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, group_label, plural, span
-from sluguq.signal_tests import labels_by_signal as labels_of_signals
-from sluguq.signal_tests import signals_by_group as groups_of_signals
-from sluguq.signals import ENSEMBLE, FEWEST, compare_signals
-from sluguq.tables import SIGNALS, groups_of
+from sluguq.analysis.aggregated import groups_of, middle_configuration
+from sluguq.analysis.signals import ENSEMBLE, FEWEST, compare_signals
+from sluguq.analysis.signals_beyond_error import labels_by_signal as labels_of_signals
+from sluguq.analysis.signals_beyond_error import signals_by_group as groups_of_signals
+from sluguq.analysis.tables import SIGNALS
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish
+from sluguq.figures.words import group_label, plural, span
 
 _TESTS = {
     "spearman": "rank correlation\nwith the error",
@@ -29,7 +30,7 @@ def signals(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Each signal's rank correlation with the error, retention gain, detection of the worst errors, and partial
     rank correlations.
 
-    The table is that of `sluguq.signals.compare_signals`.
+    The table is that of `sluguq.analysis.signals.compare_signals`.
     """
     title = "SLUG beside cheaper signals"
     table = compare_signals(dataset)
@@ -99,7 +100,7 @@ def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: 
 def signals_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Gaps between the darkest and the lightest group in every signal, their order over configurations, and flags.
 
-    The table is that of `sluguq.signal_tests.signals_by_group`.
+    The table is that of `sluguq.analysis.signals_beyond_error.signals_by_group`.
     """
     title = "Which signal sees the groups as the error does?"
     table = groups_of_signals(dataset)
@@ -159,7 +160,7 @@ def signals_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 def labels_by_signal(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """AUROC of every signal of a whole image for images that carry a yes-or-no label.
 
-    The table is that of `sluguq.signal_tests.labels_by_signal`; shown is the configuration with the most even mix.
+    The table is that of `signals_beyond_error.labels_by_signal`; shown is the configuration with the most even mix.
     """
     title = "Which signal tells labelled images?"
     table = labels_of_signals(dataset)

@@ -10,19 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sluguq.figures.style import (
-    configuration_colours,
-    empty,
-    figure,
-    finish,
-    group_colours,
-    group_label,
-    plural,
-    span,
-)
-from sluguq.skin_colour import ITA_CLASSES
-from sluguq.tables import groups_of
-from sluguq.tones import SAMPLES, TRAINING, tone_comparison, tone_quantiles
+from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.tones import SAMPLES, TRAINING, tone_comparison, tone_quantiles
+from sluguq.figures.style import configuration_colours, empty, figure, finish, group_colours
+from sluguq.figures.words import group_label, plural, span
+from sluguq.images.skin_colour import ITA_CLASSES
 
 _EDGE_COLOUR = "#33383d"
 
@@ -30,7 +22,7 @@ _EDGE_COLOUR = "#33383d"
 def sample_tones(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Individual typology angle of prior samples and training images, by configuration and group, and the difference.
 
-    The table has the rows of `sluguq.tones.tone_comparison` and, seed by seed, those of `tone_quantiles` in the same
+    The table has the rows of `analysis.tones.tone_comparison` and, seed by seed, those of `tone_quantiles` in the same
     columns: configuration, seed (-1 over seeds), of, group, measure, value, low, high, n.
     """
     title = "Whose skin does the model paint?"

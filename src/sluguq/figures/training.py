@@ -8,7 +8,8 @@ import xarray as xr
 import yaml
 from matplotlib.figure import Figure
 
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, logarithmic, plural, span
+from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, logarithmic
+from sluguq.figures.words import plural, span
 
 _PANELS = 8
 _TITLES = {

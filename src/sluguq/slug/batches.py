@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.checks import check_finite_images
-from sluguq.slug.network import Placement, memory_bytes
+from sluguq.slug.placement import Placement, memory_bytes
 
 _RESIDENT_SHARE = 0.2  # of the device's memory may be taken by images; more is streamed
 

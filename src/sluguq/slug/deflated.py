@@ -29,8 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import memory_bytes
 from sluguq.slug.passes import backward, forward
+from sluguq.slug.placement import memory_bytes
 from sluguq.slug.probes import outputs
 from sluguq.slug.projection import projected_leaves
 

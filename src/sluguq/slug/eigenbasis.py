@@ -15,15 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.disk import free_bytes, gigabytes, occupied_bytes, scratch_bytes, subspace_of
-from sluguq.memory import host_memory_bytes
-from sluguq.progress import Progress
+from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
+from sluguq.machine.memory import host_memory_bytes
+from sluguq.machine.progress import Progress
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_rank, checked
 from sluguq.slug.ggn import GGN
 from sluguq.slug.lanczos_state import LanczosState
-from sluguq.slug.network import Apply, memory_bytes
+from sluguq.slug.network import Apply
+from sluguq.slug.placement import memory_bytes
 from sluguq.slug.probes import draw, energies
+from sluguq.slug.room import scratch_bytes, subspace_of
 from sluguq.slug.rows import DeviceRows, HostRows, Rows
 
 _LARGE = 1 << 30  # bytes of float32 vectors above which bfloat16 is stored unless asked otherwise

@@ -8,7 +8,8 @@ import numpy as np
 
 from sluguq.slug.checks import check_score_arguments, checked
 from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.network import Apply, as_partial, linearised, memory_bytes, parameter_count, transposed
+from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, transposed
+from sluguq.slug.placement import memory_bytes
 from sluguq.slug.projection import shrinkage
 from sluguq.slug.score import Scores
 

@@ -17,17 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.batches import Batches
-from sluguq.slug.network import (
-    Apply,
-    Placement,
-    as_partial,
-    is_out_of_memory,
-    linearised,
-    parameter_count,
-    parameter_dtype,
-    platform,
-    transposed,
-)
+from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, parameter_dtype, transposed
+from sluguq.slug.placement import Placement, is_out_of_memory, platform
 
 
 def stepped_from_python() -> bool:

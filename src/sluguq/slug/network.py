@@ -5,16 +5,13 @@ arguments of the compiled steps, never as constants inside them, so that models 
 share compiled code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
-
-from sluguq.memory import host_memory_bytes
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 
@@ -81,55 +78,3 @@ def transposed(product: Callable[[jax.Array], jax.Array], params: Any) -> Callab
     primal = jax.ShapeDtypeStruct((parameter_count(params),), parameter_dtype(params))
     transpose = jax.linear_transpose(product, primal)
     return lambda cotangent: transpose(cotangent)[0]
-
-
-def platform() -> str:
-    """``"cpu"``, ``"gpu"`` or ``"tpu"``."""
-    return jax.default_backend()
-
-
-def memory_bytes() -> int:
-    """Memory of the default device in bytes, in whole: its own count where it keeps one, else the machine's.
-
-    What happens to be free is not asked, since block sizes follow from this number and results, to the bit,
-    from block sizes. Where a control group (a container, a Slurm job) allows less, that counts.
-    """
-    stats = jax.devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"])
-    return host_memory_bytes()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of a compiled step says that the device's memory is full."""
-    text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, jax.errors.JaxRuntimeError)
-        and ("RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower())
-    )
-
-
-class Placement:
-    """Where arrays go: images split over the devices, everything else a copy on each.
-
-    One device (the default) leaves arrays where JAX puts them.
-    """
-
-    def __init__(self, devices: Sequence[jax.Device] | None, images: Any) -> None:
-        if devices is None and isinstance(images, jax.Array) and len(images.devices()) > 1:
-            devices = sorted(images.devices(), key=lambda device: device.id)
-        self.count = len(devices) if devices else 1
-        self._split: Any = None
-        self._copied: Any = None
-        if devices:
-            mesh = Mesh(list(devices), ("image",))
-            self._split = NamedSharding(mesh, PartitionSpec("image"))
-            self._copied = NamedSharding(mesh, PartitionSpec())
-
-    def split(self, array: Any) -> jax.Array:
-        """An array split along its first axis."""
-        return jax.device_put(array, self._split)
-
-    def copied(self, tree: Any) -> Any:
-        """A pytree of arrays with a copy on each device."""
-        return jax.device_put(tree, self._copied)

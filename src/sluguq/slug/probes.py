@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import linearised, platform
+from sluguq.slug.network import linearised
+from sluguq.slug.placement import platform
 from sluguq.slug.projection import projected
 
 

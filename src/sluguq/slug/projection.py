@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.slug.network import memory_bytes, platform
+from sluguq.slug.placement import memory_bytes, platform
 
 _BLOCK_BYTES = 1 << 28  # of basis vectors moved to the device at a time
 _BASIS_SHARE = 0.3  # of the device's memory may be taken by a basis that is moved to the device

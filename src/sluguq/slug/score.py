@@ -17,12 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.progress import Progress
+from sluguq.machine.progress import Progress
 from sluguq.slug.checks import check_finite_scores, check_score_arguments, checked
 from sluguq.slug.deflated import ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes
+from sluguq.slug.network import Apply
+from sluguq.slug.placement import is_out_of_memory, memory_bytes
 from sluguq.slug.probes import draw, draw_signs, probe_batch, tangent_width
 from sluguq.slug.projection import combination, near, projected, shrinkage
 

@@ -20,12 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.progress import Progress
+from sluguq.machine.progress import Progress
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, is_out_of_memory, memory_bytes, parameter_count
+from sluguq.slug.network import Apply, parameter_count
 from sluguq.slug.passes import backward
+from sluguq.slug.placement import is_out_of_memory, memory_bytes
 from sluguq.slug.probes import draw
 from sluguq.slug.sketch import Sketch, apply_sketch, make_sketch
 

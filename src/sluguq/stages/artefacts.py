@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from sluguq.artefacts import draw
-from sluguq.selection import read_rows, rows_of_role
+from sluguq.images.artefacts import draw
 from sluguq.stages.seeds import stream
-from sluguq.store import described, open_store, write_store
-from sluguq.variables import IMAGE_COORDINATES
+from sluguq.stores.selection import read_rows, rows_of_role
+from sluguq.stores.store import open_store, write_store
+from sluguq.stores.variables import IMAGE_COORDINATES, described
 
-_SOURCE = "objects drawn by sluguq.artefacts on test images of the training data set"
+_SOURCE = "objects drawn by sluguq.images.artefacts on test images of the training data set"
 
 
 def draw_artefacts(

@@ -13,11 +13,14 @@ import ml_dtypes
 import numpy as np
 import xarray as xr
 
-from sluguq.memory import host_memory_bytes
+from sluguq.machine.memory import host_memory_bytes
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.sketch import Sketch
 from sluguq.slug.sketched import SketchedBasis
-from sluguq.store import StoreWriter, described, open_store, provenance, whole_file, write_store
+from sluguq.stores.files import whole_file
+from sluguq.stores.provenance import provenance
+from sluguq.stores.store import StoreWriter, open_store, write_store
+from sluguq.stores.variables import described
 
 _COLUMNS = 2**24
 _HELD_SHARE = 0.25  # of the machine's memory may be taken by vectors that are read; the engine widens them on CPUs

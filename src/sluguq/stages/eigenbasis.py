@@ -10,27 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sluguq.devices import device_in_words
-from sluguq.disk import (
-    BasisRoom,
-    free_bytes,
-    gigabytes,
-    in_files,
-    occupied_bytes,
-    room_of_basis,
-    room_of_sketch,
-    subspace_of,
-)
-from sluguq.selection import read_rows, rows_of_role
+from sluguq.machine.devices import device_in_words
+from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
+from sluguq.networks.vae import reconstruction_function
+from sluguq.networks.weights import load_vae
 from sluguq.slug.eigenbasis import eigenbasis, roomy_storage
 from sluguq.slug.lanczos_state import LanczosState, load_state, save_state
 from sluguq.slug.network import parameter_count
+from sluguq.slug.room import BasisRoom, in_files, room_of_basis, room_of_sketch, subspace_of
 from sluguq.slug.sketched import sketched_eigenbasis
 from sluguq.stages.basis_store import scalars, write_basis, write_sketched_basis, write_summary
 from sluguq.stages.keys import model_key
-from sluguq.store import open_store
-from sluguq.vae import reconstruction_function
-from sluguq.weights import load_vae
+from sluguq.stores.selection import read_rows, rows_of_role
+from sluguq.stores.store import open_store
 
 _STATE = "lanczos.npz"
 _BLOCK = 10  # products between two states that copy the vectors; those that name them are made after each

@@ -10,18 +10,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from sluguq.devices import device_in_words
-from sluguq.scoring import reconstruct
-from sluguq.selection import read_rows
+from sluguq.machine.devices import device_in_words
+from sluguq.networks.reconstruction import reconstruct
+from sluguq.networks.vae import VAE, reconstruction_function
+from sluguq.networks.weights import load_vae
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.score import Scores, score
 from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
-from sluguq.store import FST_ATTRIBUTES, StoreWriter, described, file_sha256, open_store, provenance
-from sluguq.vae import VAE, reconstruction_function
-from sluguq.variables import MAPS, PER_IMAGE, round_mantissa
-from sluguq.weights import load_vae
+from sluguq.stores.files import file_sha256
+from sluguq.stores.provenance import provenance
+from sluguq.stores.selection import read_rows
+from sluguq.stores.store import StoreWriter, open_store
+from sluguq.stores.variables import FST_ATTRIBUTES, MAPS, PER_IMAGE, described, round_mantissa
 
 BLOCK = 1024
 """Images whose scores and maps are in memory at a time."""

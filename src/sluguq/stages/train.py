@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sluguq.devices import device_in_words
-from sluguq.generation import prior_samples
-from sluguq.objective import ObjectiveSettings
-from sluguq.perceptual import Perceptual, load_perceptual
-from sluguq.scoring import reconstruct
-from sluguq.selection import read_rows, rows_of_role
+from sluguq.machine.devices import device_in_words
+from sluguq.networks.objective import ObjectiveSettings
+from sluguq.networks.perceptual.features import Perceptual, load_perceptual
+from sluguq.networks.reconstruction import reconstruct
+from sluguq.networks.sampling import prior_samples
+from sluguq.networks.training import TrainingResult, TrainingSettings, train
+from sluguq.networks.vae import VAE, VAESettings
+from sluguq.networks.weights import save_vae
 from sluguq.stages.keys import model_number
-from sluguq.store import described, open_store, whole_file, write_store
-from sluguq.training import TrainingResult, TrainingSettings, train
-from sluguq.vae import VAE, VAESettings
-from sluguq.weights import save_vae
+from sluguq.stores.files import whole_file
+from sluguq.stores.selection import read_rows, rows_of_role
+from sluguq.stores.store import open_store, write_store
+from sluguq.stores.variables import described
 
 _SNAPSHOT_IMAGES = 4
 

@@ -1,6 +1,0 @@
-"""Results of single models, gathered into stores along configuration and seed."""
-
-from sluguq.aggregation.models import aggregate_models
-from sluguq.aggregation.scores import aggregate_scores
-
-__all__ = ["aggregate_models", "aggregate_scores"]

@@ -1,0 +1,66 @@
+"""What an aggregated store says of itself: groups, mixes, labels, clusters."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import yaml
+
+from sluguq.datasets.units import cluster_labels
+
+
+def middle_configuration(dataset: xr.Dataset) -> int:
+    """The position of the configuration with the most even mix of groups, or of the first."""
+    names = list(dataset["configuration"].values.astype(str))
+    mixes = mixes_of(dataset)
+
+    def unevenness(position: int) -> float:
+        shares = list(mixes.get(names[position], {"": 1.0}).values())
+        return sum(share**2 for share in shares)
+
+    return min(range(len(names)), key=lambda position: (unevenness(position), position))
+
+
+def groups_of(dataset: xr.Dataset) -> dict[str, list[int]]:
+    """The groups of a dataset by name, from the lightest to the darkest mean skin type."""
+    groups = json.loads(dataset.attrs.get("groups", "{}"))
+    return dict(sorted(groups.items(), key=lambda item: float(np.mean(item[1]))))
+
+
+def mixes_of(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
+    """The share of every group in the training images of each configuration; empty where not recorded."""
+    resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}")
+    mixes = resolved.get("configurations", {}) if isinstance(resolved, dict) else {}
+    return {str(name): {str(g): float(s) for g, s in mix.items()} for name, mix in mixes.items()}
+
+
+def labels_of(dataset: xr.Dataset) -> list[str]:
+    """Names of the label variables (`label_*`) of a dataset."""
+    return sorted(str(name) for name in dataset.data_vars if str(name).startswith("label_"))
+
+
+def label_values(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """(image,) a label as numbers, NaN where it is none or is not known."""
+    return pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
+
+
+def flags_of(dataset: xr.Dataset) -> list[str]:
+    """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere."""
+    found = []
+    for name in labels_of(dataset):
+        values = label_values(dataset, name)
+        known = values[np.isfinite(values)]
+        if len(known) and np.isin(known, (0, 1)).all() and (known == 1).any():
+            found.append(name)
+    return found
+
+
+def clusters_of(dataset: xr.Dataset) -> np.ndarray:
+    """Integers (image,): images of one patient, one lesion or one group of duplicates share theirs."""
+    columns = [dataset[name].values for name in ("patient", "lesion", "duplicate_group") if name in dataset]
+    if not columns:
+        return np.arange(dataset.sizes["image"])
+    return cluster_labels(*columns)

@@ -1,0 +1,279 @@
+"""Do the maps find foreign objects? Measured against drawn objects with masks.
+
+A store of images with drawn objects is an aggregated store with `artefact_mask` (image, y, x), `artefact`
+(image), the kind of the object, and `clean_image` (image), the id of the image that it was drawn on. The
+bare images are in it too, with an empty `artefact`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.maps import maps_by_model
+from sluguq.analysis.statistics import mean
+from sluguq.analysis.tables import ESTIMATE, estimate_fields
+from sluguq.datasets.units import cluster_labels
+from sluguq.stores.selection import read_rows
+
+MAPS = {
+    "slug_map": "SLUG map",
+    "error_map": "error map",
+    "slug_bare": "SLUG map of the bare image",
+    "gradient": "image gradient",
+    "colour": "distance from the median colour",
+}
+"""The maps that are compared: two of the network, a control, and two plain ones of the image alone.
+
+The control is the SLUG map of the same image without the object, held against the same pixels: what it finds
+comes from where the object lies (rulers lie along borders, where maps glow anyhow), not from the object.
+"""
+
+
+_WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
+
+
+def gradient_map(pixels: np.ndarray) -> np.ndarray:
+    """The length of the image's gradient, smoothed by one pixel: edges of anything. (y, x) from (y, x, 3)."""
+    grey = pixels.astype(np.float64).mean(axis=-1) / 127.5
+    down, along = np.gradient(grey)
+    return gaussian_filter(np.hypot(down, along), 1.0)
+
+
+def colour_map(pixels: np.ndarray) -> np.ndarray:
+    """Distance of every pixel's colour from the median colour of its image, on [-1, 1]. (y, x)."""
+    scaled = pixels.astype(np.float64) / 127.5
+    return np.linalg.norm(scaled - np.median(scaled, axis=(0, 1)), axis=-1)
+
+
+def find_scores(truth: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """AUROC and average precision of `values` for boolean `truth`, both flat; from one sort.
+
+    As scikit-learn's roc_auc_score and average_precision_score, several times faster on the tens of thousands of
+    pixels of a map. Equal values count as one threshold.
+    """
+    order = np.argsort(-values, kind="stable")
+    hits = np.cumsum(truth[order])
+    at = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
+    found = np.concatenate(([0.0], hits[at]))
+    false = np.concatenate(([0.0], at + 1 - hits[at]))
+    precision = found[1:] / (at + 1)
+    return (
+        float(np.trapezoid(found, false) / (found[-1] * false[-1])),
+        float(np.sum(np.diff(found) * precision) / found[-1]),
+    )
+
+
+def pixel_scores(
+    dataset: xr.Dataset,
+    maps: Sequence[str] = tuple(MAPS),
+    configuration: str | None = None,
+) -> pd.DataFrame:
+    """How well each map tells the pixels of the drawn object from the rest, image by image.
+
+    maps: of `MAPS`. The control `slug_bare` is there where the same model scored the bare image; the plain maps
+    of the image alone are repeated for every model, so that they can be compared seed by seed. configuration:
+    this one alone. Columns: configuration, seed, id, clean_image, artefact, group, map, auroc,
+    average_precision, prevalence (share of object pixels: the average precision of a map that knows nothing).
+    An image whose mask is empty or full is left out.
+    """
+    if configuration is not None:
+        chosen = [str(c) for c in dataset["configuration"].values].index(configuration)
+        dataset = dataset.isel(configuration=[chosen])
+    mask = dataset["artefact_mask"].transpose("image", "y", "x")
+    kinds, origin = dataset["artefact"].values.astype(str), dataset["clean_image"].values.astype(str)
+    bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
+    rows: list[dict[str, object]] = []
+    plain: dict[int, dict[str, tuple[float, float]]] = {}
+    for c, s, places, grids in maps_by_model(dataset):
+        at = {int(i): k for k, i in enumerate(places)}
+        truths = read_rows(mask, places).astype(bool).reshape(len(places), -1)
+        for k, i in enumerate(places):
+            truth = truths[k]
+            if truth.all() or not truth.any():
+                continue
+            if i not in plain:
+                plain[i] = _plain_scores(dataset, int(i), truth) if {"gradient", "colour"} & set(maps) else {}
+            seen = {name: grids[name][k] for name in ("slug_map", "error_map")}
+            counterpart = at.get(bare.get(origin[i], -1))
+            if counterpart is not None:
+                seen["slug_bare"] = grids["slug_map"][counterpart]
+            measured = {n: find_scores(truth, g.astype(np.float64).ravel()) for n, g in seen.items() if n in maps}
+            measured |= plain[i]
+            rows += [
+                {
+                    **_who(dataset, c, s, int(i)),
+                    "map": name,
+                    "auroc": measured[name][0],
+                    "average_precision": measured[name][1],
+                    "prevalence": float(truth.mean()),
+                }
+                for name in maps
+                if name in measured
+            ]
+    return pd.DataFrame(rows, columns=[*_WHO, "map", "auroc", "average_precision", "prevalence"])
+
+
+def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[str, tuple[float, float]]:
+    """How well the maps of the image alone find the object."""
+    picture = dataset["pixels"].isel(image=image).transpose("y", "x", "channel").values
+    return {
+        "gradient": find_scores(truth, gradient_map(picture).ravel()),
+        "colour": find_scores(truth, colour_map(picture).ravel()),
+    }
+
+
+def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.DataFrame:
+    """The mean of the SLUG map and the error map inside the object, inside the lesion, and elsewhere.
+
+    lesions: a store with `lesion_mask` of the bare images by `id`, for example the training data set's; by
+    default `dataset` itself. The lesion is without what the object covers; NaN where there is no mask or it
+    is empty. Columns: configuration, seed, id, clean_image, artefact, group, and
+    {slug,error}_{object,lesion,rest}.
+    """
+    masks = _lesion_masks(dataset, lesions)
+    objects = dataset["artefact_mask"].transpose("image", "y", "x")
+    rows: list[dict[str, object]] = []
+    regions: dict[int, dict[str, np.ndarray]] = {}
+    for c, s, places, grids in maps_by_model(dataset):
+        inside = read_rows(objects, places).astype(bool)
+        for k, i in enumerate(map(int, places)):
+            if not inside[k].any():
+                continue
+            if i not in regions:
+                lesion = masks(i)
+                lesion = np.zeros_like(inside[k]) if lesion is None else lesion & ~inside[k]
+                regions[i] = {"object": inside[k], "lesion": lesion, "rest": ~inside[k] & ~lesion}
+            row = _who(dataset, c, s, i)
+            for name, grid in grids.items():
+                values = grid[k].astype(np.float64)
+                for region, chosen in regions[i].items():
+                    key = f"{name.removesuffix('_map')}_{region}"
+                    row[key] = float(values[chosen].mean()) if chosen.any() else np.nan
+            rows.append(row)
+    keys = [f"{m}_{r}" for m in ("slug", "error") for r in ("object", "lesion", "rest")]
+    return pd.DataFrame(rows, columns=[*_WHO, *keys])
+
+
+def _lesion_masks(dataset: xr.Dataset, lesions: xr.Dataset | None) -> Callable[[int], np.ndarray | None]:
+    store = dataset if lesions is None else lesions
+    if "lesion_mask" not in store:
+        return lambda i: None
+    names = store["id"].values.astype(str)
+    place = {name: k for k, name in enumerate(names)}
+    wanted = dataset["id" if lesions is None else "clean_image"].values.astype(str)
+
+    def mask(i: int) -> np.ndarray | None:
+        k = place.get(wanted[i])
+        if k is None:
+            return None
+        return store["lesion_mask"].isel(image=k).transpose("y", "x").values.astype(bool)
+
+    return mask
+
+
+def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
+    """SLUG and error of images with a drawn object, beside those of the same image without it.
+
+    Columns: configuration, seed, id, clean_image, artefact, group, mse, mse_clean, slug, slug_clean. Rows
+    without a bare counterpart in the same seed are left out.
+    """
+    rows: list[dict[str, object]] = []
+    values = {n: dataset[n].transpose("configuration", "seed", "image").values for n in ("mse", "slug")}
+    kinds = dataset["artefact"].values.astype(str)
+    origin = dataset["clean_image"].values.astype(str)
+    bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
+    for i in np.flatnonzero(kinds != ""):
+        clean = bare.get(origin[i])
+        if clean is None:
+            continue
+        both = np.isfinite(values["mse"][:, :, i]) & np.isfinite(values["mse"][:, :, clean])
+        for c, s in np.argwhere(both):
+            row = _who(dataset, int(c), int(s), int(i))
+            for name, array in values.items():
+                row[name] = float(array[c, s, i])
+                row[f"{name}_clean"] = float(array[c, s, clean])
+            rows.append(row)
+    return pd.DataFrame(rows, columns=[*_WHO, "mse", "mse_clean", "slug", "slug_clean"])
+
+
+def mean_changes(pairs: pd.DataFrame, cluster: Mapping[str, int], replicates: int = 300) -> pd.DataFrame:
+    """The mean ratio of SLUG, and of the error, with an object to without, by kind of object and configuration.
+
+    Columns: configuration, artefact, variable (``slug``, ``mse``), value (the geometric mean over images, averaged over
+    seeds on the logarithmic scale), low, high, seeds, images, clusters.
+
+    :param pairs: from `with_and_without`.
+    :param cluster: from `object_clusters`.
+    :param replicates: bootstrap replicates behind an interval.
+    """
+    rows: list[dict[str, object]] = []
+    codes = np.array([cluster[name] for name in pairs["clean_image"]])
+    for (configuration, kind), part in pairs.assign(cluster=codes).groupby(["configuration", "artefact"], sort=False):
+        by = [some for _, some in part.groupby("seed")]
+        for variable in ("slug", "mse"):
+            estimate = over_seeds(
+                mean,
+                [{"x": np.log((some[variable] / some[f"{variable}_clean"]).to_numpy(float))} for some in by],
+                [some["cluster"].to_numpy() for some in by],
+                replicates=replicates,
+            )
+            ends = {name: float(np.exp(getattr(estimate, name))) for name in ("value", "low", "high")}
+            key = {"configuration": configuration, "artefact": kind, "variable": variable}
+            rows.append({**key, **estimate_fields(estimate), **ends})
+    return pd.DataFrame(rows, columns=["configuration", "artefact", "variable", *ESTIMATE])
+
+
+def object_clusters(dataset: xr.Dataset) -> dict[str, int]:
+    """The patient's integer by id of the bare image, as `objects_found` takes it.
+
+    All drawings on one image are together, and so are those on images of one patient, lesion or group of duplicates.
+    """
+    origin = dataset["clean_image"].values.astype(str)
+    known = [dataset[name].values for name in ("patient", "lesion", "duplicate_group") if name in dataset.variables]
+    return dict(zip(origin, map(int, cluster_labels(origin, *known)), strict=True))
+
+
+def objects_found(
+    scores: pd.DataFrame, cluster: Mapping[str, int] | None = None, replicates: int = 300
+) -> pd.DataFrame:
+    """Pixel AUROC and average precision of every map by kind of object and configuration, with intervals.
+
+    scores: from `pixel_scores`. cluster: from `object_clusters`; without it every image counts as a patient. Columns:
+    configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
+    seeds, images, clusters.
+    """
+    rows: list[dict[str, object]] = []
+    codes = pd.factorize(scores["clean_image"])[0]
+    if cluster is not None:
+        codes = np.array([cluster.get(n, -1 - c) for n, c in zip(scores["clean_image"], codes, strict=True)])
+    scores = scores.assign(cluster=codes)
+    for (configuration, kind, name), part in scores.groupby(["configuration", "artefact", "map"], sort=False):
+        by = [some for _, some in part.groupby("seed")]
+        for measure in ("auroc", "average_precision", "prevalence"):
+            estimate = over_seeds(
+                mean,
+                [{"x": some[measure].to_numpy()} for some in by],
+                [some["cluster"].to_numpy() for some in by],
+                transform="logit",
+                replicates=replicates,
+            )
+            key = {"configuration": configuration, "artefact": kind, "map": name, "measure": measure}
+            rows.append({**key, **estimate_fields(estimate)})
+    return pd.DataFrame(rows)
+
+
+def _who(dataset: xr.Dataset, c: int, s: int, i: int) -> dict[str, object]:
+    return {
+        "configuration": str(dataset["configuration"].values[c]),
+        "seed": dataset["seed"].values[s],
+        "id": str(dataset["id"].values[i]),
+        "clean_image": str(dataset["clean_image"].values[i]),
+        "artefact": str(dataset["artefact"].values[i]),
+        "group": str(dataset["group"].values[i]) if "group" in dataset else "",
+    }

@@ -1,0 +1,90 @@
+"""What the parts of claims on foreign objects are: drawn ones with masks, and real ones by label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sluguq.analysis.statistics import Array, mean
+from sluguq.claims.rules import FINDS, Part, above
+from sluguq.claims.run import NotInRun, Run
+
+KINDS = ("ruler", "ink", "patch")
+"""The foreign objects that the SLUG paper names, as they are drawn."""
+
+OBJECT_LABELS = ("ruler", "ink", "patch", "patches")
+"""The same as labels of photographs are called."""
+
+SUMMARY = "contrast"
+"""The summary of a map by which an image with a foreign object is told (of `drawn_artefacts.SUMMARIES`): an object
+that a map highlights is a small part of the image, far above the rest."""
+
+
+def finds(which: str, claimed: Callable[..., Part], kinds: tuple[str, ...]) -> Callable[[Run], list[Part]]:
+    def parts(run: Run) -> list[Part]:
+        frame = run.pixels
+        configuration = run.for_objects
+        chosen = frame[frame["map"] == which]
+        there = [kind for kind in kinds if (chosen["artefact"] == kind).any()]
+        if not there:
+            raise NotInRun(f"no {' or '.join(kinds)} was drawn")
+        return [
+            claimed(
+                f"{kind}, {configuration}",
+                run.table_estimate(chosen[chosen["artefact"] == kind], mean, {"x": "auroc"}, "logit"),
+                FINDS,
+            )
+            for kind in there
+        ]
+
+    return parts
+
+
+def finds_the_object(run: Run) -> list[Part]:
+    parts = finds("slug_map", above, KINDS)(run)
+    configuration, frame = run.for_objects, run.pixels
+    keys = ["artefact", "seed", "id", "clean_image"]
+    wide = frame.pivot(index=keys, columns="map", values="auroc").reset_index()
+    if "slug_bare" not in wide:
+        raise NotInRun("the images were not scored without their objects")
+
+    def gain(x: Array, y: Array, weights: Array) -> Array:
+        return mean(x - y, weights)
+
+    return parts + [
+        above(
+            f"{kind}, {configuration}, less that of the bare image's map",
+            run.table_estimate(wide[wide["artefact"] == kind], gain, {"x": "slug_map", "y": "slug_bare"}),
+        )
+        for kind in KINDS
+        if (wide["artefact"] == kind).any()
+    ]
+
+
+def between(run: Run) -> list[Part]:
+    def log_mean_ratio(x: Array, y: Array, weights: Array) -> Array:
+        return mean(np.log(x) - np.log(y), weights)
+
+    drawn = run.regions[run.regions["artefact"].isin(KINDS)]
+    parts = []
+    for configuration in (run.both, run.dark_only):
+        frame = drawn[drawn["configuration"] == configuration]
+        parts += [
+            above(
+                f"{configuration}, {high} over {low}",
+                run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
+            )
+            for high, low in (("object", "lesion"), ("lesion", "rest"))
+        ]
+    return parts
+
+
+def tells_labels(which: str, claimed: Callable[..., Part]) -> Callable[[Run], list[Part]]:
+    def parts(run: Run) -> list[Part]:
+        told = run.tells_labels(OBJECT_LABELS, which, SUMMARY)
+        if not told:
+            raise NotInRun("no data set has maps and photographs labelled with and without rulers, ink or patches")
+        return [claimed(f"{name}, {label}, {run.for_objects}", estimate, FINDS) for name, label, estimate in told]
+
+    return parts

@@ -1,0 +1,106 @@
+"""SCIN: photographs that people in the United States gave of their own skin, up to three a case.
+
+`scin_cases.csv` has a row a case with `fitzpatrick_skin_type` (self-reported, about half of the cases) and
+`image_1_path` to `image_3_path`; `scin_labels.csv` adds up to three dermatologists' estimates
+(`dermatologist_fitzpatrick_skin_type_label_1` to `_3`: one a dermatologist, not one an image) and conditions. The
+estimate used is the median of those given, the lower one of two in the middle. A case stands for a patient, so its
+images never part.
+"""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path, PurePosixPath
+
+from sluguq.config.sources import ScinSource
+from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.download import Request
+from sluguq.datasets.published import Published, find_table
+from sluguq.datasets.registry import Registry
+from sluguq.datasets.skin_types import UNLABELLED, parse_fst
+
+_ESTIMATE = "dermatologist_fitzpatrick_skin_type_label_{}"
+_GRADABLE = "dermatologist_gradable_for_fitzpatrick_skin_type_{}"
+
+
+def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
+    """Join the tables, and find or download the images.
+
+    :raises AcquisitionError: where a table is missing, or the licence is not accepted.
+    """
+    published = Published("scin", options, raw_folder, registry)
+    acquired = Acquired()
+    folders = published.local(options.folder) if options.folder else []
+    rows = _rows(options, published, folders, acquired)
+    if options.folder:
+        index = FileIndex(*folders)
+        for row, path in rows:
+            try:
+                acquired.images.append({**row, "file": str(index.find(PurePosixPath(path).name))})
+            except LookupError as error:
+                acquired.lose(str(error), id=row["id"], file=path, fst=row["fst"])
+        return acquired
+    root = published.registered("images").url
+    requests = {
+        row["id"]: Request(root + path, published.raw / "images" / PurePosixPath(path).name, picture=True)
+        for row, path in rows
+    }
+    failures = published.pictures(list(requests.values()))
+    for row, _ in rows:
+        request = requests[row["id"]]
+        file = request.target.relative_to(published.raw).as_posix()
+        if request.target in failures:
+            acquired.lose(failures[request.target], id=row["id"], file=file, fst=row["fst"], url=request.url)
+        else:
+            acquired.images.append({**row, "file": file})
+    return acquired
+
+
+def _rows(options: ScinSource, published: Published, folders: list[Path], acquired: Acquired) -> list[tuple[dict, str]]:
+    """One row an image, without its file, and the image's path in the bucket."""
+    tables = []
+    for key in ("cases", "labels"):
+        # People who copied the bucket have the tables with and without its folder's name in front.
+        name = published.registered(key).name
+        path = find_table(folders, name, f"dataset_{name}")
+        if path is None and options.folder:
+            raise AcquisitionError(f"{options.folder} holds no {name}. {published.entry.obtain}")
+        tables.append(read_csv(path or published.file(key), columns=("case_id",)).set_index("case_id", drop=False))
+    cases, labels = tables
+    rows = []
+    for case in cases.to_dict("records"):
+        identity = case["case_id"]
+        estimates = labels.loc[identity].to_dict() if identity in labels.index else {}
+        try:
+            fst = _skin_type(options, case, estimates)
+        except ValueError as error:
+            acquired.lose(f"case {identity}: {error}", id=identity)
+            continue
+        gradable = any(estimates.get(_GRADABLE.format(n), "").upper() == "YES" for n in (1, 2, 3))
+        if (options.fst is not None and fst not in options.fst) or (options.gradable_only and not gradable):
+            continue
+        for number in (1, 2, 3):
+            path = case.get(f"image_{number}_path", "").strip()
+            if path:
+                rows.append((_row(path, identity, fst, case, estimates, number), path))
+    return rows
+
+
+def _row(path: str, case_id: str, fst: int, case: dict, estimates: dict, number: int) -> dict:
+    return {
+        "id": PurePosixPath(path).stem,
+        "fst": fst,
+        "patient": case_id,
+        "label_condition": estimates.get("weighted_skin_condition_label", ""),
+        "label_shot": case.get(f"image_{number}_shot_type", ""),
+        "label_fst_self_reported": case.get("fitzpatrick_skin_type", ""),
+        "label_monk_skin_tone_us": estimates.get("monk_skin_tone_label_us", ""),
+    }
+
+
+def _skin_type(options: ScinSource, case: dict, estimates: dict) -> int:
+    if options.fst_column == "self_reported":
+        return parse_fst(case.get("fitzpatrick_skin_type", ""))
+    given = [parse_fst(estimates.get(_ESTIMATE.format(number), "")) for number in (1, 2, 3)]
+    given = [fst for fst in given if fst != UNLABELLED]
+    return statistics.median_low(given) if given else UNLABELLED

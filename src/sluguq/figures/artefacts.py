@@ -1,0 +1,278 @@
+"""Do the maps find foreign objects: drawn ones with masks, and real ones by label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sluguq.analysis.aggregated import flags_of, middle_configuration
+from sluguq.analysis.drawn_artefacts import (
+    MAPS,
+    mean_changes,
+    object_clusters,
+    objects_found,
+    pixel_scores,
+    with_and_without,
+)
+from sluguq.analysis.labelled_images import SUMMARIES, labels_found, map_summaries
+from sluguq.figures.choice import first_seed
+from sluguq.figures.pictures import BRIGHTEST, scaled, show
+from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide
+from sluguq.figures.words import plural, span
+
+_COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
+_NONE = "no images with drawn objects were scored"
+
+
+def _has_objects(dataset: xr.Dataset) -> bool:
+    return {"artefact_mask", "slug_map", "error_map"} <= set(dataset.data_vars)
+
+
+def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Pixel AUROC of the maps for drawn objects, by kind of object and configuration.
+
+    The table is that of `sluguq.analysis.drawn_artefacts.objects_found`: AUROC and average precision with intervals.
+    """
+    title = "Do the maps find foreign objects?"
+    if not _has_objects(dataset):
+        return empty(title, _NONE, dataset), pd.DataFrame()
+    scores = pixel_scores(dataset)
+    if scores.empty:
+        return empty(title, _NONE, dataset), scores
+    table = objects_found(scores, object_clusters(dataset))
+    kinds = list(dict.fromkeys(table["artefact"]))
+    configurations = list(dict.fromkeys(table["configuration"]))
+    fig = figure(height=3.5)
+    panels = fig.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, kind in zip(panels, kinds, strict=True):
+        for j, name in enumerate(MAPS):
+            for i, configuration in enumerate(configurations):
+                chosen = (table["artefact"] == kind) & (table["map"] == name) & (table["measure"] == "auroc")
+                chosen &= table["configuration"] == configuration
+                if not chosen.any():
+                    continue
+                row = table[chosen].iloc[0]
+                place = i + 0.7 * ((j + 0.5) / len(MAPS) - 0.5)
+                axes.vlines(place, row["low"], row["high"], color=_COLOURS[name], lw=1.2)
+                axes.plot(place, row["value"], MARKERS[j], ms=3.8, color=_COLOURS[name])
+        axes.axhline(0.5, color="#33383d", lw=0.7)
+        count = table.loc[(table["artefact"] == kind), "images"]
+        axes.set_title(f"{kind}\n{span(count)} images a seed", fontsize=7.8)
+        axes.set_xticks(range(len(configurations)), configurations)
+        axes.set_xlim(-0.5, len(configurations) - 0.5)
+        axes.grid(axis="x", visible=False)
+        axes.set_xlabel("configuration")
+    panels[0].set_ylabel("pixel AUROC")
+    panels[0].set_ylim(min(0.4, float(np.nanmin(table.loc[table["measure"] == "auroc", "low"])) - 0.03), 1.02)
+    handles = [
+        Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=label)
+        for j, (n, label) in enumerate(MAPS.items())
+    ]
+    note = (
+        f"n = {span(table['images'])} images of a kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
+        "over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a map that "
+        "knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the place "
+        "alone. Intervals at 95 % over seeds and patients. Image gradient and colour distance are of the photograph "
+        "alone."
+    )
+    finish(fig, title, note, dataset, handles=handles, columns=3)
+    return fig, table
+
+
+def object_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Images with each kind of drawn object, and their maps with the object's outline.
+
+    Images: of each kind those whose SLUG map has the median, and the 90th percentile, of pixel AUROC, in
+    the configuration with the most even mix. The table has artefact, quantile, id, configuration, seed,
+    auroc.
+    """
+    title = "Drawn objects and their maps"
+    if not _has_objects(dataset):
+        return empty(title, _NONE, dataset), pd.DataFrame()
+    position = middle_configuration(dataset)
+    name = str(dataset["configuration"].values[position])
+    scores = pixel_scores(dataset, ("slug_map",), name)
+    level = scores.groupby(["artefact", "id"], sort=False)["auroc"].mean().reset_index()
+    if level.empty:
+        return empty(title, _NONE, dataset), level
+    place = {n: i for i, n in enumerate(dataset["id"].values.astype(str))}
+    rows: list[dict[str, Any]] = []
+    for kind, part in level.groupby("artefact", sort=False):
+        for q in (0.5, 0.9):
+            distance = (part["auroc"] - float(part["auroc"].quantile(q))).abs()
+            best = part.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
+            if best["id"] not in [row["id"] for row in rows]:
+                rows.append({"artefact": kind, "quantile": q, "id": best["id"], "auroc": best["auroc"]})
+    fig = figure(width=5.6, height=1.36 * len(rows) + 1.0)
+    grid = fig.subplots(len(rows), 4, squeeze=False)
+    for line, row in zip(grid, rows, strict=True):
+        seed = first_seed(dataset, place[row["id"]])
+        assert seed is not None  # it was scored
+        one = dataset.isel(image=place[row["id"]], seed=seed, configuration=position)
+        show(line[0], one["pixels"].transpose("y", "x", "channel").values)
+        if "reconstruction" in one:
+            show(line[1], one["reconstruction"].transpose("y", "x", "channel").values)
+        for axes, variable in zip(line[2:], ("error_map", "slug_map"), strict=True):
+            show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
+            mask = one["artefact_mask"].transpose("y", "x").values
+            axes.contour(mask, levels=[0.5], colors="white", linewidths=0.5)
+        line[0].set_ylabel(f"{row['artefact']}, {100 * row['quantile']:.0f} %", fontsize=7)
+        line[3].set_xlabel(f"AUROC {row['auroc']:.2f}", fontsize=6.5, labelpad=1.5)
+        row |= {"configuration": name, "seed": dataset["seed"].values[seed]}
+    for axes, heading in zip(grid[0], ("image", "reconstruction", "error map", "SLUG map"), strict=True):
+        axes.set_title(heading)
+    note = (
+        f"n = {len(rows)} images, configuration {name}, the first of {plural(dataset.sizes['seed'], 'seed')} that "
+        "tested the image: of each kind those nearest to the median and the 90th percentile of the SLUG map's AUROC "
+        "(mean over seeds). White: outline of the object. Each map is divided by its own "
+        f"{BRIGHTEST}th percentile."
+    )
+    columns = ["artefact", "quantile", "id", "configuration", "seed", "auroc"]
+    return finish(fig, title, note, dataset), pd.DataFrame(rows)[columns]
+
+
+def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """How SLUG and the error of an image change when an object is drawn on it.
+
+    The table has a row an image and variable: configuration, seed, id, clean_image, artefact, group, variable (`slug`,
+    `mse`), with_object, without, value (their ratio); and, with seed -1, the mean ratios of
+    `sluguq.analysis.drawn_artefacts.mean_changes` with low, high, seeds, images, clusters.
+    """
+    title = "The same image with and without an object"
+    if not _has_objects(dataset):
+        return empty(title, _NONE, dataset), pd.DataFrame()
+    table = with_and_without(dataset)
+    if table.empty:
+        return empty(title, "no image was scored both with and without an object", dataset), table
+    kinds = list(dict.fromkeys(table["artefact"]))
+    configurations = list(dict.fromkeys(table["configuration"]))
+    means = mean_changes(table, object_clusters(dataset))
+    ratios = np.r_[table["slug"] / table["slug_clean"], table["mse"] / table["mse_clean"]]
+    fig = figure(height=2.9)
+    panels = fig.subplots(1, 2, sharey=True)
+    for axes, (variable, heading, colour) in zip(
+        panels, (("slug", "SLUG", ACCENT), ("mse", "mean squared error", SECOND)), strict=True
+    ):
+        for i, kind in enumerate(kinds):
+            for j, configuration in enumerate(configurations):
+                part = table[(table["artefact"] == kind) & (table["configuration"] == configuration)]
+                place = i + 0.8 * ((j + 0.5) / len(configurations) - 0.5)
+                axes.boxplot(
+                    part[variable] / part[f"{variable}_clean"],
+                    positions=[place],
+                    widths=0.64 / len(configurations),
+                    whis=(5, 95),
+                    showfliers=False,
+                    patch_artist=True,
+                    boxprops={"facecolor": colour, "edgecolor": "#33383d", "linewidth": 0.6, "alpha": 0.85},
+                    medianprops={"color": "white", "linewidth": 1.2},
+                    whiskerprops={"color": "#33383d", "linewidth": 0.6},
+                    capprops={"color": "#33383d", "linewidth": 0.6},
+                )
+                chosen = (means["artefact"] == kind) & (means["configuration"] == configuration)
+                row = means[chosen & (means["variable"] == variable)].iloc[0]
+                axes.vlines(place, row["low"], row["high"], color="#1c1f22", lw=1.4, zorder=4)
+                axes.plot(place, row["value"], "D", ms=3.6, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
+                axes.annotate(
+                    configuration, (place, 0), (0, 2), xycoords=("data", "axes fraction"),
+                    textcoords="offset points", ha="center", fontsize=6.5, zorder=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+                )  # fmt: skip
+        axes.axhline(1, color="#33383d", lw=0.7)
+        if is_wide(ratios, 3):
+            axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+        axes.set_xticks(range(len(kinds)), kinds)
+        axes.set_xlim(-0.5, len(kinds) - 0.5)
+        axes.grid(axis="x", visible=False)
+        axes.set_title(heading)
+    panels[0].set_ylabel("with the object over without")
+    # The axis is as wide as the whiskers need: an interval of two seeds may run out of it.
+    drawn = table.assign(**{name: table[name] / table[f"{name}_clean"] for name in ("slug", "mse")})
+    ends = drawn.groupby(["artefact", "configuration"])[["slug", "mse"]].quantile(np.array([0.05, 0.95])).to_numpy()
+    low, high = min(float(ends.min()), 0.8) / 1.1, max(float(ends.max()), 1.25) * 1.1
+    # Room for the letters below the boxes.
+    logarithmic = panels[0].get_yscale() == "log"
+    panels[0].set_ylim(low * (low / high) ** 0.08 if logarithmic else low - 0.08 * (high - low), high)
+    counts = table.groupby(["configuration", "seed", "artefact"]).size()
+    note = (
+        f"n = {span(counts)} images a kind and seed, {plural(table['seed'].nunique(), 'seed')}. "
+        "Letters: configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile. Diamond: the mean "
+        "ratio (geometric), with its 95 % interval over seeds and patients."
+    )
+    return finish(fig, title, note, dataset), _ratios(table, means)
+
+
+def _ratios(pairs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+    """The means, then every pair, in the same columns."""
+    who = ["configuration", "seed", "id", "clean_image", "artefact", "group"]
+    single = [
+        pairs[who].assign(
+            variable=name,
+            with_object=pairs[name],
+            without=pairs[f"{name}_clean"],
+            value=pairs[name] / pairs[f"{name}_clean"],
+        )
+        for name in ("slug", "mse")
+    ]
+    table = pd.concat([means.assign(seed=-1), *single], ignore_index=True)
+    ends = ["low", "high", "seeds", "images", "clusters"]
+    return table[[*who, "variable", "with_object", "without", "value", *ends]]
+
+
+def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """AUROC of summaries of the maps for images that carry a yes-or-no label, those of known artefacts first.
+
+    The table is that of `sluguq.analysis.labelled_images.labels_found`.
+    """
+    title = "Do the maps tell labelled images?"
+    if not flags_of(dataset) or "slug_map" not in dataset:
+        return empty(title, "the data set has no yes-or-no labels, or no maps were stored", dataset), pd.DataFrame()
+    table = labels_found(dataset, map_summaries(dataset))
+    if table.empty:
+        return empty(title, "no labelled image has scores", dataset), table
+    name = str(dataset["configuration"].values[middle_configuration(dataset)])
+    table_shown = table[table["configuration"] == name]
+    labels = list(dict.fromkeys(table_shown["label"]))
+    fig = figure(height=0.36 * len(labels) + 1.6)
+    panels = fig.subplots(1, len(SUMMARIES), sharey=True, sharex=True)
+    for axes, (summary, heading) in zip(panels, SUMMARIES.items(), strict=True):
+        for j, variable in enumerate(("slug_map", "error_map")):
+            part = table_shown[(table_shown["summary"] == summary) & (table_shown["map"] == variable)]
+            for row in part.to_dict("records"):
+                place = labels.index(row["label"]) + 0.3 * (j - 0.5)
+                axes.hlines(place, row["low"], row["high"], color=_COLOURS[variable], lw=1.2)
+                axes.plot(row["value"], place, MARKERS[j], ms=3.8, color=_COLOURS[variable])
+        axes.axvline(0.5, color="#33383d", lw=0.7)
+        axes.set_title(heading.replace(" over ", "\nover "), fontsize=7.8)
+        axes.set_xlabel("AUROC")
+        axes.grid(axis="y", visible=False)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+    panels[0].set_xlim(-0.02, 1.02)
+    carrying = table_shown.groupby("label")["carrying"].max()
+    panels[0].set_yticks(range(len(labels)), [f"{label.replace('_', ' ')} ({carrying[label]})" for label in labels])
+    known = table_shown.drop_duplicates("label")["artefact"]
+    if known.any() and not known.all():
+        for axes in panels:
+            axes.axhline(known.sum() - 0.5, color="#33383d", lw=0.7, ls=":")
+    handles = [
+        Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=MAPS[n])
+        for j, n in enumerate(("slug_map", "error_map"))
+    ]
+    note = (
+        f"Configuration {name}; n = {span(table_shown['images'])} images, "
+        f"{plural(int(table_shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
+        "Panels: how a map was made one number. Intervals at 95 %."
+    )
+    if not known.all():
+        note += (
+            f" {'Below the dotted line: labels' if known.any() else 'Labels'} of no known artefact, which may be a "
+            "diagnosis or anything else that is said with yes or no."
+        )
+    finish(fig, title, note, dataset, handles=handles)
+    return fig, table

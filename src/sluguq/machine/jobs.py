@@ -1,0 +1,68 @@
+"""What a job of the workflow sets up before its work: its log and its threads."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@contextlib.contextmanager
+def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
+    """Run a job: what it prints goes to its log as well, and its libraries use its threads.
+
+    Call it before JAX is imported: XLA reads the number of its threads and the visible devices once.
+
+    :param log: file that receives everything written to stdout and stderr.
+    :param threads: threads that the numerical libraries may use.
+    """
+    for variable in ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with Path(log).open("w", encoding="utf-8") as file:
+        out, err = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = _Tee(out, file), _Tee(err, file)
+        try:
+            yield
+        except BaseException:
+            file.write(traceback.format_exc())
+            raise
+        finally:
+            sys.stdout, sys.stderr = out, err
+
+
+class _Tee:
+    """A stream that writes to a terminal and to a file; progress bars reach the terminal alone."""
+
+    def __init__(self, stream: TextIO, file: TextIO):
+        self._stream = stream
+        self._file = file
+
+    def write(self, text: str) -> int:
+        if "\r" not in text:
+            self._file.write(text)
+            self._file.flush()
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def fingerprint(settings: Any, files: Iterable[str | os.PathLike[str]] = ()) -> str:
+    """Twelve hexadecimal digits that change with the settings or with the content of any of the files.
+
+    Checkpoints lie in folders of this name, so that one of another configuration or code is never taken up.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for file in files:
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,136 @@
+"""Networks and other named arrays on disk: safetensors, written whole or not at all."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from sluguq.networks.vae import VAE, VAESettings, join, split
+
+_KEY = "sluguq"  # a single entry, since the order of several in the file is left to chance
+
+
+class WeightsError(ValueError):
+    """A file of weights that is damaged, or not of the network that is wanted."""
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.asarray(array, order="C").data)
+    return digest.hexdigest()
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """Write named arrays and a JSON description with them, whole or not at all.
+
+    The file is written beside `path` and then takes its place, so a reader, or a job after a crash, finds
+    the old file or the new one and never a part.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    text = json.dumps({**description, "sha256": _digest(values)})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(values, temporary, metadata={_KEY: text})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what :func:`write_arrays` wrote: the arrays by name, and their description.
+
+    :raises WeightsError: naming the file, where it was not written by ``write_arrays`` or has changed since.
+    :raises FileNotFoundError: where there is none.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            description = json.loads((file.metadata() or {})[_KEY])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except KeyError:
+        raise WeightsError(f"{path}: not written by sluguq") from None
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path}: damaged ({error}); delete it and make it again") from error
+    if description.pop("sha256", None) != _digest(arrays):
+        raise WeightsError(f"{path}: damaged (its checksum differs); delete it and make it again")
+    return arrays, description
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by their paths, such as `encoder.blocks.0.conv1.kernel`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {".".join(_part(step) for step in path): leaf for path, leaf in leaves}
+
+
+def _part(step: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(step, attribute):
+            return str(getattr(step, attribute))
+    return str(step)
+
+
+def restored(template: Any, arrays: Mapping[str, np.ndarray], origin: str) -> Any:
+    """A pytree of the template's structure with its leaves taken by name from ``arrays``.
+
+    :raises WeightsError: naming the first leaf that is missing, left over or of another shape or type.
+    """
+    wanted = named(template)
+    for name in [*wanted, *arrays]:
+        if name not in arrays:
+            raise WeightsError(f"{origin}: has no {name}: written for another network")
+        if name not in wanted:
+            raise WeightsError(f"{origin}: holds {name}, which this network lacks: written for another network")
+        here, there = wanted[name], arrays[name]
+        if here.shape != there.shape or here.dtype != there.dtype:
+            raise WeightsError(
+                f"{origin}: {name} is {there.dtype} {there.shape}, this network has {here.dtype} {here.shape}"
+            )
+    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(arrays[name]) for name in wanted])
+
+
+def save_vae(path: str | Path, vae: VAE, **description: Any) -> None:
+    """Write a network: weights and batch statistics, with its settings and ``description`` as metadata.
+
+    :param path: of the safetensors file.
+    :param vae: the network.
+    :param description: anything else that JSON can hold, such as configuration and seed.
+    """
+    weights, statistics = split(vae)
+    content = {"kind": "vae", "settings": dataclasses.asdict(vae.settings), "description": description}
+    write_arrays(path, named({"weights": weights, "statistics": statistics}), content)
+
+
+def load_vae(path: str | Path, settings: VAESettings | None = None) -> VAE:
+    """Read a network written by :func:`save_vae`.
+
+    :param path: of the safetensors file.
+    :param settings: what the network is expected to be; None takes what the file says.
+    :raises WeightsError: naming the file, where it is damaged, holds no VAE, or one of other settings (the first
+        array that does not fit is named).
+    """
+    arrays, description = read_arrays(path)
+    if description.get("kind") != "vae":
+        raise WeightsError(f"{path}: holds no VAE")
+    stored = VAESettings(**description["settings"])
+    wanted = settings if settings is not None else stored
+    weights, statistics = jax.eval_shape(lambda: split(VAE(wanted, seed=None)))
+    tree = restored({"weights": weights, "statistics": statistics}, arrays, str(path))
+    if wanted != stored:
+        raise WeightsError(f"{path}: is a network of {stored}, wanted {wanted}")
+    return join(wanted, tree["weights"], tree["statistics"])

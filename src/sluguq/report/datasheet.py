@@ -1,0 +1,274 @@
+"""The datasheet of one prepared data set: counts, losses, licence, labels, and a look at the images.
+
+One HTML page that needs no other file. After Gebru et al., Datasheets for datasets (Communications of the ACM
+64(12), 2021), as far as a program can know the answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+from importlib import resources
+
+import jinja2
+import numpy as np
+import pandas as pd
+import xarray as xr
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from scipy import stats
+
+from sluguq.datasets.availability import availability
+from sluguq.datasets.base import read_images, read_missing
+from sluguq.datasets.registry import Entry
+from sluguq.figures.distribution import fst_distribution
+from sluguq.figures.style import figure as new_figure
+from sluguq.figures.style import finish, styled
+from sluguq.stores.files import whole_file
+from sluguq.stores.store import open_store
+
+_TYPES = (1, 2, 3, 4, 5, 6, -1)
+_RESAMPLES = 9999
+_TALLEST_SHEET = 8
+_COMMONEST = 5
+
+
+def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
+    """Counts of every skin type and what share of it can be used.
+
+    :param rows: one row an image of the label table with fst and state, from :func:`.availability.availability`.
+    :returns: columns fst (1 to 6, -1, and ``all``), listed, available, rejected, missing, share (available of listed),
+        and low and high, its 95 % Wilson interval. The share of nothing is NaN.
+    """
+    counts = pd.crosstab(rows["fst"], rows["state"])
+    counts = counts.reindex(index=list(_TYPES), columns=["available", "rejected", "missing"], fill_value=0)
+    counts.loc["all"] = counts.sum()
+    counts.insert(0, "listed", counts.sum(axis=1))
+    for name in ("share", "low", "high"):
+        counts[name] = np.nan
+    for fst, row in counts.iterrows():
+        if row["listed"]:
+            test = stats.binomtest(int(row["available"]), int(row["listed"]))
+            interval = test.proportion_ci(method="wilson")
+            counts.loc[fst, ["share", "low", "high"]] = test.statistic, interval.low, interval.high
+    counts.columns.name = None
+    return counts.rename_axis("fst").reset_index()
+
+
+def losses_by_reason(missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
+    """Lost images by kind of reason and skin type.
+
+    :param missing: rows of missing.csv.
+    :param rejected: rows of rejected.csv.
+    :returns: columns stage (``acquired`` or ``decoded``: where it was lost), reason, one a skin type, and all; the most
+        frequent reason first.
+    """
+    parts = [missing.assign(stage="acquired"), rejected.assign(stage="decoded")]
+    lost = pd.concat(
+        [part[["stage", "reason", "fst"]] for part in parts if len(part)] or [parts[0][["stage", "reason", "fst"]]]
+    )
+    lost["reason"] = lost["reason"].map(kind_of_reason)
+    table = pd.crosstab([lost["stage"], lost["reason"]], lost["fst"]).reindex(columns=list(_TYPES), fill_value=0)
+    table["all"] = table.sum(axis=1)
+    table.columns.name = None
+    return table.sort_values("all", ascending=False, kind="stable").reset_index()
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reason without what is particular to one image: names, numbers, checksums."""
+    kind = re.sub(r"^(row \d+ of \S+|case \S+|subject \S+|column \S+): ", "", reason)
+    kind = re.sub(r" \(\d+ attempts\)$", "", kind)
+    kind = re.sub(r"'[^']*'", "…", kind)
+    kind = re.sub(
+        r"(keeps failing|wrong checksum|cannot be decoded|broken|no connection|fits \d+ files)\b.*", r"\1", kind
+    )
+    kind = re.sub(r"\d+ x \d+|\d+ of \d+ bytes", "…", kind)
+    return re.sub(r"\([^)]*\)", "", kind).strip()
+
+
+def dependence_on_fst(rows: pd.DataFrame) -> float:
+    """How likely losses are to fall on the labelled skin types as unevenly as they do, were all alike.
+
+    A chi-squared test of usable and lost images against the skin types 1 to 6, by Monte Carlo (9,999 tables, seed
+    0), as counts may be small.
+
+    :returns: the p-value; NaN where nothing or everything was lost, or only one skin type is there.
+    """
+    labelled = rows[rows["fst"] > 0]
+    table = pd.crosstab(labelled["fst"], labelled["state"] == "available").to_numpy()
+    if table.ndim != 2 or min(table.shape) < 2:
+        return float("nan")
+    method = stats.MonteCarloMethod(n_resamples=_RESAMPLES, rng=np.random.default_rng(0))
+    return float(stats.chi2_contingency(table, correction=False, method=method).pvalue)
+
+
+def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0) -> Figure:
+    """Random images of every skin type, a line a type.
+
+    :param store: an image store.
+    :param per_fst: largest number of images of each skin type.
+    :param seed: seed of the choice.
+    """
+    fst = store["fst"].values.astype(int)
+    there = [value for value in _TYPES if (fst == value).any()]
+    # A data set without skin types fills the sheet with what it has.
+    lines = {value: 1 if len(there) > 1 else _TALLEST_SHEET // 2 for value in there}
+    cell = 0.62
+    with styled():
+        fig = new_figure(width=0.9 + cell * per_fst, height=0.75 + cell * sum(lines.values()))
+        axes = fig.subplots(sum(lines.values()), per_fst, squeeze=False)
+        line = 0
+        for value in there:
+            rng = np.random.default_rng(np.random.SeedSequence([seed, value + 1]))
+            members = np.flatnonzero(fst == value)
+            chosen = np.sort(rng.choice(members, min(len(members), per_fst * lines[value]), replace=False))
+            places = axes[line : line + lines[value]].ravel()
+            for place in places:
+                place.set_axis_off()
+            for place, index in zip(places, chosen, strict=False):
+                place.imshow(store["pixels"].isel(image=int(index)).values)
+            name = "no FST" if value < 1 else f"FST {value}"
+            places[0].text(
+                -0.12, 0.5, f"{name}\nn = {len(members):,}", transform=places[0].transAxes, ha="right", va="center"
+            )
+            line += lines[value]
+        return finish(fig, "Random images by Fitzpatrick skin type", f"Chosen with seed {seed}.", store)
+
+
+def write_datasheet(
+    path: str | os.PathLike[str],
+    *,
+    store: str | os.PathLike[str],
+    images: str | os.PathLike[str],
+    missing: str | os.PathLike[str],
+    rejected: str | os.PathLike[str],
+    name: str,
+    entry: Entry | None = None,
+    seed: int = 0,
+) -> None:
+    """Write the datasheet of one prepared data set.
+
+    :param path: the HTML page to write.
+    :param store: the image store.
+    :param images: images.csv of the raw folder.
+    :param missing: missing.csv of the raw folder.
+    :param rejected: the table of rejected files beside the store.
+    :param name: what the data set is called in the configuration.
+    :param entry: what the registry says, for a published data set.
+    :param seed: seed of the contact sheet.
+    """
+    opened = open_store(store)
+    lost, undecoded = read_missing(missing), pd.read_csv(rejected, dtype={"id": str}, keep_default_na=False)
+    rows = availability(read_images(images), lost, undecoded)
+    counts = availability_by_fst(rows)
+    losses = losses_by_reason(lost, undecoded)
+    with styled():
+        distribution, _ = fst_distribution(rows, opened)
+    page = _template().render(
+        title=f"Datasheet: {name}",
+        synthetic=bool(opened.attrs.get("synthetic", 0)),
+        entry=entry,
+        availability=_html(_readable(counts)),
+        verdict=_verdict(rows),
+        figure=_svg(distribution),
+        losses=_html(losses.rename(columns={-1: "no FST"})) if len(losses) else "",
+        relations=_relations(opened),
+        labels=_labels(opened),
+        preparation=_preparation(opened),
+        sheet=base64.b64encode(_png(contact_sheet(opened, seed=seed))).decode(),
+        sheet_note=f"Images drawn at random with seed {seed}, up to ten of each skin type.",
+    )
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def _template() -> jinja2.Template:
+    text = resources.files("sluguq").joinpath("report/datasheet.html.j2").read_text(encoding="utf-8")
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+
+
+def _html(table: pd.DataFrame) -> str:
+    return Markup(table.to_html(index=False, border=0, justify="unset", na_rep="–"))
+
+
+def _readable(counts: pd.DataFrame) -> pd.DataFrame:
+    percent = {name: counts[name].map("{:.1%}".format) for name in ("share", "low", "high")}
+    interval = percent["low"] + " to " + percent["high"]
+    shown = counts[["fst", "listed", "available", "rejected", "missing"]].assign(
+        usable=percent["share"].where(counts["listed"] > 0, "–"),
+        **{"95 % interval": interval.where(counts["listed"] > 0, "–")},
+    )
+    return shown.replace({"fst": {-1: "no FST"}})
+
+
+def _verdict(rows: pd.DataFrame) -> str:
+    p = dependence_on_fst(rows)
+    if np.isnan(p):
+        return "Losses do not differ between skin types: none of the labelled images, or all of them, were lost."
+    differ = "differ" if p < 0.05 else "are not shown to differ"
+    return (
+        f"Losses {differ} between skin types 1 to 6 (chi-squared test by {_RESAMPLES:,} Monte Carlo tables, p = "
+        f"{max(p, 1 / (_RESAMPLES + 1)):.4f})."
+    )
+
+
+def _relations(store: xr.Dataset) -> str:
+    parts = [f"{store.sizes['image']:,} images"]
+    for name, noun in (("patient", "patients"), ("lesion", "lesions")):
+        known = store[name].values.astype(str)
+        known = known[known != ""]
+        parts.append(
+            f"{len(set(known)):,} {noun} known for {len(known):,} of them" if len(known) else f"no {noun} known"
+        )
+    groups = store["duplicate_group"].values
+    grouped = groups[groups >= 0]
+    parts.append(
+        f"{len(grouped):,} images in {len(set(grouped.tolist())):,} groups of exact or near-duplicates "
+        f"({store['duplicate_group'].attrs['source']})"
+        if len(grouped)
+        else "no duplicates found"
+    )
+    return "; ".join(parts) + ". A split never parts what belongs together."
+
+
+def _labels(store: xr.Dataset) -> str:
+    rows = []
+    for name in sorted(str(name) for name in store.data_vars if str(name).startswith("label_")):
+        values = pd.Series(store[name].values.tolist())
+        numeric = pd.api.types.is_numeric_dtype(values)
+        known = values.dropna() if numeric else values[values != ""]
+        counts = known.value_counts()
+        if numeric and len(counts) > _COMMONEST:
+            what = f"{known.min():g} to {known.max():g}, median {known.median():g}"
+        else:
+            what = ", ".join(f"{value} ({count:,})" for value, count in counts.head(_COMMONEST).items())
+        label = name.removeprefix("label_").replace("_", " ")
+        rows.append({"label": label, "known": len(known), "values": len(counts), "commonest": what})
+    return _html(pd.DataFrame(rows)) if rows else ""
+
+
+def _preparation(store: xr.Dataset) -> str:
+    size = store.sizes["y"]
+    masks = int(store["has_lesion_mask"].values.sum()) if "has_lesion_mask" in store else 0
+    return (
+        f"{size} x {size} pixels, sRGB; {store.attrs['fit']}; {store.attrs['filter']} filter; JPEG decoded to no less "
+        f"than {store.attrs['jpeg_draft_margin']} times that size; lesion masks for {masks:,} images. "
+        f"Code: {store.attrs['commit']}."
+    )
+
+
+def _svg(fig: Figure) -> str:
+    out = io.StringIO()
+    with styled():
+        fig.savefig(out, format="svg", metadata={"Date": None})
+    # The page is HTML: what stands before the drawing itself has no place in it.
+    return Markup(out.getvalue()[out.getvalue().index("<svg") :])
+
+
+def _png(fig: Figure) -> bytes:
+    out = io.BytesIO()
+    with styled():
+        fig.savefig(out, format="png", dpi=130, metadata={"Software": None})
+    return out.getvalue()

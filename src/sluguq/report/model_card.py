@@ -1,0 +1,167 @@
+"""A model card for each trained configuration (Mitchell et al., Model cards for model reporting, 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import yaml
+
+from sluguq.analysis.aggregated import groups_of, mixes_of
+from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.fairness import flagging, levels
+from sluguq.analysis.statistics import mean
+from sluguq.analysis.tables import by_seed, per_image
+from sluguq.figures.words import group_label, number, plural
+from sluguq.report.limits import LIMITS
+
+_LEVELS = {"mean": "mean", "q50": "median", "q90": "90th percentile", "q99": "99th percentile"}
+
+
+_SECTIONS = {"model": "Network", "training": "Training", "eigenbasis": "Eigenbasis", "score": "Score"}
+
+
+def model_card(dataset: xr.Dataset, configuration: str, external: Mapping[str, xr.Dataset] | None = None) -> str:
+    """The card of one configuration's models as markdown.
+
+    Says what was trained on what, how well each group is reconstructed, and each skin type of other data sets (with
+    95 % intervals over seeds and patients), whom SLUG flags, what the models are for and what they are not for.
+
+    :param dataset: the aggregated store of the training data set.
+    :param configuration: name of the configuration.
+    :param external: the aggregated stores of external data sets by name.
+    :raises ValueError: the store has no such configuration.
+    """
+    names = [str(c) for c in dataset["configuration"].values]
+    if configuration not in names:
+        raise ValueError(f"the store has no configuration {configuration!r}; it has {', '.join(names)}")
+    part = dataset.isel(configuration=[names.index(configuration)])
+    resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
+    groups = groups_of(dataset)
+    mix = mixes_of(dataset).get(configuration, {})
+    trained = ", ".join(f"{100 * s:.0f} % {group_label(g, groups[g])}" for g, s in mix.items() if g in groups)
+    synthetic = bool(int(dataset.attrs.get("synthetic", 0)))
+    lines = [
+        f"# Model card: configuration {configuration} of {dataset.attrs.get('experiment', 'an experiment')}",
+        "",
+        "**Synthetic images: these models know nothing about people.**\n" if synthetic else "",
+        "## Models",
+        "",
+        f"- {plural(dataset.sizes['seed'], 'variational autoencoder')} (one a seed), each with its own training "
+        "images, test images and initial weights.",
+        *_settings(resolved),
+        f"- Made by commit {dataset.attrs.get('commit', 'unknown')} on {dataset.attrs.get('device') or 'no device'}.",
+        "",
+        "## Trained on",
+        "",
+        f"- Data set {dataset.attrs.get('dataset', '')}: {trained or 'mix not recorded'}.",
+        *_training_size(resolved),
+        "",
+        "## How well each group is reconstructed",
+        "",
+        _table(levels(part, replicates=300), groups, "mse"),
+        "",
+        "## How uncertain it says it is (SLUG)",
+        "",
+        _table(levels(part, replicates=300), groups, "slug"),
+        "",
+        "## Whom it flags",
+        "",
+        _flags(flagging(part, replicates=300), groups),
+        "",
+        *_elsewhere(external or {}, configuration),
+        "## For what",
+        "",
+        "- For research on fairness and uncertainty of generative models.",
+        "- Not for diagnosis, triage, or any decision about a person; not for making images that pass as patients'.",
+        "",
+        "## Limits",
+        "",
+        *(f"- {limit}" for limit in LIMITS),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _settings(resolved: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for section, words in _SECTIONS.items():
+        values = resolved.get(section)
+        if isinstance(values, dict):
+            plain = {k: v for k, v in values.items() if not isinstance(v, dict | list) and v is not None}
+            lines.append(f"- {words}: " + ", ".join(f"{k} {v}" for k, v in plain.items()) + ".")
+    return lines
+
+
+def _training_size(resolved: Mapping[str, Any]) -> list[str]:
+    split = resolved.get("split")
+    if not isinstance(split, dict) or "train_images" not in split:
+        return []
+    how = "with" if split.get("replacement") else "without"
+    return [f"- {split['train_images']:,} training images a model, drawn {how} replacement."]
+
+
+def _table(table: pd.DataFrame, groups: Mapping[str, list[int]], variable: str) -> str:
+    """Mean and quantiles by group, markdown."""
+    if table.empty or not (table["variable"] == variable).any():
+        return "Not scored."
+    chosen = table[table["variable"] == variable]
+    lines = ["| group | " + " | ".join(_LEVELS.values()) + " | n |", "| --- |" + " --- |" * (len(_LEVELS) + 1)]
+    for group in dict.fromkeys(chosen["group"]):
+        rows = chosen[chosen["group"] == group].set_index("measure")
+        cells = [
+            f"{number(rows.loc[m, 'value'])} [{number(rows.loc[m, 'low'])}, {number(rows.loc[m, 'high'])}]"
+            for m in _LEVELS
+        ]
+        count = f"{int(rows['images'].iloc[0])} images a seed, {int(rows['seeds'].iloc[0])} seeds"
+        lines.append(f"| {group_label(group, groups[group])} | " + " | ".join(cells) + f" | {count} |")
+    return "\n".join(lines)
+
+
+def _elsewhere(external: Mapping[str, xr.Dataset], configuration: str) -> list[str]:
+    """Mean error and SLUG by skin type of data sets that were not trained on, markdown."""
+    lines: list[str] = []
+    for name, store in external.items():
+        order = [str(c) for c in store["configuration"].values]
+        if configuration not in order:
+            continue
+        variables = [v for v in ("mse", "slug") if v in store]
+        frame = per_image(store.isel(configuration=[order.index(configuration)]), variables)
+        lines += [f"### {name}", "", "| skin type | mean MSE | mean SLUG | n |", "| --- | --- | --- | --- |"]
+        for skin_type in sorted(set(frame["fst"]), key=lambda t: (t < 1, t)):
+            chosen = frame["fst"] == skin_type
+            cells = [_mean(frame, configuration, variable, chosen) for variable in ("mse", "slug")]
+            part = frame[chosen]
+            count = f"{part.groupby('seed').size().max()} images a seed, {plural(part['seed'].nunique(), 'seed')}"
+            words = f"FST {skin_type}" if skin_type >= 1 else "not known"
+            lines.append(f"| {words} | " + " | ".join(cells) + f" | {count} |")
+        lines.append("")
+    return ["## On data sets that it was not trained on", "", *lines] if lines else []
+
+
+def _mean(frame: pd.DataFrame, configuration: str, variable: str, chosen: pd.Series) -> str:
+    """The mean of a variable over seeds with its interval, as a cell of a table."""
+    if variable not in frame:
+        return "not scored"
+    seeds, clusters = by_seed(frame, configuration, (variable,), chosen)
+    if not seeds:
+        return "not scored"
+    columns = [{"x": seed[variable].astype(float)} for seed in seeds]
+    estimate = over_seeds(mean, columns, clusters, transform="log", replicates=300)
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def _flags(table: pd.DataFrame, groups: Mapping[str, list[int]]) -> str:
+    if table.empty:
+        return "Not scored."
+    lines = ["When the tenth of test images with the highest SLUG is flagged:", ""]
+    for group in dict.fromkeys(table["group"]):
+        rows = table[table["group"] == group].set_index("measure")["value"]
+        text = f"- {group_label(group, groups[group])}: {100 * rows['flagged']:.0f} % of its images are flagged"
+        if np.isfinite(rows["caught"]):
+            text += f", and with them {100 * rows['caught']:.0f} % of its worst errors"
+        lines.append(text + ".")
+    return "\n".join(lines)

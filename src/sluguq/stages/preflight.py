@@ -1,0 +1,157 @@
+"""What can be refused before any job starts: groups too small, a rank beyond the weights, a disk that is too small.
+
+Only what is known without downloading, decoding or importing the networks is looked at, so that planning stays
+quick. What must wait for the data is checked again by the split.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from sluguq.config.experiment import Experiment, Model
+from sluguq.config.loading import ConfigurationError
+from sluguq.config.sources import FolderSource, PhantomSource, Source
+from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
+from sluguq.slug.room import room_of_basis, room_of_sketch, subspace_of
+
+_WORTH_TELLING = 10**9  # bytes
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuse an experiment that cannot succeed.
+
+    :raises ConfigurationError: with one line for every reason: the key's path and what is allowed.
+    """
+    reasons = [*_rank(experiment), *_sketch(experiment), *_group_sizes(experiment)]
+    if reasons:
+        raise ConfigurationError("the experiment cannot succeed:\n" + "\n".join(f"  {reason}" for reason in reasons))
+
+
+def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: int, removed: int) -> str:
+    """Refuse to start where the disk cannot hold the eigenbases that are to be computed.
+
+    :param experiment: the experiment.
+    :param folder: where its results lie, or will.
+    :param kept: how many eigenbases are to be computed and stay.
+    :param removed: how many are to be computed and removed after scoring (`eigenbasis.keep`).
+    :returns: what they take, in words; empty where they take less than 1 GB.
+    :raises ConfigurationError: with what they take and the keys to change.
+    """
+    settings, weights = experiment.eigenbasis, weight_count(experiment.model)[experiment.score.parameters]
+    if settings.method == "sketched":
+        room = room_of_sketch(settings.rank, weights, min(weights, settings.sketch_size))
+    else:
+        room = room_of_basis(settings.rank, weights, dtype=settings.dtype)
+    # The last one to be computed finds all that are kept; itself it is among them, unless some are removed.
+    needed = kept * room.store + (room.peak if removed else room.scratch + room.result if kept else 0)
+    # What interrupted runs left is taken up, or removed.
+    left = [file for state in Path(folder).glob("eigenbases/*/.seed-*") for file in state.rglob("*")]
+    free = free_bytes(folder) + occupied_bytes(left)
+    told = (
+        f"{kept + removed} eigenbases of {settings.rank} vectors of {weights:,} weights, {gigabytes(room.store)} each: "
+        f"{gigabytes(kept * room.store)} stay for {kept} models (eigenbasis.keep: {settings.keep}), with "
+        f"{gigabytes(needed)} in use while one is computed; there are {gigabytes(free)}"
+    )
+    if needed > free:
+        raise ConfigurationError(
+            f"the disk of {folder} cannot hold the eigenbases:\n  {told}.\n"
+            "  Lower eigenbasis.rank, set eigenbasis.dtype to bfloat16, keep fewer (eigenbasis.keep), or make room"
+        )
+    return told if needed >= _WORTH_TELLING else ""
+
+
+def weight_count(model: Model, channels: int = 3) -> dict[str, int]:
+    """Number of weights of the VAE and of its decoder, counted from the architecture: keys all and decoder."""
+
+    def convolution(size: int, inputs: int, outputs: int) -> int:
+        return size * size * inputs * outputs + outputs
+
+    def norm(width: int) -> int:
+        return 0 if model.normalisation == "none" else 2 * width
+
+    top = model.width * 2**model.depth
+    bottleneck = norm(top) + convolution(3, top, top // 2) + norm(top // 2) + convolution(3, top // 2, top)
+    encoder = convolution(3, channels, model.width) + 2 * convolution(1, top, model.latent_channels)
+    decoder = convolution(5, model.width, channels) + convolution(1, model.latent_channels, top)
+    encoder += model.bottleneck_blocks * bottleneck
+    decoder += model.bottleneck_blocks * bottleneck
+    for level in range(model.depth):
+        narrow = model.width * 2**level
+        wide = 2 * narrow
+        encoder += norm(narrow) + convolution(3, narrow, narrow + wide) + norm(narrow) + convolution(3, narrow, wide)
+        decoder += norm(wide) + convolution(3, wide, narrow + narrow) + norm(narrow) + convolution(3, narrow, narrow)
+    return {"all": encoder + decoder, "decoder": decoder}
+
+
+def _rank(experiment: Experiment) -> list[str]:
+    rank, parameters = experiment.eigenbasis.rank, experiment.score.parameters
+    weights = weight_count(experiment.model)[parameters]
+    if rank <= weights:
+        return []
+    return [f"eigenbasis.rank: {rank} exceeds the {weights:,} weights of the network (score.parameters: {parameters})"]
+
+
+def _sketch(experiment: Experiment) -> list[str]:
+    """A sketch must tell apart as many directions as Lanczos makes."""
+    settings = experiment.eigenbasis
+    directions = subspace_of(settings.rank, weight_count(experiment.model)[experiment.score.parameters])
+    if settings.method != "sketched" or settings.sketch_size >= directions:
+        return []
+    return [
+        f"eigenbasis.sketch_size: {settings.sketch_size} is too short for eigenbasis.rank {settings.rank}, which takes "
+        f"{directions} steps of Lanczos: at least {directions}"
+    ]
+
+
+def _group_sizes(experiment: Experiment) -> list[str]:
+    name = experiment.training_dataset
+    counts = known_counts(experiment.datasets[name])
+    if counts is None:
+        return []
+    split = experiment.split
+    reasons = []
+    for group, types in experiment.groups.items():
+        there = sum(counts.get(fst, 0) for fst in types)
+        share = max((mix.get(group, 0.0) for mix in experiment.configurations.values()), default=0.0)
+        trained = math.ceil(share * split.train_images - 1e-9)
+        if split.replacement or split.shortage != "error":
+            trained = min(trained, 1)
+        needed = split.test_images + trained
+        if there < needed:
+            reasons.append(
+                f"datasets.{name}: group {group!r} (FST {', '.join(map(str, types))}) has {there} images, but "
+                f"split.test_images and split.train_images need {needed} ({split.test_images} to test, {trained} to "
+                "train); lower them, widen the group under groups, or add images"
+            )
+    return reasons
+
+
+def known_counts(options: Source) -> Mapping[int, int] | None:
+    """Images of each FST where the source tells without being acquired; None where it does not.
+
+    A folder's counts are an upper bound: files that are missing or damaged come to light later.
+    """
+    if isinstance(options, PhantomSource):
+        return options.counts
+    if isinstance(options, FolderSource) and options.columns.fst:
+        table = options.folder / options.table
+        if not table.is_file():
+            return None
+        # Imported here: planning an experiment on other sources should not wait for pandas.
+        from sluguq.datasets.skin_types import parse_fst
+
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, delimiter=options.separator)
+            values = [(row.get(options.columns.fst) or "").strip() for row in rows]
+        counts: Counter[int] = Counter()
+        for value in values:
+            with contextlib.suppress(ValueError):
+                counts[parse_fst(value, options.fst_values)] += 1
+        return counts
+    return None

@@ -1,0 +1,252 @@
+"""Photographs to image store: decoded in parallel, written as they come, at a steady memory.
+
+Pillow lets go of the interpreter while it decodes and resamples, so threads use all cores. Pictures pass
+through a scratch file beside the store, as how many are good is known only at the end; memory holds a few
+pictures a thread and, at the end, some copies of one shard of the store: 0.8 GB at most, however many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sluguq.datasets.base import read_images
+from sluguq.images.decoding import DRAFT_MARGIN, FILTER, MAX_PIXELS, Fit, ImageRejected, decode, decode_mask
+from sluguq.images.duplicates import HASH_PIXELS, HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
+from sluguq.machine.progress import Progress
+from sluguq.stores.files import whole_file
+from sluguq.stores.provenance import provenance
+from sluguq.stores.store import StoreWriter
+from sluguq.stores.variables import FST_ATTRIBUTES, described
+
+REJECTED_COLUMNS = ("id", "file", "fst", "reason")
+"""Columns of the table of rejected files."""
+
+_IN_FLIGHT = 8
+_BLOCK_BYTES = 32 * 2**20
+
+
+class PreparationError(RuntimeError):
+    """No store can be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One decoded photograph and what identifies it."""
+
+    pixels: np.ndarray
+    mask: np.ndarray | None
+    sha256: str
+    key: bytes
+    hash: np.ndarray
+
+
+def prepare(
+    images_csv: str | os.PathLike[str],
+    store: str | os.PathLike[str],
+    rejected_csv: str | os.PathLike[str],
+    *,
+    size: int,
+    fit: Fit = "crop",
+    title: str = "Prepared photographs",
+    source: str = "",
+    configuration: str = "",
+    synthetic: bool = False,
+    workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    near_duplicate_bits: int = NEAR_BITS,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Decode and resample the photographs of images.csv into an image store, listing those that fail.
+
+    The store has the dimensions image, y, x, channel and the variables pixels, id, fst, patient, lesion,
+    duplicate_group, sha256, every ``label_<name>`` column, and lesion_mask with has_lesion_mask where there are
+    masks. The same files give the same store, whatever the number of threads.
+
+    :param images_csv: table written by :func:`sluguq.datasets.acquire`; relative files start at its folder.
+    :param store: path of the store, replaced if it exists.
+    :param rejected_csv: where to write id, file, fst and reason of the files that gave no picture.
+    :param size: height and width in pixels.
+    :param fit: how a photograph becomes a square, see :mod:`sluguq.images.decoding`.
+    :param title: title of the store.
+    :param source: where the photographs come from, for the store's attributes.
+    :param configuration: the resolved configuration as YAML.
+    :param synthetic: whether the pictures are drawn.
+    :param workers: threads; by default one a core that this process may use.
+    :param max_pixels: largest width x height decoded.
+    :param near_duplicate_bits: largest distance of the 256-bit hashes of near-duplicates; negative: only exact ones.
+    :param progress: show a bar on a terminal, and a line a minute where there is none.
+    :returns: the table of rejected files.
+    :raises PreparationError: where not one photograph could be decoded.
+    """
+    images_csv = Path(images_csv)
+    table = read_images(images_csv)
+    files = [images_csv.parent / file for file in table["file"]]
+    masks = [images_csv.parent / mask if mask else None for mask in table["mask"]]
+    workers = workers or _cores()
+
+    def load(index: int) -> _Picture:
+        return _load(files[index], masks[index], size, fit, max_pixels)
+
+    kept: list[int] = []
+    rejected: list[dict[str, Any]] = []
+    found: list[tuple[str, bytes, np.ndarray, bool]] = []
+    with_masks = any(masks)
+    Path(store).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, warnings.catch_warnings():
+        # Pillow's remarks on odd metadata are of no use to somebody who prepares ten thousand files.
+        warnings.simplefilter("ignore")
+        results = _in_order(load, range(len(files)), workers)
+        bar = Progress(results, total=len(files), desc="prepare", unit="image", shown=progress)
+        for index, result in enumerate(bar):
+            if isinstance(result, ImageRejected):
+                row = table.iloc[index]
+                rejected.append({"id": row["id"], "file": row["file"], "fst": row["fst"], "reason": str(result)})
+                continue
+            kept.append(index)
+            found.append((result.sha256, result.key, result.hash, result.mask is not None))
+            scratch.write(result.pixels.tobytes())
+            if with_masks:
+                scratch.write((np.zeros((size, size), np.uint8) if result.mask is None else result.mask).tobytes())
+        rejections = pd.DataFrame(rejected, columns=list(REJECTED_COLUMNS))
+        with whole_file(rejected_csv) as partial:
+            rejections.to_csv(partial, index=False)
+        if not kept:
+            reason = rejected[0]["reason"] if rejected else "the table is empty"
+            raise PreparationError(f"{images_csv}: none of {len(files)} files is a usable picture; the first: {reason}")
+        scratch.seek(0)
+        attributes = {
+            **provenance(title, source or images_csv.parent.name, configuration, "cpu"),
+            "synthetic": int(synthetic),
+            "fit": fit,
+            "filter": FILTER,
+            "jpeg_draft_margin": DRAFT_MARGIN,
+            "near_duplicate_bits": near_duplicate_bits,
+        }
+        groups = duplicate_groups(
+            [key for _, key, _, _ in found], np.stack([hash for _, _, hash, _ in found]), near_duplicate_bits
+        )
+        with StoreWriter(store, attributes=attributes) as writer:
+            _write_labels(writer, table.iloc[kept], [sha for sha, *_ in found], groups, near_duplicate_bits)
+            _write_pictures(writer, scratch, len(kept), size, [masked for *_, masked in found] if with_masks else None)
+    return rejections
+
+
+def _load(file: Path, mask: Path | None, size: int, fit: Fit, max_pixels: int) -> _Picture:
+    try:
+        content = file.read_bytes()
+        drawn = mask.read_bytes() if mask else None
+    except OSError as error:
+        raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
+    pixels = decode(content, size, fit=fit, max_pixels=max_pixels)
+    hashed = pixels if size >= HASH_PIXELS else decode(content, HASH_PIXELS, fit=fit, max_pixels=max_pixels)
+    return _Picture(
+        pixels,
+        None if drawn is None else decode_mask(drawn, size, fit=fit, max_pixels=max_pixels),
+        hashlib.sha256(content).hexdigest(),
+        hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(),
+        perceptual_hash(hashed),
+    )
+
+
+def _in_order(
+    function: Callable[[int], _Picture], items: Iterable[int], workers: int
+) -> Iterator[_Picture | ImageRejected]:
+    """Results in the order of the items, with a bounded number of them under way or waiting."""
+
+    def outcome(future: Future[_Picture]) -> _Picture | ImageRejected:
+        try:
+            return future.result()
+        except ImageRejected as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[_Picture]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= workers * _IN_FLIGHT:
+                    yield outcome(waiting.popleft())
+            while waiting:
+                yield outcome(waiting.popleft())
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _write_labels(
+    writer: StoreWriter, table: pd.DataFrame, sha256: list[str], groups: np.ndarray, near_duplicate_bits: int
+) -> None:
+    def write(
+        name: str, values: Any, attributes: dict[str, Any], dtype: Any = object, coordinate: bool = False
+    ) -> None:
+        array = np.asarray(values, dtype)
+        writer.create(name, ("image",), array.shape, dtype, attributes=attributes, coordinate=coordinate)
+        writer.write(name, ..., array)
+
+    label = "label of the data set"
+    write("id", table["id"], described("name of the image in its data set", label), coordinate=True)
+    write("fst", table["fst"], FST_ATTRIBUTES, np.int8)
+    write("patient", table["patient"], described("patient, empty where unknown", label))
+    write("lesion", table["lesion"], described("lesion, empty where unknown", label))
+    write("sha256", sha256, described("SHA-256 of the file as acquired", "hashlib"))
+    near = f"pHash of {HASH_SIZE**2} bits, at most {near_duplicate_bits} differing" if near_duplicate_bits >= 0 else ""
+    write(
+        "duplicate_group",
+        groups,
+        described("group of exact and near-duplicates, -1 for images without any", f"equal pixels; {near}".strip("; ")),
+        np.int32,
+    )
+    for name in table.columns:
+        if name.startswith("label_"):
+            values, dtype = _numbers_if_any(table[name])
+            write(name, values, described(name.removeprefix("label_").replace("_", " "), label), dtype)
+
+
+def _numbers_if_any(column: pd.Series) -> tuple[np.ndarray, Any]:
+    """A column of text as integers or numbers where all of it is (empty cells become NaN), else as it is."""
+    text = column.to_numpy(object)
+    filled = [value for value in text if value]
+    try:
+        numbers = np.array([float(value) if value else np.nan for value in text])
+    except ValueError:
+        return text, object
+    if not filled or not np.isfinite(numbers[~np.isnan(numbers)]).all():
+        return text, object
+    whole = len(filled) == len(text) and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max() < 2**31
+    return (numbers.astype(np.int32), np.int32) if whole else (numbers, np.float64)
+
+
+def _write_pictures(writer: StoreWriter, scratch: Any, count: int, size: int, masked: list[bool] | None) -> None:
+    pixels = described("photograph, sRGB", f"decoded with Pillow, {FILTER}", "1")
+    writer.create("pixels", ("image", "y", "x", "channel"), (count, size, size, 3), np.uint8, attributes=pixels)
+    if masked is not None:
+        mask = described("lesion mask, 1 on the lesion", "mask of the data set")
+        writer.create("lesion_mask", ("image", "y", "x"), (count, size, size), np.uint8, attributes=mask)
+        has = described("whether the image has a lesion mask", "mask of the data set")
+        writer.create("has_lesion_mask", ("image",), (count,), np.bool_, attributes=has)
+        writer.write("has_lesion_mask", ..., np.array(masked))
+    planes = 3 if masked is None else 4
+    at_once = max(1, _BLOCK_BYTES // (planes * size * size))
+    for start in range(0, count, at_once):
+        images = min(at_once, count - start)
+        block = np.frombuffer(scratch.read(images * planes * size * size), np.uint8).reshape(images, -1)
+        writer.append("pixels", block[:, : 3 * size * size].reshape(images, size, size, 3))
+        if masked is not None:
+            writer.append("lesion_mask", block[:, 3 * size * size :].reshape(images, size, size))
+
+
+def _cores() -> int:
+    """Cores that this process may use, which on a shared machine are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

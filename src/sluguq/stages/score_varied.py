@@ -1,0 +1,106 @@
+"""Scores of one trained model under other ranks, probes and prior precisions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sluguq.networks.weights import load_vae
+from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.sketched import SketchedBasis
+from sluguq.stages.basis_store import read_basis
+from sluguq.stages.keys import model_key
+from sluguq.stages.score import score_images
+from sluguq.stores.files import whole_file
+from sluguq.stores.selection import read_rows, rows_of_role
+from sluguq.stores.store import open_store
+
+COLUMNS = ("setting", "value", "configuration", "seed", "id", "mse", "slug", "slug_sem")
+
+
+def score_varied(
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    basis: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    configuration_name: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    varied: Mapping[str, Sequence[float]],
+    per_group: int,
+) -> None:
+    """Score some test images under every value of every setting, one at a time; a csv with the columns ``COLUMNS``.
+
+    Under another rank or prior precision the images see the probes of the model's own scores, so that a difference
+    is the setting's. Each number of probes draws its own, independent of them: how well two such scores agree is how
+    sure one is.
+
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param weights: weights of the model.
+    :param basis: its eigenbasis, cut to every rank.
+    :param path: csv to write.
+    :param configuration_name: name of the model's configuration.
+    :param seed: the model's seed.
+    :param settings: the section ``score`` of the configuration.
+    :param varied: values of ``rank``, ``probes`` and ``prior_precision``.
+    :param per_group: test images of every group, evenly spaced through its test set.
+    :raises ValueError: where rank or prior precision are to vary, but the basis is a sketch.
+    """
+    store = open_store(images)
+    rows = some_tested(store, split, per_group)
+    pixels, ids = read_rows(store["pixels"], rows), store["id"].values[rows]
+    vae, vectors = load_vae(Path(weights)), read_basis(basis)
+    frames = []
+    for setting, values in varied.items():
+        for value in values:
+            used: Eigenbasis | SketchedBasis | None = vectors
+            own = {**settings, "maps": False}
+            key = model_key(configuration_name, seed, "probes")
+            if setting == "rank":
+                used = cut(vectors, int(value))
+            elif setting == "probes":
+                own |= {"probes": int(value), "tolerance": None}
+                key = model_key(configuration_name, seed, f"{int(value)} probes")
+            else:
+                own[setting] = value
+            scored = score_images(vae, used, pixels, key=key, **own)
+            print(f"{setting} {value:g}: mean SLUG {scored['slug'].mean():.4g}")
+            fixed = {"setting": setting, "value": value, "configuration": configuration_name, "seed": seed}
+            frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scored[name] for name in COLUMNS[-3:]}}))
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def cut(basis: Eigenbasis | SketchedBasis, rank: int) -> Eigenbasis | None:
+    """The leading ``rank`` pairs of an eigenbasis without a copy; None, no projection, for rank 0.
+
+    :raises ValueError: where the basis is a sketch, whose vectors cannot be told apart, or has fewer pairs.
+    """
+    if rank == 0:
+        return None
+    if isinstance(basis, SketchedBasis):
+        raise ValueError("a sketched basis cannot be cut to another rank; use eigenbasis.method: projected")
+    if rank > len(basis.eigenvalues):
+        raise ValueError(f"rank {rank} exceeds the {len(basis.eigenvalues)} pairs of the eigenbasis")
+    parts = {name: getattr(basis, name)[:rank] for name in ("eigenvalues", "vectors", "residuals", "converged")}
+    return basis._replace(**parts)
+
+
+def some_tested(store: xr.Dataset, split: str | os.PathLike[str], per_group: int) -> np.ndarray:
+    """Rows of at most `per_group` test images of every group, evenly spaced through its test set, rising."""
+    roles = pd.read_csv(split, dtype=str, keep_default_na=False)["role"]
+    chosen = []
+    for role in sorted(role for role in roles.unique() if role.startswith("test_")):
+        tested = rows_of_role(store, split, role)
+        chosen.append(tested[np.linspace(0, len(tested) - 1, min(per_group, len(tested))).round().astype(int)])
+    return np.unique(np.concatenate(chosen))

@@ -1,0 +1,468 @@
+"""The claims' rules on simulated runs whose truth is known: every verdict of every claim is reached."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from sluguq.analysis.estimates import Estimate, over_seeds
+from sluguq.analysis.statistics import mean
+from sluguq.claims import CLAIMS, COLUMNS, Run, judge
+from sluguq.claims.parts import gap_in, last_tenth, low_error
+from sluguq.claims.rules import FAILS, HOLDS, OPEN, above, below, corrected, deciding, same_sign, together, within
+from tests.figures.stand_in import CONFIGURATIONS, aggregated, with_artefacts
+
+EXTERNAL = {"brown": [3, 4], "dark": [5, 6]}
+PLAIN = {c: {"brown": 0.01, "dark": 0.02} for c in CONFIGURATIONS}
+
+
+def external(light: float, dark: float, exponent: float = 1.0, **options):
+    errors = {c: {"brown": light, "dark": dark} for c in CONFIGURATIONS}
+    return aggregated(role="external", groups=EXTERNAL, errors=errors, exponent=exponent, maps=False, key=1, **options)
+
+
+def labels(light: int, dark: int) -> pd.DataFrame:
+    return pd.DataFrame({"fst": [1] * light + [6] * dark, "state": "available"})
+
+
+def labelled(*, slug: float, error: float, label: str = "ruler", exponent: float = 1.0) -> xr.Dataset:
+    """Photographs with a ruler, where one pixel of each map is so many times as bright."""
+    store = aggregated(
+        role="external", groups=EXTERNAL, errors=PLAIN, seeds=6, pool=80, size=8, noise=0.1, exponent=exponent, key=2
+    )
+    carried = store["label_ruler"].values == 1
+    for name, factor in (("slug_map", slug), ("error_map", error)):
+        store[name].values[:, :, carried, 2, 2] *= factor
+    return store.rename({"label_ruler": f"label_{label}"})
+
+
+def histories(seeds: int, power: float, noise: float = 1e-3) -> xr.Dataset:
+    """Losses of 200 epochs that fall as the epoch to the power -`power`, or evenly where that is 0."""
+    epoch = np.arange(1, 201)
+    loss = epoch**-power if power else 2 - epoch / 200
+    added = np.random.default_rng(0).normal(0, noise, (len(CONFIGURATIONS), seeds, 200))
+    return xr.Dataset(
+        {"loss": (("configuration", "seed", "epoch"), loss + added)}, coords={"configuration": list(CONFIGURATIONS)}
+    )
+
+
+def world(errors, *, objects, table, abroad, isic, power, complexity=1.0, **options):
+    """A run of good size: 4 seeds, 60 test images a group and seed."""
+    training = aggregated(errors=errors, seeds=4, tested=60, pool=120, maps=False, **options)
+    dark = training["group"].values == "dark"
+    for name in ("total_variation", "compressed_size"):
+        training[name] = training[name] * np.where(dark, complexity, 1.0)
+    return judge(
+        {
+            "home": training,
+            "abroad": abroad,
+            "isic": isic,
+            "objects": with_artefacts(
+                seeds=3, images=40, configurations=("B", "C"), kinds=("ruler", "patch"), **objects
+            ),
+        },
+        table,
+        replicates=200,
+        models=histories(4, power),
+    ).set_index("claim")
+
+
+@pytest.fixture(scope="module")
+def as_slug_paper():
+    """The SLUG paper's world: dark worse everywhere, C worse than B for all, SLUG a power of the error."""
+    errors = {
+        "A": {"light": 0.010, "dark": 0.030},
+        "B": {"light": 0.012, "dark": 0.018},
+        "C": {"light": 0.022, "dark": 0.027},
+    }
+    return world(
+        errors,
+        noise=0.1,
+        objects={"slug_signal": 3.0},
+        table=labels(50, 10),
+        abroad=external(0.01, 0.02, pool=80, noise=0.1),
+        isic=labelled(slug=1000, error=1),
+        power=1.0,
+        complexity=1.5,
+    )
+
+
+@pytest.fixture(scope="module")
+def as_fairness_paper():
+    """The fairness paper's world where the two differ: under C light is worse, and dark is at its best."""
+    errors = {
+        "A": {"light": 0.010, "dark": 0.030},
+        "B": {"light": 0.012, "dark": 0.018},
+        "C": {"light": 0.022, "dark": 0.012},
+    }
+    return world(
+        errors,
+        objects={},
+        table=labels(50, 10),
+        abroad=external(0.01, 0.02, pool=80, noise=0.1),
+        isic=labelled(slug=1000, error=1),
+        power=1.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def opposite():
+    """A world where what both papers say is false: SLUG falls as the error rises, and so on."""
+    errors = {
+        "A": {"light": 0.140, "dark": 0.100},
+        "B": {"light": 0.160, "dark": 0.120},
+        "C": {"light": 0.090, "dark": 0.170},
+    }
+    return world(
+        errors,
+        exponent=-1.0,
+        noise=0.05,
+        latent_gap=3.0,
+        objects={"slug_signal": -2.0, "error_signal": 3.0},
+        table=labels(10, 50),
+        abroad=external(0.02, 0.01, exponent=-1.0, pool=80, noise=0.1),
+        isic=labelled(slug=1, error=1000, exponent=-1.0),
+        power=0.0,
+        complexity=0.7,
+    )
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The papers' world, but five test images a group and two seeds."""
+    training = aggregated(seeds=2, tested=5, pool=40, noise=1.5, maps=False, patients=False)
+    abroad = external(0.015, 0.016, seeds=2, pool=3)
+    objects = with_artefacts(seeds=2, images=2, slug_signal=0.4, error_signal=0.6)
+    stores = {"home": training, "abroad": abroad, "objects": objects}
+    return judge(stores, None, replicates=200, models=histories(2, 0.5, noise=0.1)).set_index("claim")
+
+
+# What the truth put into each world makes of each claim; None where the world does not say.
+EXPECTED = {
+    "dark_underrepresented": (HOLDS, HOLDS, FAILS),
+    "error_is_low": (HOLDS, HOLDS, FAILS),
+    "loss_converged": (HOLDS, HOLDS, FAILS),
+    "gap_under_A": (HOLDS, HOLDS, FAILS),
+    "gap_under_B": (HOLDS, HOLDS, FAILS),
+    "gap_under_C_reversed": (FAILS, HOLDS, FAILS),
+    "no_mirror": (HOLDS, HOLDS, FAILS),
+    "light_best_under_A": (HOLDS, HOLDS, FAILS),
+    "dark_best_under_C": (FAILS, HOLDS, FAILS),
+    "dark_more_sensitive": (FAILS, HOLDS, None),
+    "latent_std_is_blind": (HOLDS, HOLDS, FAILS),
+    "unseen_is_worse": (HOLDS, HOLDS, FAILS),
+    "dark_only_worse_for_all": (HOLDS, FAILS, FAILS),
+    "dark_worse_even_under_C": (HOLDS, FAILS, FAILS),
+    "slug_ranks_with_error": (HOLDS, HOLDS, FAILS),
+    "slug_linear_with_error": (HOLDS, HOLDS, FAILS),
+    "slug_ranks_within_groups": (HOLDS, HOLDS, FAILS),
+    "slug_beats_latent_std": (HOLDS, HOLDS, FAILS),
+    "slug_gap_has_sign_of_error": (HOLDS, HOLDS, FAILS),
+    "slug_gaps_order_as_error": (HOLDS, HOLDS, FAILS),
+    "external_error_rises_with_fst": (HOLDS, HOLDS, FAILS),
+    "external_slug_follows_error": (HOLDS, HOLDS, FAILS),
+    "external_slug_ranks_with_error": (HOLDS, HOLDS, FAILS),
+    "external_slug_ranks_within_fst": (HOLDS, HOLDS, FAILS),
+    "removal_lowers_error": (HOLDS, None, FAILS),
+    "slug_map_finds_objects": (HOLDS, HOLDS, FAILS),
+    "error_map_misses_objects": (HOLDS, HOLDS, FAILS),
+    "slug_map_tells_labelled_objects": (HOLDS, HOLDS, FAILS),
+    "error_map_misses_labelled_objects": (HOLDS, HOLDS, FAILS),
+    "lesion_between_object_and_skin": (HOLDS, HOLDS, FAILS),
+    "dark_images_more_complex": (HOLDS, OPEN, FAILS),
+}
+
+
+def test_every_claim_is_expected():
+    assert [claim.key for claim in CLAIMS] == list(EXPECTED)
+
+
+@pytest.mark.parametrize("key", EXPECTED)
+def test_verdicts_follow_the_truth(key, as_slug_paper, as_fairness_paper, opposite):
+    for wanted, judged in zip(EXPECTED[key], (as_slug_paper, as_fairness_paper, opposite), strict=True):
+        if wanted is not None:
+            assert judged.loc[key, "verdict"] == wanted, judged.loc[key, "parts"]
+
+
+def test_small_runs_decide_little_and_say_why(small):
+    assert set(small["verdict"]) == {OPEN}
+    assert (small.loc[small["verdict"] == OPEN, "reason"] != "").all()
+    assert (small.loc[small["verdict"] != OPEN, "reason"] == "").all()
+
+
+def test_one_seed_decides_nothing_about_training():
+    run = judge({"home": aggregated(seeds=1, tested=30, maps=False)}, replicates=100).set_index("claim")
+    assert run.loc["gap_under_A", "verdict"] == OPEN
+    assert run.loc["gap_under_A", "reason"] == "rests on 1 seed; 2 are needed"
+
+
+def test_the_table_is_complete_and_says_what_is_missing():
+    table = judge({"home": aggregated(maps=False)}, replicates=50)
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == len(CLAIMS)
+    missing = table.set_index("claim")["reason"]
+    assert missing["slug_map_finds_objects"] == "no images with drawn objects were scored"
+    assert missing["external_error_rises_with_fst"] == "no external data set has images of two or more skin types"
+    assert table[["statement", "statistic", "rule", "where"]].map(bool).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "configurations",
+    [{"only": {"light": 1.0}}, {"mostly": {"light": 0.7, "dark": 0.3}, "D": {"dark": 1.0}}],
+)
+def test_configurations_are_found_by_their_mix_not_their_name(configurations):
+    errors = {name: {"light": 0.01, "dark": 0.03} for name in configurations}
+    store = aggregated(configurations=configurations, errors=errors, maps=False)
+    judged = judge({"home": store}, replicates=50).set_index("claim")
+    assert "no configuration is trained on half light, half dark" in judged.loc["gap_under_B", "reason"]
+    assert judged.loc["error_is_low", "verdict"] == HOLDS
+
+
+def test_other_names_and_more_groups_take_lightest_and_darkest():
+    groups = {"deep": [6], "middle": [3, 4], "pale": [1]}
+    mixes = {"X": {"pale": 1.0}, "Y": {"pale": 0.5, "deep": 0.5}, "Z": {"deep": 1.0}}
+    errors = {name: {"pale": 0.01, "middle": 0.02, "deep": 0.03} for name in mixes}
+    run = Run({"home": aggregated(groups=groups, configurations=mixes, errors=errors, maps=False)})
+    assert (run.light, run.dark) == ("pale", "deep")
+    assert (run.light_only, run.both, run.dark_only) == ("X", "Y", "Z")
+
+
+def test_labels_that_are_no_foreign_objects_are_not_asked_about():
+    home = aggregated(seeds=3, tested=30, maps=False)
+    judged = judge({"home": home, "clinic": labelled(slug=1000, error=1, label="melanoma")}, replicates=50)
+    row = judged.set_index("claim").loc["slug_map_tells_labelled_objects"]
+    assert row["verdict"] == OPEN
+    assert row["reason"] == "no data set has maps and photographs labelled with and without rulers, ink or patches"
+
+
+def test_photographs_without_a_known_label_do_not_count():
+    home, isic = aggregated(seeds=3, tested=30, maps=False), labelled(slug=1000, error=1)
+    row = judge({"home": home, "isic": isic}, replicates=50).set_index("claim").loc["slug_map_tells_labelled_objects"]
+    assert row["images"] == row["distinct_images"] == np.isfinite(isic["label_ruler"].values).sum()
+    assert row["about"] == "isic, ruler, B"
+
+
+def test_skin_types_of_few_patients_are_not_asked_about_one_by_one():
+    """Skin type 4 of a set of 60 images of 30 patients is there with 10 alone, type 3 with none."""
+    abroad = external(0.01, 0.02, pool=60)
+    abroad["fst"].values[:60] = np.where(np.arange(60) < 20, 4, -1)
+    home = aggregated(seeds=3, tested=30, maps=False)
+    judged = judge({"home": home, "abroad": abroad}, replicates=50).set_index("claim")
+    parts = judged.loc["external_slug_ranks_within_fst", "parts"]
+    assert [f"abroad, FST {t}, B" in parts for t in (3, 4, 5, 6)] == [False, False, True, True]
+    abroad["fst"].values[:] = -1
+    judged = judge({"home": home, "abroad": abroad}, replicates=50).set_index("claim")
+    assert (
+        judged.loc["external_slug_ranks_within_fst", "reason"] == "no external data set has a skin type of 20 patients"
+    )
+    assert judged.loc["external_slug_ranks_with_error", "verdict"] == HOLDS
+
+
+def test_the_last_tenth_of_a_loss():
+    assert last_tenth(np.linspace(2, 1, 1001)) == pytest.approx(0.105, abs=1e-3)
+    assert last_tenth(np.r_[3.0, 2.0, np.ones(98)]) == 0
+    assert last_tenth(1 / np.sqrt(np.arange(1, 16))) == pytest.approx(0.03, abs=0.005)
+    assert last_tenth(1 / np.sqrt(np.arange(1, 1001))) == pytest.approx(0.002, abs=5e-4)
+    assert np.isnan(last_tenth(np.linspace(1, 2, 20)))
+
+
+def test_convergence_needs_histories_and_a_tenth():
+    home = aggregated(seeds=3, tested=30, maps=False)
+    judged = judge({"home": home}, replicates=20).set_index("claim")
+    assert judged.loc["loss_converged", "reason"] == "no store of models was given"
+    short = histories(3, 1.0).isel(epoch=slice(9))
+    judged = judge({"home": home}, replicates=20, models=short).set_index("claim")
+    assert judged.loc["loss_converged", "reason"] == "training had fewer than ten epochs, so there is no last tenth"
+    row = judge({"home": home}, replicates=20, models=histories(3, 1.0)).set_index("claim").loc["loss_converged"]
+    assert (row["verdict"], row["images"], row["seeds"]) == (HOLDS, 0, 3)
+
+
+def test_complexity_is_of_images_not_of_trainings():
+    home = aggregated(seeds=4, tested=60, pool=120, maps=False)
+    once = judge({"home": home}, replicates=50).set_index("claim").loc["dark_images_more_complex"]
+    again = (
+        judge({"home": home.isel(seed=slice(0, 1))}, replicates=50).set_index("claim").loc["dark_images_more_complex"]
+    )
+    assert once["seeds"] == 0
+    assert once["estimate"] == again["estimate"]
+    assert once["images"] == home.sizes["image"]
+
+
+def test_false_verdicts_are_rare_where_there_is_no_gap():
+    """True gap zero: about 95 of 100 runs must leave it open. Patients with two images each."""
+    even = {c: {"light": 0.02, "dark": 0.02} for c in CONFIGURATIONS}
+    decided = 0
+    for key in range(150):
+        # The pool is drawn anew each time, so its own difference of difficulty is part of the test.
+        store = aggregated(errors=even, seeds=3, tested=20, pool=24, maps=False, key=key)
+        part = gap_in(lambda run: run.light_only)(Run({"home": store}, replicates=100))[0]
+        decided += part.verdict != OPEN
+    assert decided / 150 <= 0.10
+
+
+def test_an_inverted_indicator_is_an_indicator():
+    """Latent standard deviation that falls as the error rises tells the error as well as one that rises."""
+    store = aggregated(seeds=4, tested=60, pool=120, noise=0.1, maps=False)
+    for sign in (1, -1):
+        telling = store.assign(latent_std=1 + sign * store["mse"])
+        judged = judge({"home": telling}, replicates=100).set_index("claim")
+        assert judged.loc["slug_beats_latent_std", "verdict"] == FAILS, judged.loc["slug_beats_latent_std", "parts"]
+
+
+def test_latent_std_is_not_blind_where_the_error_is_blind_too():
+    even = {c: {"light": 0.02, "dark": 0.02} for c in CONFIGURATIONS}
+    store = aggregated(errors=even, seeds=4, tested=60, pool=120, latent_gap=0.2, maps=False)
+    judged = judge({"home": store}, replicates=100).set_index("claim").loc["latent_std_is_blind"]
+    assert judged["verdict"] != HOLDS, judged["parts"]
+    assert "A: 0." in judged["parts"]
+    assert "claimed within ±0.33: holds" in judged["parts"]
+
+
+def test_the_lesion_is_asked_of_both_configurations_and_the_papers_objects():
+    """Bubbles, darker than the lesion, are not what the paper speaks of; C is, and there the lesion is brightest."""
+    store = with_artefacts(seeds=3, images=40, kinds=("ruler", "bubble"), slug_signal=3.0)
+    bubbles, c = store["artefact"].values == "bubble", list(store["configuration"].values).index("C")
+    inside = store["artefact_mask"].values == 1
+    store["slug_map"].values[:, :, bubbles] /= np.where(inside[bubbles], 1e4, 1)
+    key = "lesion_between_object_and_skin"
+    home = aggregated(seeds=3, tested=30, maps=False)
+    judged = judge({"home": home, "objects": store}, replicates=50).set_index("claim")
+    assert judged.loc[key, "verdict"] == HOLDS, judged.loc[key, "parts"]
+    store["slug_map"].values[c] /= np.where(inside, 1e4, 1)
+    judged = judge({"home": home, "objects": store}, replicates=50).set_index("claim")
+    assert judged.loc[key, "verdict"] == FAILS
+
+
+def test_rows_count_images_and_patients_as_they_are():
+    store = aggregated(seeds=4, tested=60, pool=120, maps=False)
+    tested = np.isfinite(store["mse"].values[0]).any(axis=0)
+    row = judge({"home": store}, replicates=50).set_index("claim").loc["gap_under_A"]
+    assert (row["images"], row["distinct_images"], row["seeds"]) == (120, tested.sum(), 4)
+    assert row["patients"] == row["units"] == len(set(store["patient"].values[tested]))
+
+    nameless = aggregated(seeds=4, tested=60, pool=120, maps=False, patients=False)
+    nameless["duplicate_group"][:] = np.array([f"{i // 3}" for i in range(nameless.sizes["image"])], dtype=object)
+    row = judge({"home": nameless}, replicates=50).set_index("claim").loc["gap_under_A"]
+    assert pd.isna(row["patients"])
+    assert row["units"] == len(set(np.flatnonzero(tested) // 3))
+
+    partly = store.copy(deep=True)
+    partly["patient"].values[np.flatnonzero(tested)[0]] = ""
+    row = judge({"home": partly}, replicates=50).set_index("claim").loc["gap_under_A"]
+    assert pd.isna(row["patients"])
+
+
+def test_patients_of_drawn_objects_are_those_of_the_bare_images():
+    home, objects = aggregated(seeds=3, tested=20, maps=False), with_artefacts(images=40)
+    row = judge({"home": home, "objects": objects}, replicates=50).set_index("claim").loc["error_map_misses_objects"]
+    assert (row["images"], row["distinct_images"], row["patients"], row["units"]) == (40, 40, 20, 20)
+
+
+def test_false_verdicts_are_rare_for_a_claim_of_many_parts():
+    """Six independent parts, each exactly at its threshold: decided no more often than one part would be."""
+    rng = np.random.default_rng(0)
+    trials, whole, uncorrected = 400, 0, 0
+    for trial in range(trials):
+        parts = []
+        for _ in range(6):
+            images = rng.normal(size=40)
+            seeds = [{"x": images + rng.normal(0, 0.1)} for _ in range(5)]
+            parts.append(above("part", over_seeds(mean, seeds, [np.arange(40)] * 5, replicates=80, key=trial)))
+        whole += together(parts)[0] != OPEN
+        uncorrected += FAILS in [part.verdict for part in parts]
+    assert whole / trials <= 0.05
+    assert uncorrected / trials >= 0.08
+
+
+def test_false_verdicts_are_rare_for_a_claim_on_configurations_and_groups():
+    """Every configuration's and group's mean error is the paper's 0.07 exactly: six parts, which share images."""
+    spread = 0.3**2 + 0.02**2 + 0.05**2
+    level = {c: dict.fromkeys(("light", "dark"), 0.07 * np.exp(-spread / 2)) for c in CONFIGURATIONS}
+    decided = 0
+    for key in range(150):
+        store = aggregated(errors=level, seeds=3, tested=20, pool=24, maps=False, key=key)
+        decided += together(low_error(Run({"home": store}, replicates=60)))[0] != OPEN
+    assert decided / 150 <= 0.08
+
+
+# The rules themselves.
+
+
+def estimate(low: float, high: float, seeds: int = 5, patients: int = 60, named: int | None = 60) -> Estimate:
+    return Estimate((low + high) / 2, low, high, (high - low) / 2 / 1.959964, seeds, 90, patients, patients=named)
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "high", "verdict"),
+    [
+        (above, 0.1, 1, HOLDS),
+        (above, -1, -0.1, FAILS),
+        (above, -1, 1, OPEN),
+        (below, -1, -0.1, HOLDS),
+        (below, 0.1, 1, FAILS),
+        (below, -1, 1, OPEN),
+    ],
+)
+def test_one_sided_rules(rule, low, high, verdict):
+    assert rule("part", estimate(low, high)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(-0.2, 0.3, HOLDS), (0.1, 0.2, HOLDS), (0.4, 0.6, FAILS), (-0.9, -0.4, FAILS), (0.2, 0.5, OPEN), (-1, 1, OPEN)],
+)
+def test_equivalence_needs_a_narrow_interval(low, high, verdict):
+    assert within("part", estimate(low, high), 0.33).verdict == verdict
+
+
+def test_same_sign_needs_both_decided():
+    plus, minus, unsure = estimate(0.1, 1), estimate(-1, -0.1), estimate(-1, 1)
+    assert same_sign("p", plus, plus, "x").verdict == HOLDS
+    assert same_sign("p", minus, minus, "x").verdict == HOLDS
+    assert same_sign("p", plus, minus, "x").verdict == FAILS
+    assert same_sign("p", plus, unsure, "x").verdict == OPEN
+    assert same_sign("p", unsure, minus, "x").verdict == OPEN
+
+
+def test_a_conjunction_holds_only_whole():
+    holds, fails, unsure = (above(n, estimate(*e)) for n, e in (("a", (1, 2)), ("b", (-2, -1)), ("c", (-1, 1))))
+    assert together([holds, holds])[0] == HOLDS
+    assert together([holds, unsure])[0] == OPEN
+    assert together([holds, unsure, fails])[0] == FAILS
+    assert together([])[0] == OPEN
+    assert deciding([holds, unsure, fails]) is fails
+    assert deciding([holds, unsure]) is unsure
+
+
+def test_a_claim_of_many_parts_fails_at_a_higher_level_only():
+    """A part just beyond its threshold at 95 % refutes a claim of one part, not one of ten."""
+    holds, barely, clearly = (above(n, estimate(*e)) for n, e in (("a", (1, 2)), ("b", (-2, -0.05)), ("c", (-2, -1))))
+    assert together([barely]) == (FAILS, "")
+    verdict, reason = together([barely] + 9 * [holds])
+    assert verdict == OPEN
+    assert reason == "some part is on the other side at 95 %, none at 99.5 %, the level for 10 parts"
+    assert [part.verdict for part in corrected([barely] + 9 * [holds])] == [OPEN] + 9 * [HOLDS]
+    assert together([clearly] + 9 * [holds]) == (FAILS, "")
+    assert together([holds] * 10) == (HOLDS, "")
+
+
+def test_few_seeds_or_patients_decide_nothing():
+    assert together([above("a", estimate(1, 2, seeds=1))]) == (OPEN, "rests on 1 seed; 2 are needed")
+    assert together([above("a", estimate(1, 2, patients=19))]) == (OPEN, "rests on 19 patients; 20 are needed")
+    assert together([above("a", estimate(1, 2, seeds=2, patients=20))]) == (HOLDS, "")
+    unnamed = above("a", estimate(1, 2, patients=19, named=None))
+    assert together([unnamed]) == (OPEN, "rests on 19 images, patients unknown; 20 are needed")
+
+
+def test_unknown_numbers_decide_nothing():
+    assert above("part", Estimate(np.nan, np.nan, np.nan, np.nan, 3, 1, 1)).verdict == OPEN
+
+
+def test_scores_without_maps_leave_the_claims_on_maps_open():
+    dataset = aggregated()
+    drawn = with_artefacts().drop_vars("slug_map")
+    judged = judge({"training": dataset, "artefacts": drawn}, replicates=20).set_index("claim")
+    assert judged.loc["slug_map_finds_objects", "verdict"] == OPEN
+    assert "have no slug_map" in judged.loc["slug_map_finds_objects", "reason"]

@@ -1,0 +1,104 @@
+"""Mistakes in a configuration are refused with the key's path and what is allowed; documents stay in step."""
+
+import json
+
+import pytest
+import yaml
+
+from sluguq.config import ConfigurationError, load_experiment, resolve, resolved_yaml
+from sluguq.config.documents import reference, schema_text
+from tests.places import ROOT
+
+MINIMAL = {
+    "experiment": "test",
+    "datasets": {"skin": {"source": "phantom", "counts": {1: 9}}},
+    "training_dataset": "skin",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"traning": {}}, r"traning: unknown key; did you mean 'training'\?"),
+        ({"training": {"epoch": 3}}, r"training.epoch: unknown key; did you mean 'epochs'\?"),
+        ({"training": {"perceptual": {"netwrk": "vgg19"}}}, r"training.perceptual.netwrk: .*did you mean 'network'"),
+        ({"datasets": {"skin": {"source": "phantom", "cnts": {}}}}, r"datasets.skin.cnts: .*did you mean 'counts'"),
+        ({"datasets": {"skin": {"source": "phantm"}}}, r"datasets.skin: .*'phantom'"),
+        ({"datasets": {"models": MINIMAL["datasets"]["skin"]}, "training_dataset": "models"}, "cannot be called"),
+        ({"training_dataset": "other"}, r"'other' is not under datasets, which has \['skin'\]"),
+        ({"external_datasets": ["skin"]}, "named twice"),
+        ({"images": {"size": 72}}, r"images.size 72 cannot be halved model.depth = 4 times"),
+        ({"sensitivity": {"rank": [60]}}, r"sensitivity.rank 60 exceeds eigenbasis.rank"),
+        ({"sensitivity": {"training_images": [4000]}}, r"sensitivity.training_images 4000 is not from"),
+        ({"sensitivity": {"image_size": [72]}}, r"sensitivity.image_size 72 cannot be halved"),
+        ({"sensitivity": {"image_size": [16]}}, r"image size 16 is outside 32 to 256"),
+        ({"sensitivity": {"seeds": 99}}, r"sensitivity.seeds 99 exceeds the number of seeds"),
+        ({"images": {"size": 512}}, r"images.size: image size 512 is outside 32 to 256"),
+        ({"groups": {"light": [1, 2], "dark": [2, 6]}}, "skin type 2 is in 'light' and in 'dark'"),
+        ({"groups": {"light": [0]}}, "groups.light.0: .*greater than or equal to 1"),
+        ({"configurations": {"A": {"pale": 1.0}}}, r"configurations.A names \['pale'\]"),
+        ({"configurations": {"A": {"light": 0.7}}}, "shares of configurations.A sum to 0.7"),
+        ({"seeds": [1, 1]}, "not distinct"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"score": {"probes": 8, "tolerance": 0.1}}, "either probes or tolerance"),
+        ({"eigenbasis": {"rank": 0}}, "eigenbasis.rank: .*greater than or equal to 1"),
+        ({"score": {"probes": 1}}, "score.probes: .*greater than or equal to 2"),
+        ({"score": {"prior_precision": float("inf")}}, "score.prior_precision: .*finite"),
+        ({"experiment": "a/b"}, "experiment: .*pattern"),
+        ({"training": {"batch_size": 5000}}, "batch_size 5000 exceeds split.train_images"),
+    ],
+)
+def test_mistakes_are_refused(change, message):
+    with pytest.raises(ConfigurationError, match=message):
+        resolve({**MINIMAL, **change})
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(ConfigurationError) as error:
+        resolve({**MINIMAL, "seed": 3, "training": {"epochs": 0}})
+    assert "seed: unknown key; did you mean 'seeds'?" in str(error.value)
+    assert "training.epochs" in str(error.value)
+
+
+def test_a_number_of_seeds_is_that_many():
+    assert resolve({**MINIMAL, "seeds": 3}).seeds == (0, 1, 2)
+    assert resolve({**MINIMAL, "seeds": [4, 7]}).seeds == (4, 7)
+
+
+def test_resolved_configuration_resolves_to_itself():
+    experiment = resolve(MINIMAL)
+    assert resolve(yaml.safe_load(resolved_yaml(experiment))) == experiment
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(path):
+    load_experiment(path)
+
+
+def test_papers_protocols():
+    slug = load_experiment(ROOT / "config" / "config.yaml")
+    fairness = load_experiment(ROOT / "config" / "fairness.yaml")
+    assert len(slug.seeds) == len(fairness.seeds) == 10
+    assert slug.split.train_images == fairness.split.train_images == 1668
+    assert (slug.split.test_images, fairness.split.test_images) == (512, 500)
+    assert (slug.split.replacement, fairness.split.replacement) == (False, True)
+    assert (slug.training.epochs, slug.training.schedule) == (1000, "cosine")
+    assert (fairness.training.epochs, fairness.training.schedule) == (15, "constant")
+    assert slug.images.size == fairness.images.size == 128
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"no configuration file .*none\.yaml"):
+        load_experiment(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1,")
+    with pytest.raises(ConfigurationError, match=r"bad\.yaml is not valid YAML"):
+        load_experiment(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(ConfigurationError, match=r"list\.yaml must hold keys"):
+        load_experiment(tmp_path / "list.yaml")
+
+
+def test_generated_documents_are_up_to_date():
+    assert (ROOT / "config" / "README.md").read_text() == reference(), "run: make documents"
+    assert (ROOT / "config" / "schema.json").read_text() == schema_text(), "run: make documents"
+    json.loads(schema_text())

@@ -1,0 +1,234 @@
+"""Stages that join stores and networks: eigenbases on disk, resumption, scores by both estimators."""
+
+import shutil
+import tracemalloc
+
+import ml_dtypes
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from sluguq.config.experiment import Model
+from sluguq.networks.vae import VAE, VAESettings
+from sluguq.networks.weights import save_vae
+from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.lanczos_state import LanczosState
+from sluguq.slug.room import room_of_basis
+from sluguq.stages import eigenbasis as stage
+from sluguq.stages.basis_store import StoredVectors, read_basis, write_basis
+from sluguq.stages.eigenbasis import compute_basis
+from sluguq.stages.preflight import weight_count
+from sluguq.stages.score import score_store
+from sluguq.stores.store import StoreError, open_store, write_store
+from sluguq.stores.variables import FST_ATTRIBUTES, described
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+RANK = 3
+WEIGHTS = weight_count(Model(width=2, depth=1, latent_channels=2))["all"]
+SETTINGS = {
+    "rank": RANK, "method": "projected", "sketch_size": 400, "tolerance": 0.05, "batch_size": 4, "max_images": None,
+    "dtype": "float32",
+}  # fmt: skip
+SCORE = {
+    "probes": 6, "tolerance": None, "batch_size": None, "parameters": "all", "prior_precision": 0.0, "maps": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Prepared images, a split and a network with random weights."""
+    folder = tmp_path_factory.mktemp("world")
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8)
+    ids = [f"i{number}" for number in range(10)]
+    dataset = xr.Dataset(
+        {"pixels": (("image", "y", "x", "channel"), pixels, described("intensity", "test"))},
+        coords={
+            "id": ("image", np.array(ids, object), described("id", "test")),
+            "fst": ("image", np.array([1, 5] * 5, "int8"), FST_ATTRIBUTES),
+        },
+        attrs={"synthetic": 1},
+    )
+    write_store(dataset, folder / "images.zarr", title="t", source="s")
+    roles = ["train_A"] * 6 + ["test_light"] * 4
+    pd.DataFrame({"id": ids, "role": roles}).to_csv(folder / "split.csv", index=False)
+    vae = VAE(VAESettings(image_size=32, width=2, depth=1, latent_channels=2), seed=0)
+    save_vae(folder / "weights.safetensors", vae)
+    return folder
+
+
+def compute(world, folder, **changes):
+    compute_basis(
+        world / "images.zarr", world / "split.csv", world / "weights.safetensors",
+        folder / "basis.zarr", folder / "basis.json", configuration_name="A", seed=0,
+        settings={**SETTINGS, **changes}, parameters="all", checkpoint_folder=folder / "checkpoint", configuration="",
+    )  # fmt: skip
+    return read_basis(folder / "basis.zarr")
+
+
+@pytest.mark.parametrize("dtype", ["float32", ml_dtypes.bfloat16])
+def test_vectors_come_back_as_they_were(tmp_path, dtype):
+    vectors = np.random.default_rng(0).normal(size=(2, 1000)).astype(dtype)
+    basis = Eigenbasis(np.array([2.0, 1.0]), vectors, np.array([0.1, 0.2]), np.array([True, False]), 0.0, 3.0, 0.1, 9)
+    write_basis(basis, tmp_path / "b.zarr", attributes=stage.scalars(basis), configuration="", device="")
+    found = read_basis(tmp_path / "b.zarr")
+    assert found.vectors.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(found.vectors.astype("float32"), vectors.astype("float32"))
+    np.testing.assert_array_equal(found.converged, basis.converged)
+    assert (found.trace, found.products) == (3.0, 9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", ml_dtypes.bfloat16])
+def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, monkeypatch, dtype):
+    vectors = np.random.default_rng(0).normal(size=(3, 5 * 2**20)).astype(dtype)
+    basis = Eigenbasis(np.ones(3), vectors, np.ones(3), np.ones(3, bool), 0.0, 3.0, 0.1, 9)
+    write_basis(basis, tmp_path / "b.zarr", attributes=stage.scalars(basis), configuration="", device="")
+    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 4 * vectors.nbytes - 1)
+    found = read_basis(tmp_path / "b.zarr").vectors
+    assert isinstance(found, StoredVectors)
+    assert (found.shape, found.dtype, found.size, len(found)) == (vectors.shape, vectors.dtype, vectors.size, 3)
+    columns = slice(2**20 + 5, 2**20 + 1000)
+    tracemalloc.start()
+    read = found[:, columns]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * vectors.nbytes, "a block of columns needs the chunks that it lies in, not all vectors"
+    assert read.dtype == vectors.dtype
+    np.testing.assert_array_equal(read.astype("float32"), vectors[:, columns].astype("float32"))
+    cut = found[:2]
+    assert cut.shape == (2, 5 * 2**20)
+    np.testing.assert_array_equal(cut[:, :7].astype("float32"), vectors[:2, :7].astype("float32"))
+    np.testing.assert_array_equal(np.asarray(found, "float32"), vectors.astype("float32"))
+    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 4 * vectors.nbytes)
+    assert isinstance(read_basis(tmp_path / "b.zarr").vectors, np.ndarray)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_scores_do_not_depend_on_where_the_vectors_lie(world, tmp_path, monkeypatch, resident):
+    compute(world, tmp_path)
+    if not resident:  # nor on whether they fit on the device
+        monkeypatch.setattr("sluguq.slug.projection._BASIS_SHARE", 0)
+
+    def scored(name):
+        score_store(
+            world / "images.zarr", np.array([6, 7]), world / "weights.safetensors", tmp_path / "basis.zarr",
+            tmp_path / name, configuration_name="A", seed=0, settings={**SCORE, "probes": 4}, configuration="",
+        )  # fmt: skip
+        return open_store(tmp_path / name).slug.values
+
+    held = scored("held.zarr")
+    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 1)
+    np.testing.assert_array_equal(scored("stored.zarr"), held)
+
+
+def test_an_interrupted_eigenbasis_goes_on_to_the_same_result(world, tmp_path, monkeypatch):
+    whole = compute(world, tmp_path / "whole", rank=9, tolerance=1e-6)
+    saved = stage.save_state
+
+    def save_then_stop(state, path):
+        saved(state, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "save_state", save_then_stop)
+    with pytest.raises(KeyboardInterrupt):
+        compute(world, tmp_path / "cut", rank=9, tolerance=1e-6)
+    assert not (tmp_path / "cut" / "basis.zarr").exists()
+    assert (tmp_path / "cut" / "checkpoint" / "lanczos.npz").exists()
+    monkeypatch.setattr(stage, "save_state", saved)
+    resumed = compute(world, tmp_path / "cut", rank=9, tolerance=1e-6)
+    np.testing.assert_array_equal(resumed.vectors, whole.vectors)
+    np.testing.assert_array_equal(resumed.eigenvalues, whole.eigenvalues)
+    assert not (tmp_path / "cut" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("killed_in", ["sluguq.slug.eigenbasis._trace", "sluguq.stages.eigenbasis.write_basis"])
+def test_an_eigenbasis_in_files_goes_on_after_the_end_of_lanczos(world, tmp_path, monkeypatch, capsys, killed_in):
+    monkeypatch.setattr(stage, "in_files", lambda rank, parameters: True)
+    hard = {"rank": 9, "tolerance": 1e-6}
+    whole = compute(world, tmp_path / "whole", **hard)
+
+    def killed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(killed_in, killed)
+        with pytest.raises(KeyboardInterrupt):
+            compute(world, tmp_path / "cut", **hard)
+    capsys.readouterr()
+    resumed = compute(world, tmp_path / "cut", **hard)
+    assert f"goes on after {whole.products - 1} products" in capsys.readouterr().out
+    np.testing.assert_array_equal(resumed.vectors, whole.vectors)
+    assert (resumed.trace, resumed.products) == (whole.trace, whole.products)
+    assert not (tmp_path / "cut" / "checkpoint").exists()
+
+
+def test_a_damaged_state_is_told_and_computed_again(world, tmp_path, capsys):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "lanczos.npz").write_bytes(b"not a state")
+    assert compute(world, tmp_path).vectors.shape[0] == RANK
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_a_state_without_its_vectors_is_told(tmp_path, capsys):
+    vectors = np.memmap(tmp_path / "lanczos-1.bin", np.float32, mode="w+", shape=(2, 5))
+    stage.save_state(LanczosState(vectors, np.eye(3), 1, 10), tmp_path / "lanczos.npz")
+    assert stage._resumed(tmp_path / "lanczos.npz").products == 10
+    (tmp_path / "lanczos-1.bin").unlink()
+    assert stage._resumed(tmp_path / "lanczos.npz") is None
+    assert "lanczos-1.bin" in capsys.readouterr().out
+    assert stage._resumed(tmp_path / "absent.npz") is None
+    assert capsys.readouterr().out == ""
+
+
+def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch, capsys):
+    room = room_of_basis(RANK, WEIGHTS, dtype="float32")
+    assert room.peak == 2 * (2 * RANK + 10) * WEIGHTS * 4 + RANK * WEIGHTS * 4
+    free = room.peak - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
+    with pytest.raises(OSError, match=r"lower eigenbasis.rank, set eigenbasis.dtype"):
+        compute(world, tmp_path)
+    assert not (tmp_path / "basis.zarr").exists()
+    # What an interrupted run left there is no less room.
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "lanczos.npz").write_bytes(b"x" * 5000)
+    compute(world, tmp_path)
+    assert "of an earlier run's" in capsys.readouterr().out
+
+
+def test_leftovers_of_killed_runs_are_removed(tmp_path, capsys):
+    current, other = tmp_path / ".seed-1-0123456789ab", tmp_path / ".seed-1-ba9876543210"
+    kept = [current, tmp_path / ".seed-10-ba9876543210", tmp_path / ".seed-1-notes", tmp_path / "seed-1-ba9876543210"]
+    gone = [other, tmp_path / ".seed-1.zarr.partial-77"]
+    for folder in (*kept, *gone):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x")
+    stage._remove_leftovers(tmp_path / "seed-1.zarr", current)
+    assert all(folder.exists() for folder in kept)
+    assert not any(folder.exists() for folder in gone)
+    assert str(other) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["projected", "sketched"])
+def test_scores_of_both_estimators_fill_a_store(world, tmp_path, method):
+    compute(world, tmp_path, method=method)
+    score_store(
+        world / "images.zarr", np.array([6, 7, 9]), world / "weights.safetensors", tmp_path / "basis.zarr",
+        tmp_path / "scores.zarr", configuration_name="A", seed=0, settings=SCORE, configuration="",
+    )  # fmt: skip
+    scores = open_store(tmp_path / "scores.zarr").load()
+    assert list(scores.id.values) == ["i6", "i7", "i9"]
+    assert np.isfinite(scores.slug).all()
+    assert (scores.probes == 6).all()
+    assert ("slug_map" in scores) == (method == "projected")
+    if method == "projected":
+        np.testing.assert_allclose(scores.slug_map.sum(("y", "x")), scores.slug, rtol=2e-3)
+        assert (scores.slug >= 0).all()
+
+
+def test_a_missing_basis_is_named(world, tmp_path):
+    with pytest.raises(StoreError, match=r"no store at .*basis\.zarr"):
+        score_store(
+            world / "images.zarr", None, world / "weights.safetensors", tmp_path / "basis.zarr",
+            tmp_path / "scores.zarr", configuration_name="A", seed=0, settings=SCORE, configuration="",
+        )  # fmt: skip
