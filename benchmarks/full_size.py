@@ -1,7 +1,7 @@
 """Aggregation, figures, tables, claims and report at the papers' size, on stores made for the purpose.
 
 Thirty models (three configurations, ten seeds) have scored 1,024 test images each of the training data set, 4,901 and
-3,000 images of two external ones, and 320 images a seed with and without drawn objects, all at 128 pixels with maps.
+3,000 images of two external ones, and 320 images a seed with and without drawn artefacts, all at 128 pixels with maps.
 The stages are those of the workflow's scripts, each in a process of its own.
 
     nice -n 15 python benchmarks/full_size.py FOLDER

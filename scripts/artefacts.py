@@ -1,4 +1,4 @@
-"""Draw foreign objects on some test images of one seed."""
+"""Draw artefacts on some test images of one seed."""
 
 import sys
 

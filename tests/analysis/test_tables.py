@@ -1,4 +1,4 @@
-"""Tables from aggregated stores, fairness, signals and foreign objects, against what was put in."""
+"""Tables from aggregated stores, fairness, signals and artefacts, against what was put in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sluguq.analysis.aggregated import clusters_of, groups_of
 from sluguq.analysis.drawn_artefacts import (
+    artefact_clusters,
+    artefacts_found,
     colour_map,
     find_scores,
     gradient_map,
-    object_clusters,
-    objects_found,
     pixel_scores,
     region_means,
     with_and_without,
@@ -38,7 +38,7 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def objects():
+def artefacts():
     return with_artefacts(seeds=2, images=8, kinds=("ruler", "ink"))
 
 
@@ -211,19 +211,19 @@ def test_one_gain_has_one_interval(store):
     np.testing.assert_allclose(single["value"].mean().loc[gains.index], gains["value"])
 
 
-# Foreign objects.
+# Artefacts.
 
 
-def test_intervals_of_drawn_objects_keep_patients_together(objects):
-    patients = np.array([f"patient{int(name[-1]) % 2}" for name in objects["clean_image"].values], object)
-    store = objects.assign(patient=("image", patients))
-    assert len(set(object_clusters(store).values())) == 2
-    assert len(set(object_clusters(objects).values())) == 8
-    assert (draw("drawn_objects", store)[1]["clusters"] == 2).all()
+def test_intervals_of_drawn_artefacts_keep_patients_together(artefacts):
+    patients = np.array([f"patient{int(name[-1]) % 2}" for name in artefacts["clean_image"].values], object)
+    store = artefacts.assign(patient=("image", patients))
+    assert len(set(artefact_clusters(store).values())) == 2
+    assert len(set(artefact_clusters(artefacts).values())) == 8
+    assert (draw("drawn_artefacts", store)[1]["clusters"] == 2).all()
 
 
-def test_pixel_scores_find_what_was_drawn(objects):
-    scores = pixel_scores(objects)
+def test_pixel_scores_find_what_was_drawn(artefacts):
+    scores = pixel_scores(artefacts)
     means = scores.groupby("map")["auroc"].mean()
     assert means["slug_map"] > 0.85
     assert means["error_map"] == pytest.approx(0.5, abs=0.1)
@@ -242,15 +242,15 @@ def test_one_sort_gives_what_scikit_learn_gives(pairs):
     assert find_scores(truth, values) == pytest.approx(wanted)
 
 
-def test_average_precision_of_a_blind_map_is_its_prevalence(objects):
-    scores = pixel_scores(objects, ("slug_map", "error_map"))
+def test_average_precision_of_a_blind_map_is_its_prevalence(artefacts):
+    scores = pixel_scores(artefacts, ("slug_map", "error_map"))
     blind = scores[scores["map"] == "error_map"]
     assert blind["average_precision"].mean() == pytest.approx(20 / 256, abs=0.05)
 
 
-def test_objects_found_has_intervals_of_the_means(objects):
-    scores = pixel_scores(objects, ("slug_map", "error_map"))
-    table = objects_found(scores, replicates=50)
+def test_artefacts_found_has_intervals_of_the_means(artefacts):
+    scores = pixel_scores(artefacts, ("slug_map", "error_map"))
+    table = artefacts_found(scores, replicates=50)
     row = table[(table["map"] == "slug_map") & (table["artefact"] == "ink") & (table["measure"] == "auroc")].iloc[0]
     chosen = scores[(scores["map"] == "slug_map") & (scores["artefact"] == "ink")]
     chosen = chosen[chosen["configuration"] == row["configuration"]]
@@ -258,37 +258,37 @@ def test_objects_found_has_intervals_of_the_means(objects):
     assert row["low"] < row["value"] < row["high"] <= 1
 
 
-def test_region_means_part_object_lesion_and_rest(objects):
-    table = region_means(objects)
-    assert table["slug_object"].mean() > table["slug_lesion"].mean() > table["slug_rest"].mean()
+def test_region_means_part_object_lesion_and_rest(artefacts):
+    table = region_means(artefacts)
+    assert table["slug_artefact"].mean() > table["slug_lesion"].mean() > table["slug_rest"].mean()
     one = table.iloc[0]
-    place = int(np.flatnonzero(objects["id"].values == one["id"])[0])
-    grid = objects["slug_map"].sel(configuration=one["configuration"], seed=one["seed"]).isel(image=place).values
-    mask = objects["artefact_mask"].values[place].astype(bool)
-    assert one["slug_object"] == pytest.approx(grid[mask].mean(), rel=1e-5)
+    place = int(np.flatnonzero(artefacts["id"].values == one["id"])[0])
+    grid = artefacts["slug_map"].sel(configuration=one["configuration"], seed=one["seed"]).isel(image=place).values
+    mask = artefacts["artefact_mask"].values[place].astype(bool)
+    assert one["slug_artefact"] == pytest.approx(grid[mask].mean(), rel=1e-5)
 
 
-def test_lesions_may_come_from_the_bare_images_store(objects):
-    bare = objects.isel(image=np.flatnonzero(objects["artefact"].values == ""))
-    without = objects.drop_vars("lesion_mask")
+def test_lesions_may_come_from_the_bare_images_store(artefacts):
+    bare = artefacts.isel(image=np.flatnonzero(artefacts["artefact"].values == ""))
+    without = artefacts.drop_vars("lesion_mask")
     assert region_means(without)["slug_lesion"].isna().all()
-    pd.testing.assert_frame_equal(region_means(without, bare), region_means(objects))
+    pd.testing.assert_frame_equal(region_means(without, bare), region_means(artefacts))
 
 
-def test_with_and_without_pairs_the_same_model(objects):
-    table = with_and_without(objects)
+def test_with_and_without_pairs_the_same_model(artefacts):
+    table = with_and_without(artefacts)
     assert len(table) == 3 * 2 * 2 * 8
     one = table.iloc[5]
-    place = int(np.flatnonzero(objects["id"].values == one["clean_image"])[0])
-    clean = objects["slug"].sel(configuration=one["configuration"], seed=one["seed"]).values[place]
+    place = int(np.flatnonzero(artefacts["id"].values == one["clean_image"])[0])
+    clean = artefacts["slug"].sel(configuration=one["configuration"], seed=one["seed"]).values[place]
     assert one["slug_clean"] == pytest.approx(clean)
     assert one["slug"] > one["slug_clean"]
 
 
-def test_mean_changes_are_the_ratios_with_an_interval(objects):
-    patients = np.array([f"patient{int(name[-1]) % 4}" for name in objects["clean_image"].values], object)
-    store = objects.assign(patient=("image", patients))
-    figure, table = draw("object_change", store)
+def test_mean_changes_are_the_ratios_with_an_interval(artefacts):
+    patients = np.array([f"patient{int(name[-1]) % 4}" for name in artefacts["clean_image"].values], object)
+    store = artefacts.assign(patient=("image", patients))
+    figure, table = draw("artefact_change", store)
     pairs = with_and_without(store)
     chosen = pairs[(pairs["configuration"] == "B") & (pairs["artefact"] == "ink")]
     logs = np.log(chosen["slug"] / chosen["slug_clean"]).groupby(chosen["seed"]).mean()
@@ -300,7 +300,7 @@ def test_mean_changes_are_the_ratios_with_an_interval(objects):
     # Nothing was drawn into the error map.
     assert means.loc["B", "ink", "mse"]["low"] < 1 < means.loc["B", "ink", "mse"]["high"]
     single = table[table["seed"] >= 0]
-    np.testing.assert_allclose(single["value"], single["with_object"] / single["without"])
+    np.testing.assert_allclose(single["value"], single["with_artefact"] / single["without"])
     diamonds = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "D"]
     assert len(diamonds) == len(means)
 

@@ -48,7 +48,7 @@ def histories(seeds: int, power: float, noise: float = 1e-3) -> xr.Dataset:
     )
 
 
-def world(errors, *, objects, table, abroad, isic, power, complexity=1.0, **options):
+def world(errors, *, artefacts, table, abroad, isic, power, complexity=1.0, **options):
     """A run of good size: 4 seeds, 60 test images a group and seed."""
     training = aggregated(errors=errors, seeds=4, tested=60, pool=120, maps=False, **options)
     dark = training["group"].values == "dark"
@@ -59,8 +59,8 @@ def world(errors, *, objects, table, abroad, isic, power, complexity=1.0, **opti
             "home": training,
             "abroad": abroad,
             "isic": isic,
-            "objects": with_artefacts(
-                seeds=3, images=40, configurations=("B", "C"), kinds=("ruler", "patch"), **objects
+            "artefacts": with_artefacts(
+                seeds=3, images=40, configurations=("B", "C"), kinds=("ruler", "patch"), **artefacts
             ),
         },
         table,
@@ -80,7 +80,7 @@ def as_slug_paper():
     return world(
         errors,
         noise=0.1,
-        objects={"slug_signal": 3.0},
+        artefacts={"slug_signal": 3.0},
         table=labels(50, 10),
         abroad=external(0.01, 0.02, pool=80, noise=0.1),
         isic=labelled(slug=1000, error=1),
@@ -99,7 +99,7 @@ def as_fairness_paper():
     }
     return world(
         errors,
-        objects={},
+        artefacts={},
         table=labels(50, 10),
         abroad=external(0.01, 0.02, pool=80, noise=0.1),
         isic=labelled(slug=1000, error=1),
@@ -120,7 +120,7 @@ def opposite():
         exponent=-1.0,
         noise=0.05,
         latent_gap=3.0,
-        objects={"slug_signal": -2.0, "error_signal": 3.0},
+        artefacts={"slug_signal": -2.0, "error_signal": 3.0},
         table=labels(10, 50),
         abroad=external(0.02, 0.01, exponent=-1.0, pool=80, noise=0.1),
         isic=labelled(slug=1, error=1000, exponent=-1.0),
@@ -134,8 +134,8 @@ def small():
     """The papers' world, but five test images a group and two seeds."""
     training = aggregated(seeds=2, tested=5, pool=40, noise=1.5, maps=False, patients=False)
     abroad = external(0.015, 0.016, seeds=2, pool=3)
-    objects = with_artefacts(seeds=2, images=2, slug_signal=0.4, error_signal=0.6)
-    stores = {"home": training, "abroad": abroad, "objects": objects}
+    artefacts = with_artefacts(seeds=2, images=2, slug_signal=0.4, error_signal=0.6)
+    stores = {"home": training, "abroad": abroad, "artefacts": artefacts}
     return judge(stores, None, replicates=200, models=histories(2, 0.5, noise=0.1)).set_index("claim")
 
 
@@ -166,11 +166,11 @@ EXPECTED = {
     "external_slug_ranks_with_error": (HOLDS, HOLDS, FAILS),
     "external_slug_ranks_within_fst": (HOLDS, HOLDS, FAILS),
     "removal_lowers_error": (HOLDS, None, FAILS),
-    "slug_map_finds_objects": (HOLDS, HOLDS, FAILS),
-    "error_map_misses_objects": (HOLDS, HOLDS, FAILS),
-    "slug_map_tells_labelled_objects": (HOLDS, HOLDS, FAILS),
-    "error_map_misses_labelled_objects": (HOLDS, HOLDS, FAILS),
-    "lesion_between_object_and_skin": (HOLDS, HOLDS, FAILS),
+    "slug_map_finds_artefacts": (HOLDS, HOLDS, FAILS),
+    "error_map_misses_artefacts": (HOLDS, HOLDS, FAILS),
+    "slug_map_tells_labelled_artefacts": (HOLDS, HOLDS, FAILS),
+    "error_map_misses_labelled_artefacts": (HOLDS, HOLDS, FAILS),
+    "lesion_between_artefact_and_skin": (HOLDS, HOLDS, FAILS),
     "dark_images_more_complex": (HOLDS, OPEN, FAILS),
 }
 
@@ -203,7 +203,7 @@ def test_the_table_is_complete_and_says_what_is_missing():
     assert tuple(table.columns) == COLUMNS
     assert len(table) == len(CLAIMS)
     missing = table.set_index("claim")["reason"]
-    assert missing["slug_map_finds_objects"] == "no images with drawn objects were scored"
+    assert missing["slug_map_finds_artefacts"] == "no images with drawn artefacts were scored"
     assert missing["external_error_rises_with_fst"] == "no external data set has images of two or more skin types"
     assert table[["statement", "statistic", "rule", "where"]].map(bool).all(axis=None)
 
@@ -229,17 +229,17 @@ def test_other_names_and_more_groups_take_lightest_and_darkest():
     assert (run.light_only, run.both, run.dark_only) == ("X", "Y", "Z")
 
 
-def test_labels_that_are_no_foreign_objects_are_not_asked_about():
+def test_labels_that_are_no_artefacts_are_not_asked_about():
     home = aggregated(seeds=3, tested=30, maps=False)
     judged = judge({"home": home, "clinic": labelled(slug=1000, error=1, label="melanoma")}, replicates=50)
-    row = judged.set_index("claim").loc["slug_map_tells_labelled_objects"]
+    row = judged.set_index("claim").loc["slug_map_tells_labelled_artefacts"]
     assert row["verdict"] == OPEN
     assert row["reason"] == "no data set has maps and photographs labelled with and without rulers, ink or patches"
 
 
 def test_photographs_without_a_known_label_do_not_count():
     home, isic = aggregated(seeds=3, tested=30, maps=False), labelled(slug=1000, error=1)
-    row = judge({"home": home, "isic": isic}, replicates=50).set_index("claim").loc["slug_map_tells_labelled_objects"]
+    row = judge({"home": home, "isic": isic}, replicates=50).set_index("claim").loc["slug_map_tells_labelled_artefacts"]
     assert row["images"] == row["distinct_images"] == np.isfinite(isic["label_ruler"].values).sum()
     assert row["about"] == "isic, ruler, B"
 
@@ -326,12 +326,12 @@ def test_the_lesion_is_asked_of_both_configurations_and_the_papers_objects():
     bubbles, c = store["artefact"].values == "bubble", list(store["configuration"].values).index("C")
     inside = store["artefact_mask"].values == 1
     store["slug_map"].values[:, :, bubbles] /= np.where(inside[bubbles], 1e4, 1)
-    key = "lesion_between_object_and_skin"
+    key = "lesion_between_artefact_and_skin"
     home = aggregated(seeds=3, tested=30, maps=False)
-    judged = judge({"home": home, "objects": store}, replicates=50).set_index("claim")
+    judged = judge({"home": home, "artefacts": store}, replicates=50).set_index("claim")
     assert judged.loc[key, "verdict"] == HOLDS, judged.loc[key, "parts"]
     store["slug_map"].values[c] /= np.where(inside, 1e4, 1)
-    judged = judge({"home": home, "objects": store}, replicates=50).set_index("claim")
+    judged = judge({"home": home, "artefacts": store}, replicates=50).set_index("claim")
     assert judged.loc[key, "verdict"] == FAILS
 
 
@@ -354,9 +354,13 @@ def test_rows_count_images_and_patients_as_they_are():
     assert pd.isna(row["patients"])
 
 
-def test_patients_of_drawn_objects_are_those_of_the_bare_images():
-    home, objects = aggregated(seeds=3, tested=20, maps=False), with_artefacts(images=40)
-    row = judge({"home": home, "objects": objects}, replicates=50).set_index("claim").loc["error_map_misses_objects"]
+def test_patients_of_drawn_artefacts_are_those_of_the_bare_images():
+    home, artefacts = aggregated(seeds=3, tested=20, maps=False), with_artefacts(images=40)
+    row = (
+        judge({"home": home, "artefacts": artefacts}, replicates=50)
+        .set_index("claim")
+        .loc["error_map_misses_artefacts"]
+    )
     assert (row["images"], row["distinct_images"], row["patients"], row["units"]) == (40, 40, 20, 20)
 
 
@@ -464,5 +468,5 @@ def test_scores_without_maps_leave_the_claims_on_maps_open():
     dataset = aggregated()
     drawn = with_artefacts().drop_vars("slug_map")
     judged = judge({"training": dataset, "artefacts": drawn}, replicates=20).set_index("claim")
-    assert judged.loc["slug_map_finds_objects", "verdict"] == OPEN
-    assert "have no slug_map" in judged.loc["slug_map_finds_objects", "reason"]
+    assert judged.loc["slug_map_finds_artefacts", "verdict"] == OPEN
+    assert "have no slug_map" in judged.loc["slug_map_finds_artefacts", "reason"]

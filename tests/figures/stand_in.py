@@ -142,8 +142,8 @@ def with_artefacts(
     error_signal: float = 0.0,
     key: int = 0,
 ) -> xr.Dataset:
-    """Images with a drawn object: the SLUG map is `slug_signal` and the error map `error_signal` standard
-    deviations higher inside the object than outside, on a logarithmic scale."""
+    """Images with a drawn artefact: the SLUG map is `slug_signal` and the error map `error_signal` standard
+    deviations higher inside the artefact than outside, on a logarithmic scale."""
     rng = np.random.default_rng(key)
     group = np.repeat(list(GROUPS), images // 2)
     clean = [f"image-{i:04d}" for i in range(images)]

@@ -206,8 +206,8 @@ def test_unknown_figures_and_missing_input_are_refused(usual):
 
 
 def test_roles_part_the_figures():
-    assert "drawn_objects" in names_for("artefacts")
-    assert "drawn_objects" not in names_for("training")
+    assert "drawn_artefacts" in names_for("artefacts")
+    assert "drawn_artefacts" not in names_for("training")
     assert {"retention", "fst_distribution"} <= set(names_for("external"))
 
 
@@ -326,12 +326,12 @@ def test_only_labels_of_known_artefacts_are_called_objects():
     store = store.assign(label_acne=("image", rng.choice([0.0, 1.0], store.sizes["image"])))
     assert ordered_flags(store) == (["label_ruler"], ["label_acne"])
     assert list(by_label(store, each=1)["group"]) == ["ruler", "acne"]
-    figure, table = draw("labelled_objects", store)
+    figure, table = draw("labelled_artefacts", store)
     assert dict(zip(table["label"], table["artefact"], strict=True)) == {"ruler": True, "acne": False}
     assert "Below the dotted line: labels of no known artefact" in texts(figure).replace("\n", " ")
-    figure, _ = draw("labelled_objects", store.drop_vars("label_acne"))
+    figure, _ = draw("labelled_artefacts", store.drop_vars("label_acne"))
     assert "no known artefact" not in texts(figure).replace("\n", " ")
-    assert "foreign" not in FIGURES["labelled_objects"].caption
+    assert "foreign" not in FIGURES["labelled_artefacts"].caption
 
 
 @pytest.mark.parametrize(("padding", "said"), [("zero", True), ("reflect", False)])

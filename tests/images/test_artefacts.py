@@ -1,4 +1,4 @@
-"""Drawn foreign objects: exact masks, the same object from the same seed, clear refusals."""
+"""Drawn artefacts: exact masks, the same artefact from the same seed, clear refusals."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_every_changed_pixel_is_inside_the_mask(kind, seed, height, width, conte
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mask_is_where_the_object_covers(kind):
-    """On images of opposite content an object's pixels differ from at least one of them, and only there."""
+    """On images of opposite content an artefact's pixels differ from at least one of them, and only there."""
     black, white = (np.full((64, 80, 3), value, np.uint8) for value in (0, 255))
     # A bubble bends what is behind it: on an even colour only its rim and glint would be seen.
     noise = np.random.default_rng(0).integers(0, 256, (8, 64, 80, 3), dtype=np.uint8)

@@ -69,12 +69,12 @@ def report(tmp_path_factory):
     """A report with wide, tall and many-panelled figures, of three sources, all claims and a card."""
     folder = tmp_path_factory.mktemp("browser")
     store = aggregated(seeds=2, tested=12, pool=16, size=8)
-    objects, trained = with_artefacts(seeds=2, images=6, kinds=("ruler", "ink")), models(seeds=2)
+    artefacts, trained = with_artefacts(seeds=2, images=6, kinds=("ruler", "ink")), models(seeds=2)
     for name in ("boxes_by_group", "signals", "maps_page", "levels_by_group"):
         save(*draw(name, store), folder / "figures" / "phantom", name)
-    save(*draw("object_maps", objects), folder / "figures" / "artefacts", "object_maps")
+    save(*draw("artefact_maps", artefacts), folder / "figures" / "artefacts", "artefact_maps")
     save(*draw("samples", models=trained), folder / "figures" / "models", "samples")
-    datasets = {"phantom": store, "artefacts": objects}
+    datasets = {"phantom": store, "artefacts": artefacts}
     return write_report(
         folder / "index.html",
         claims=judge(datasets, replicates=30),

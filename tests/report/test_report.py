@@ -140,16 +140,16 @@ def test_the_page_says_that_sensitivity_was_not_run_and_how_to(page, store, tmp_
 
 def test_a_figure_with_nothing_to_draw_is_named_and_not_shown(store, page, tmp_path):
     claims, _ = page
-    for name in ("drawn_objects", "labelled_objects"):
+    for name in ("drawn_artefacts", "labelled_artefacts"):
         save(*draw(name, store), tmp_path / "figures", name)
-    (tmp_path / "figures" / "labelled_objects.csv").write_text("label,value\nruler,0.5\n")
+    (tmp_path / "figures" / "labelled_artefacts.csv").write_text("label,value\nruler,0.5\n")
     path = write_report(
         tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={"phantom": tmp_path / "figures"}
     )
     html = path.read_text(encoding="utf-8")
-    assert 'id="phantom-labelled_objects"' in html
-    assert 'id="phantom-drawn_objects"' not in html
-    assert "nothing to draw: drawn objects." in html
+    assert 'id="phantom-labelled_artefacts"' in html
+    assert 'id="phantom-drawn_artefacts"' not in html
+    assert "nothing to draw: drawn artefacts." in html
 
 
 def test_every_figure_has_a_place_on_the_page():
@@ -203,7 +203,7 @@ def test_rows_of_claims_count_images_and_patients(tmp_path, store):
         assert re.fullmatch(r"3 seeds", shown["loss_converged"].strip())
         assert re.fullmatch(r"2 images\s*", shown["dark_underrepresented"])
         assert re.fullmatch(rf"60 images<br>{words}\s*", shown["dark_images_more_complex"])
-        assert shown["slug_map_finds_objects"].strip() == "–"
+        assert shown["slug_map_finds_artefacts"].strip() == "–"
 
 
 def _as_shown(claims):

@@ -31,7 +31,7 @@ rule figures_of_artefacts:
     input:
         dataset=PATHS.aggregated(ARTEFACTS),
     output:
-        figure_outputs(PATHS.figures(ARTEFACTS), names_for("artefacts"), "foreign objects"),
+        figure_outputs(PATHS.figures(ARTEFACTS), names_for("artefacts"), "artefacts"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/{ARTEFACTS}.log",
     conda:

@@ -1,4 +1,4 @@
-# Who is tested and who is trained on, and which test images get foreign objects drawn on them.
+# Who is tested and who is trained on, and which test images get artefacts drawn on them.
 
 
 rule split:

@@ -1,7 +1,7 @@
-"""Do the maps find foreign objects? Measured against drawn objects with masks.
+"""Do the maps find artefacts? Measured against drawn artefacts with masks.
 
-A store of images with drawn objects is an aggregated store with `artefact_mask` (image, y, x), `artefact`
-(image), the kind of the object, and `clean_image` (image), the id of the image that it was drawn on. The
+A store of images with drawn artefacts is an aggregated store with `artefact_mask` (image, y, x), `artefact`
+(image), the kind of the artefact, and `clean_image` (image), the id of the image that it was drawn on. The
 bare images are in it too, with an empty `artefact`.
 """
 
@@ -30,8 +30,8 @@ MAPS = {
 }
 """The maps that are compared: two of the network, a control, and two plain ones of the image alone.
 
-The control is the SLUG map of the same image without the object, held against the same pixels: what it finds
-comes from where the object lies (rulers lie along borders, where maps glow anyhow), not from the object.
+The control is the SLUG map of the same image without the artefact, held against the same pixels: what it finds
+comes from where the artefact lies (rulers lie along borders, where maps glow anyhow), not from the artefact.
 """
 
 
@@ -74,12 +74,12 @@ def pixel_scores(
     maps: Sequence[str] = tuple(MAPS),
     configuration: str | None = None,
 ) -> pd.DataFrame:
-    """How well each map tells the pixels of the drawn object from the rest, image by image.
+    """How well each map tells the pixels of the drawn artefact from the rest, image by image.
 
     maps: of `MAPS`. The control `slug_bare` is there where the same model scored the bare image; the plain maps
     of the image alone are repeated for every model, so that they can be compared seed by seed. configuration:
     this one alone. Columns: configuration, seed, id, clean_image, artefact, group, map, auroc,
-    average_precision, prevalence (share of object pixels: the average precision of a map that knows nothing).
+    average_precision, prevalence (share of artefact pixels: the average precision of a map that knows nothing).
     An image whose mask is empty or full is left out.
     """
     if configuration is not None:
@@ -120,7 +120,7 @@ def pixel_scores(
 
 
 def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[str, tuple[float, float]]:
-    """How well the maps of the image alone find the object."""
+    """How well the maps of the image alone find the artefact."""
     picture = dataset["pixels"].isel(image=image).transpose("y", "x", "channel").values
     return {
         "gradient": find_scores(truth, gradient_map(picture).ravel()),
@@ -129,26 +129,26 @@ def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[st
 
 
 def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.DataFrame:
-    """The mean of the SLUG map and the error map inside the object, inside the lesion, and elsewhere.
+    """The mean of the SLUG map and the error map inside the artefact, inside the lesion, and elsewhere.
 
     lesions: a store with `lesion_mask` of the bare images by `id`, for example the training data set's; by
-    default `dataset` itself. The lesion is without what the object covers; NaN where there is no mask or it
+    default `dataset` itself. The lesion is without what the artefact covers; NaN where there is no mask or it
     is empty. Columns: configuration, seed, id, clean_image, artefact, group, and
-    {slug,error}_{object,lesion,rest}.
+    {slug,error}_{artefact,lesion,rest}.
     """
     masks = _lesion_masks(dataset, lesions)
-    objects = dataset["artefact_mask"].transpose("image", "y", "x")
+    artefacts = dataset["artefact_mask"].transpose("image", "y", "x")
     rows: list[dict[str, object]] = []
     regions: dict[int, dict[str, np.ndarray]] = {}
     for c, s, places, grids in maps_by_model(dataset):
-        inside = read_rows(objects, places).astype(bool)
+        inside = read_rows(artefacts, places).astype(bool)
         for k, i in enumerate(map(int, places)):
             if not inside[k].any():
                 continue
             if i not in regions:
                 lesion = masks(i)
                 lesion = np.zeros_like(inside[k]) if lesion is None else lesion & ~inside[k]
-                regions[i] = {"object": inside[k], "lesion": lesion, "rest": ~inside[k] & ~lesion}
+                regions[i] = {"artefact": inside[k], "lesion": lesion, "rest": ~inside[k] & ~lesion}
             row = _who(dataset, c, s, i)
             for name, grid in grids.items():
                 values = grid[k].astype(np.float64)
@@ -156,7 +156,7 @@ def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.D
                     key = f"{name.removesuffix('_map')}_{region}"
                     row[key] = float(values[chosen].mean()) if chosen.any() else np.nan
             rows.append(row)
-    keys = [f"{m}_{r}" for m in ("slug", "error") for r in ("object", "lesion", "rest")]
+    keys = [f"{m}_{r}" for m in ("slug", "error") for r in ("artefact", "lesion", "rest")]
     return pd.DataFrame(rows, columns=[*_WHO, *keys])
 
 
@@ -178,7 +178,7 @@ def _lesion_masks(dataset: xr.Dataset, lesions: xr.Dataset | None) -> Callable[[
 
 
 def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
-    """SLUG and error of images with a drawn object, beside those of the same image without it.
+    """SLUG and error of images with a drawn artefact, beside those of the same image without it.
 
     Columns: configuration, seed, id, clean_image, artefact, group, mse, mse_clean, slug, slug_clean. Rows
     without a bare counterpart in the same seed are left out.
@@ -203,13 +203,13 @@ def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
 
 
 def mean_changes(pairs: pd.DataFrame, cluster: Mapping[str, int], replicates: int = 300) -> pd.DataFrame:
-    """The mean ratio of SLUG, and of the error, with an object to without, by kind of object and configuration.
+    """The mean ratio of SLUG, and of the error, with an artefact to without, by kind of artefact and configuration.
 
     Columns: configuration, artefact, variable (``slug``, ``mse``), value (the geometric mean over images, averaged over
     seeds on the logarithmic scale), low, high, seeds, images, clusters.
 
     :param pairs: from `with_and_without`.
-    :param cluster: from `object_clusters`.
+    :param cluster: from `artefact_clusters`.
     :param replicates: bootstrap replicates behind an interval.
     """
     rows: list[dict[str, object]] = []
@@ -229,8 +229,8 @@ def mean_changes(pairs: pd.DataFrame, cluster: Mapping[str, int], replicates: in
     return pd.DataFrame(rows, columns=["configuration", "artefact", "variable", *ESTIMATE])
 
 
-def object_clusters(dataset: xr.Dataset) -> dict[str, int]:
-    """The patient's integer by id of the bare image, as `objects_found` takes it.
+def artefact_clusters(dataset: xr.Dataset) -> dict[str, int]:
+    """The patient's integer by id of the bare image, as `artefacts_found` takes it.
 
     All drawings on one image are together, and so are those on images of one patient, lesion or group of duplicates.
     """
@@ -239,12 +239,12 @@ def object_clusters(dataset: xr.Dataset) -> dict[str, int]:
     return dict(zip(origin, map(int, cluster_labels(origin, *known)), strict=True))
 
 
-def objects_found(
+def artefacts_found(
     scores: pd.DataFrame, cluster: Mapping[str, int] | None = None, replicates: int = 300
 ) -> pd.DataFrame:
-    """Pixel AUROC and average precision of every map by kind of object and configuration, with intervals.
+    """Pixel AUROC and average precision of every map by kind of artefact and configuration, with intervals.
 
-    scores: from `pixel_scores`. cluster: from `object_clusters`; without it every image counts as a patient. Columns:
+    scores: from `pixel_scores`. cluster: from `artefact_clusters`; without it every image counts as a patient. Columns:
     configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
     seeds, images, clusters.
     """

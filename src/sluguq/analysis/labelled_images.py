@@ -1,4 +1,4 @@
-"""Do the maps tell images that a person labelled as having an object?"""
+"""Do the maps tell images that a person labelled as having an artefact?"""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
 def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
     """The yes-or-no labels of a dataset: those of known artefacts (`ARTEFACT_LABELS`), and any other.
 
-    Only the first are foreign objects or marks of the camera; another may be a diagnosis, or anything.
+    Only the first are artefacts or marks of the camera; another may be a diagnosis, or anything.
     """
     flags = flags_of(dataset)
     known = [flag for flag in flags if flag.removeprefix("label_") in ARTEFACT_LABELS]

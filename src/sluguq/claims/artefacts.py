@@ -1,4 +1,4 @@
-"""What the parts of claims on foreign objects are: drawn ones with masks, and real ones by label."""
+"""What the parts of claims on artefacts are: drawn ones with masks, and real ones by label."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sluguq.claims.rules import FINDS, Part, above
 from sluguq.claims.run import NotInRun, Run
 
 KINDS = ("ruler", "ink", "patch")
-"""The foreign objects that the SLUG paper names, as they are drawn."""
+"""The artefacts that the SLUG paper names, as they are drawn."""
 
-OBJECT_LABELS = ("ruler", "ink", "patch", "patches")
+ARTEFACT_LABELS_ASKED = ("ruler", "ink", "patch", "patches")
 """The same as labels of photographs are called."""
 
 SUMMARY = "contrast"
-"""The summary of a map by which an image with a foreign object is told (of `drawn_artefacts.SUMMARIES`): an object
+"""The summary of a map by which an image with an artefact is told (of `drawn_artefacts.SUMMARIES`): an artefact
 that a map highlights is a small part of the image, far above the rest."""
 
 
 def finds(which: str, claimed: Callable[..., Part], kinds: tuple[str, ...]) -> Callable[[Run], list[Part]]:
     def parts(run: Run) -> list[Part]:
         frame = run.pixels
-        configuration = run.for_objects
+        configuration = run.for_artefacts
         chosen = frame[frame["map"] == which]
         there = [kind for kind in kinds if (chosen["artefact"] == kind).any()]
         if not there:
@@ -41,13 +41,13 @@ def finds(which: str, claimed: Callable[..., Part], kinds: tuple[str, ...]) -> C
     return parts
 
 
-def finds_the_object(run: Run) -> list[Part]:
+def finds_the_artefact(run: Run) -> list[Part]:
     parts = finds("slug_map", above, KINDS)(run)
-    configuration, frame = run.for_objects, run.pixels
+    configuration, frame = run.for_artefacts, run.pixels
     keys = ["artefact", "seed", "id", "clean_image"]
     wide = frame.pivot(index=keys, columns="map", values="auroc").reset_index()
     if "slug_bare" not in wide:
-        raise NotInRun("the images were not scored without their objects")
+        raise NotInRun("the images were not scored without their artefacts")
 
     def gain(x: Array, y: Array, weights: Array) -> Array:
         return mean(x - y, weights)
@@ -75,16 +75,16 @@ def between(run: Run) -> list[Part]:
                 f"{configuration}, {high} over {low}",
                 run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
             )
-            for high, low in (("object", "lesion"), ("lesion", "rest"))
+            for high, low in (("artefact", "lesion"), ("lesion", "rest"))
         ]
     return parts
 
 
 def tells_labels(which: str, claimed: Callable[..., Part]) -> Callable[[Run], list[Part]]:
     def parts(run: Run) -> list[Part]:
-        told = run.tells_labels(OBJECT_LABELS, which, SUMMARY)
+        told = run.tells_labels(ARTEFACT_LABELS_ASKED, which, SUMMARY)
         if not told:
             raise NotInRun("no data set has maps and photographs labelled with and without rulers, ink or patches")
-        return [claimed(f"{name}, {label}, {run.for_objects}", estimate, FINDS) for name, label, estimate in told]
+        return [claimed(f"{name}, {label}, {run.for_artefacts}", estimate, FINDS) for name, label, estimate in told]
 
     return parts

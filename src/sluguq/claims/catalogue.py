@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sluguq.claims.artefacts import KINDS, between, finds, finds_the_object, tells_labels
+from sluguq.claims.artefacts import KINDS, between, finds, finds_the_artefact, tells_labels
 from sluguq.claims.parts import (
     beats_latent,
     best_under,
@@ -320,28 +320,28 @@ CLAIMS: tuple[Claim, ...] = (
         monotone,
     ),
     Claim(
-        "slug_map_finds_objects",
+        "slug_map_finds_artefacts",
         SLUG,
         "section 4, figure 4 right",
         "SLUG maps highlight rulers, ink and patches.",
-        "mean over images of the pixel AUROC of the SLUG map for a drawn object, by kind; the same less that of the "
-        "SLUG map of the image without the object",
+        "mean over images of the pixel AUROC of the SLUG map for a drawn artefact, by kind; the same less that of the "
+        "SLUG map of the image without the artefact",
         f"every AUROC's interval is above {FINDS}, and every difference's above 0",
         "",
-        finds_the_object,
+        finds_the_artefact,
     ),
     Claim(
-        "error_map_misses_objects",
+        "error_map_misses_artefacts",
         SLUG,
         "section 4, figure 4 right",
-        "The network reconstructs foreign objects, so the error map cannot flag them.",
-        "mean over images of the pixel AUROC of the error map for a drawn object, by kind",
+        "The network reconstructs artefacts, so the error map cannot flag them.",
+        "mean over images of the pixel AUROC of the error map for a drawn artefact, by kind",
         f"every interval is below {FINDS}",
         "",
         finds("error_map", below, KINDS),
     ),
     Claim(
-        "slug_map_tells_labelled_objects",
+        "slug_map_tells_labelled_artefacts",
         SLUG,
         "section 4, figure 4 right",
         "SLUG maps highlight rulers, ink and patches in photographs that are labelled as having them (B).",
@@ -351,7 +351,7 @@ CLAIMS: tuple[Claim, ...] = (
         tells_labels("slug_map", above),
     ),
     Claim(
-        "error_map_misses_labelled_objects",
+        "error_map_misses_labelled_artefacts",
         SLUG,
         "section 4, figure 4 right",
         "The error map cannot flag the rulers, ink and patches of photographs that are labelled as having them (B).",
@@ -361,7 +361,7 @@ CLAIMS: tuple[Claim, ...] = (
         tells_labels("error_map", below),
     ),
     Claim(
-        "lesion_between_object_and_skin",
+        "lesion_between_artefact_and_skin",
         SLUG,
         "section 4, figure 4 right",
         "In B and C the lesion is uncertain too, but less than rulers, ink and patches. (B and C may be pictures of "

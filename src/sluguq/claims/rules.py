@@ -31,7 +31,7 @@ MEDIUM_DELTA = 0.33
 """|Cliff's delta| below this is at most a small difference (Romano et al., 2006)."""
 
 FINDS = 0.7
-"""A map finds an object when its pixels' AUROC is above this, the lower end of what Hosmer and Lemeshow
+"""A map finds an artefact when its pixels' AUROC is above this, the lower end of what Hosmer and Lemeshow
 (Applied Logistic Regression, 2000, section 5.2.4) call acceptable discrimination."""
 
 CONVERGED = 0.01

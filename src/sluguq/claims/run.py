@@ -26,7 +26,7 @@ class Run:
     """The opened stores of one experiment, by role.
 
     datasets: aggregated stores by name, each with the attribute `role`: one `training`, any number
-    `external`, and at most one with drawn objects (it has `artefact_mask`).
+    `external`, and at most one with drawn artefacts (it has `artefact_mask`).
     labels: the label table of the training data set with columns fst and state, or None. replicates: of the
     bootstrap. models: the store of models, or None.
     """
@@ -57,13 +57,13 @@ class Run:
         return self._training
 
     @property
-    def objects(self) -> xr.Dataset:
-        """The store of images with drawn objects."""
+    def artefacts(self) -> xr.Dataset:
+        """The store of images with drawn artefacts."""
         if self._objects is None:
-            raise NotInRun("no images with drawn objects were scored")
+            raise NotInRun("no images with drawn artefacts were scored")
         for name in ("slug_map", "error_map"):
             if name not in self._objects:
-                raise NotInRun(f"the scores of images with drawn objects have no {name}")
+                raise NotInRun(f"the scores of images with drawn artefacts have no {name}")
         return self._objects
 
     @property
@@ -213,14 +213,14 @@ class Run:
 
     @cached_property
     def pixels(self) -> pd.DataFrame:
-        """How well each map finds the drawn objects under `for_objects`, an image a row.
+        """How well each map finds the drawn artefacts under `for_artefacts`, an image a row.
 
         See :func:`sluguq.analysis.drawn_artefacts.pixel_scores`.
         """
-        return pixel_scores(self.objects, ("slug_map", "error_map", "slug_bare"), self.for_objects)
+        return pixel_scores(self.artefacts, ("slug_map", "error_map", "slug_bare"), self.for_artefacts)
 
     @cached_property
-    def for_objects(self) -> str:
+    def for_artefacts(self) -> str:
         """The configuration of which claims on maps are asked: B where the run has it, else the first."""
         try:
             return self.both
@@ -230,7 +230,7 @@ class Run:
     def tells_labels(self, labels: Sequence[str], which: str, summary: str) -> list[tuple[str, str, Estimate]]:
         """How well a summary of a map tells photographs that carry a label from those that do not: AUROC.
 
-        Under ``for_objects``, for every data set with maps and every one of the labels that says yes of some of its
+        Under ``for_artefacts``, for every data set with maps and every one of the labels that says yes of some of its
         images and no of others, as (data set, label, estimate).
 
         :param labels: names of labels, 1 where a photograph carries it and 0 where it does not.
@@ -240,14 +240,14 @@ class Run:
         found = []
         for name, store in self.photographs.items():
             order = [str(c) for c in store["configuration"].values]
-            if not {"slug_map", "error_map"} <= set(store.data_vars) or self.for_objects not in order:
+            if not {"slug_map", "error_map"} <= set(store.data_vars) or self.for_artefacts not in order:
                 continue
             carried = {label: _yes_or_no(store, f"label_{label}") for label in labels if f"label_{label}" in store}
             carried = {label: values for label, values in carried.items() if {0.0, 1.0} <= set(values)}
             if not carried:
                 continue
             if name not in self._summaries:
-                place = order.index(self.for_objects)
+                place = order.index(self.for_artefacts)
                 known = xr.DataArray(np.any([np.isfinite(v) for v in carried.values()], axis=0), dims="image")
                 part = store.isel(configuration=slice(place, place + 1))
                 self._summaries[name] = map_summaries(part.assign(mse=part["mse"].where(known)))
@@ -269,9 +269,9 @@ class Run:
 
     @cached_property
     def regions(self) -> pd.DataFrame:
-        """Mean of the maps inside object, lesion and rest, an image a row."""
-        own = "lesion_mask" in self.objects or self._training is None
-        return region_means(self.objects, None if own else self._training)
+        """Mean of the maps inside artefact, lesion and rest, an image a row."""
+        own = "lesion_mask" in self.artefacts or self._training is None
+        return region_means(self.artefacts, None if own else self._training)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -290,7 +290,7 @@ class Run:
         """As `estimate`, for a table with the columns seed and clean_image besides those named."""
         frame = frame.dropna(subset=list(columns.values()))
         if frame.empty:
-            raise NotInRun("no image with a drawn object is of this kind")
+            raise NotInRun("no image with a drawn artefact is of this kind")
         names = frame["clean_image"].to_numpy(str)
         places = np.array([self._places.get(name, -1) for name in names])
         patients = np.full(len(names), -1)

@@ -192,11 +192,11 @@ class Score(Section):
 
 
 class Artefacts(Section):
-    """Foreign objects drawn on test images of the training data set, to measure whether maps find them."""
+    """Artefacts drawn on test images of the training data set, to measure whether maps find them."""
 
     images: int = Field(32, ge=0, description="Test images of each group to draw on, per seed; 0 leaves this out.")
     kinds: tuple[Literal["ruler", "ink", "patch", "bubble"], ...] = Field(
-        ("ruler", "ink", "patch", "bubble"), description="Objects to draw, each on every chosen image."
+        ("ruler", "ink", "patch", "bubble"), description="Artefacts to draw, each on every chosen image."
     )
 
 

@@ -1,4 +1,4 @@
-"""Do the maps find foreign objects: drawn ones with masks, and real ones by label."""
+"""Do the maps find artefacts: drawn ones with masks, and real ones by label."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from sluguq.analysis.aggregated import flags_of, middle_configuration
 from sluguq.analysis.drawn_artefacts import (
     MAPS,
+    artefact_clusters,
+    artefacts_found,
     mean_changes,
-    object_clusters,
-    objects_found,
     pixel_scores,
     with_and_without,
 )
@@ -26,25 +26,25 @@ from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, 
 from sluguq.figures.words import plural, span
 
 _COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
-_NONE = "no images with drawn objects were scored"
+_NONE = "no images with drawn artefacts were scored"
 
 
-def _has_objects(dataset: xr.Dataset) -> bool:
+def _has_artefacts(dataset: xr.Dataset) -> bool:
     return {"artefact_mask", "slug_map", "error_map"} <= set(dataset.data_vars)
 
 
-def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
-    """Pixel AUROC of the maps for drawn objects, by kind of object and configuration.
+def drawn_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Pixel AUROC of the maps for drawn artefacts, by kind of artefact and configuration.
 
-    The table is that of `sluguq.analysis.drawn_artefacts.objects_found`: AUROC and average precision with intervals.
+    The table is that of `sluguq.analysis.drawn_artefacts.artefacts_found`: AUROC and average precision with intervals.
     """
-    title = "Do the maps find foreign objects?"
-    if not _has_objects(dataset):
+    title = "Do the maps find artefacts?"
+    if not _has_artefacts(dataset):
         return empty(title, _NONE, dataset), pd.DataFrame()
     scores = pixel_scores(dataset)
     if scores.empty:
         return empty(title, _NONE, dataset), scores
-    table = objects_found(scores, object_clusters(dataset))
+    table = artefacts_found(scores, artefact_clusters(dataset))
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
     fig = figure(height=3.5)
@@ -75,8 +75,8 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     ]
     note = (
         f"n = {span(table['images'])} images of a kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
-        "over images of the area under the ROC curve of object pixels against the rest of the image; 0.5 is a map that "
-        "knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the place "
+        "over images of the area under the ROC curve of artefact pixels against the rest of the image; 0.5 is a map "
+        "that knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the place "
         "alone. Intervals at 95 % over seeds and patients. Image gradient and colour distance are of the photograph "
         "alone."
     )
@@ -84,15 +84,15 @@ def drawn_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     return fig, table
 
 
-def object_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
-    """Images with each kind of drawn object, and their maps with the object's outline.
+def artefact_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """Images with each kind of drawn artefact, and their maps with the artefact's outline.
 
     Images: of each kind those whose SLUG map has the median, and the 90th percentile, of pixel AUROC, in
     the configuration with the most even mix. The table has artefact, quantile, id, configuration, seed,
     auroc.
     """
-    title = "Drawn objects and their maps"
-    if not _has_objects(dataset):
+    title = "Drawn artefacts and their maps"
+    if not _has_artefacts(dataset):
         return empty(title, _NONE, dataset), pd.DataFrame()
     position = middle_configuration(dataset)
     name = str(dataset["configuration"].values[position])
@@ -129,29 +129,29 @@ def object_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     note = (
         f"n = {len(rows)} images, configuration {name}, the first of {plural(dataset.sizes['seed'], 'seed')} that "
         "tested the image: of each kind those nearest to the median and the 90th percentile of the SLUG map's AUROC "
-        "(mean over seeds). White: outline of the object. Each map is divided by its own "
+        "(mean over seeds). White: outline of the artefact. Each map is divided by its own "
         f"{BRIGHTEST}th percentile."
     )
     columns = ["artefact", "quantile", "id", "configuration", "seed", "auroc"]
     return finish(fig, title, note, dataset), pd.DataFrame(rows)[columns]
 
 
-def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
-    """How SLUG and the error of an image change when an object is drawn on it.
+def artefact_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+    """How SLUG and the error of an image change when an artefact is drawn on it.
 
     The table has a row an image and variable: configuration, seed, id, clean_image, artefact, group, variable (`slug`,
-    `mse`), with_object, without, value (their ratio); and, with seed -1, the mean ratios of
+    `mse`), with_artefact, without, value (their ratio); and, with seed -1, the mean ratios of
     `sluguq.analysis.drawn_artefacts.mean_changes` with low, high, seeds, images, clusters.
     """
-    title = "The same image with and without an object"
-    if not _has_objects(dataset):
+    title = "The same image with and without an artefact"
+    if not _has_artefacts(dataset):
         return empty(title, _NONE, dataset), pd.DataFrame()
     table = with_and_without(dataset)
     if table.empty:
-        return empty(title, "no image was scored both with and without an object", dataset), table
+        return empty(title, "no image was scored both with and without an artefact", dataset), table
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
-    means = mean_changes(table, object_clusters(dataset))
+    means = mean_changes(table, artefact_clusters(dataset))
     ratios = np.r_[table["slug"] / table["slug_clean"], table["mse"] / table["mse_clean"]]
     fig = figure(height=2.9)
     panels = fig.subplots(1, 2, sharey=True)
@@ -191,7 +191,7 @@ def object_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_xlim(-0.5, len(kinds) - 0.5)
         axes.grid(axis="x", visible=False)
         axes.set_title(heading)
-    panels[0].set_ylabel("with the object over without")
+    panels[0].set_ylabel("with the artefact over without")
     # The axis is as wide as the whiskers need: an interval of two seeds may run out of it.
     drawn = table.assign(**{name: table[name] / table[f"{name}_clean"] for name in ("slug", "mse")})
     ends = drawn.groupby(["artefact", "configuration"])[["slug", "mse"]].quantile(np.array([0.05, 0.95])).to_numpy()
@@ -214,7 +214,7 @@ def _ratios(pairs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     single = [
         pairs[who].assign(
             variable=name,
-            with_object=pairs[name],
+            with_artefact=pairs[name],
             without=pairs[f"{name}_clean"],
             value=pairs[name] / pairs[f"{name}_clean"],
         )
@@ -222,10 +222,10 @@ def _ratios(pairs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     ]
     table = pd.concat([means.assign(seed=-1), *single], ignore_index=True)
     ends = ["low", "high", "seeds", "images", "clusters"]
-    return table[[*who, "variable", "with_object", "without", "value", *ends]]
+    return table[[*who, "variable", "with_artefact", "without", "value", *ends]]
 
 
-def labelled_objects(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def labelled_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """AUROC of summaries of the maps for images that carry a yes-or-no label, those of known artefacts first.
 
     The table is that of `sluguq.analysis.labelled_images.labels_found`.

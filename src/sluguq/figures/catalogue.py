@@ -129,29 +129,29 @@ FIGURES: dict[str, Specification] = {
         _BOTH,
         "AUROC of every signal of a whole image, the error among them, for images that carry a yes-or-no label.",
     ),
-    "labelled_objects": Specification(
+    "labelled_artefacts": Specification(
         "dataset",
         _BOTH,
         "AUROC of several summaries of the SLUG and the error map for images that carry a yes-or-no label: those of "
-        "known artefacts (ruler, ink, patches and the like) first, then any other label, which need be no object.",
+        "known artefacts (ruler, ink, patches and the like) first, then any other label, which need be no artefact.",
         "SLUG paper, figure 4 right",
     ),
-    "drawn_objects": Specification(
+    "drawn_artefacts": Specification(
         "dataset",
         _DRAWN,
-        "Pixel AUROC of SLUG maps, error maps and two plain maps of the photograph for drawn objects.",
+        "Pixel AUROC of SLUG maps, error maps and two plain maps of the photograph for drawn artefacts.",
         "SLUG paper, figure 4 right",
     ),
-    "object_maps": Specification(
+    "artefact_maps": Specification(
         "dataset",
         _DRAWN,
-        "Images with drawn objects, their reconstructions, error maps and SLUG maps.",
+        "Images with drawn artefacts, their reconstructions, error maps and SLUG maps.",
         "SLUG paper, figure 4 right",
     ),
-    "object_change": Specification(
+    "artefact_change": Specification(
         "dataset",
         _DRAWN,
-        "SLUG and error of an image with an object drawn on it, over those of the same image without: every image, "
+        "SLUG and error of an image with an artefact drawn on it, over those of the same image without: every image, "
         "and the mean ratio with its 95 % interval.",
     ),
     "training_history": Specification("models", (), "Every term of the training loss by epoch."),

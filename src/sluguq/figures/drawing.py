@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sluguq.figures.artefacts import drawn_objects, labelled_objects, object_change, object_maps
+from sluguq.figures.artefacts import artefact_change, artefact_maps, drawn_artefacts, labelled_artefacts
 from sluguq.figures.association import correlation_by_seed, slug_against_mse
 from sluguq.figures.boxes import boxes
 from sluguq.figures.catalogue import FIGURES
@@ -46,10 +46,10 @@ _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
     "signals": signals,
     "signals_by_group": signals_by_group,
     "labels_by_signal": labels_by_signal,
-    "labelled_objects": labelled_objects,
-    "drawn_objects": drawn_objects,
-    "object_maps": object_maps,
-    "object_change": object_change,
+    "labelled_artefacts": labelled_artefacts,
+    "drawn_artefacts": drawn_artefacts,
+    "artefact_maps": artefact_maps,
+    "artefact_change": artefact_change,
     "sensitivity": draw_sensitivity,
     "training_history": training_history,
     "spectrum": spectrum,

@@ -1,8 +1,8 @@
-"""Foreign objects of clinical photographs, drawn on any image, with the exact mask of where they lie.
+"""Artefacts of clinical photographs, drawn on any image, with the exact mask of where they lie.
 
 Rulers, surgical ink, stickers and gel bubbles are what dermatology's image archives hold beside skin (Bissoto
 et al., CVPR Workshops 2020, arXiv:2004.11457). Drawn ones have a known place, so that a map of uncertainty can
-be tested against it, on the same image with and without the object.
+be tested against it, on the same image with and without the artefact.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SMALLEST = 32  # pixels along the shorter side
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-_VISIBLE = 10  # of 255: fainter fringes of an object are not drawn and not counted
+_VISIBLE = 10  # of 255: fainter fringes of an artefact are not drawn and not counted
 
 
 class Drawn(NamedTuple):
-    """An image with an object on it."""
+    """An image with an artefact on it."""
 
     pixels: Pixels  # (height, width, 3)
-    mask: NDArray[np.bool_]  # (height, width), True exactly where the object was painted
+    mask: NDArray[np.bool_]  # (height, width), True exactly where the artefact was painted
 
 
 class _Layer(NamedTuple):
@@ -38,11 +38,11 @@ class _Layer(NamedTuple):
 
 
 def draw(pixels: Pixels, kind: str, *, seed: int) -> Drawn:
-    """Draw one object of `kind` (see `KINDS`) on an image, or a few where they come in numbers (bubbles).
+    """Draw one artefact of `kind` (see `KINDS`) on an image, or a few where they come in numbers (bubbles).
 
-    `pixels` (height, width, 3) uint8 RGB, each side at least 32 pixels; it is left as it is. Where the object
+    `pixels` (height, width, 3) uint8 RGB, each side at least 32 pixels; it is left as it is. Where the artefact
     lies depends on (kind, seed) and the shape of the image alone. Outside the mask the result equals `pixels`;
-    inside, the object's opacity is at least 4 % (fainter fringes of its outline are not painted). A clear
+    inside, the artefact's opacity is at least 4 % (fainter fringes of its outline are not painted). A clear
     ruler and a bubble count whole, not by their marks and rims alone.
     Raises ValueError for another kind, shape, type or a negative seed.
     """

@@ -37,7 +37,7 @@ LARGEST_SVG = 600_000
 _TITLES = {
     "models": "Models",
     "sensitivity": "One setting at a time",
-    "artefacts": "Test images with objects drawn on them",
+    "artefacts": "Test images with artefacts drawn on them",
 }
 
 _INCH = 96
@@ -94,11 +94,11 @@ SECTIONS = (
         ("group_gaps", "levels_by_group", "gaps_within_labels", "flagged"),
     ),
     Section(
-        "objects",
-        "Foreign objects",
-        "Foreign objects, measured",
-        "Objects drawn with exact masks, and images by their labels: of known artefacts, and any other yes or no.",
-        ("drawn_objects", "object_change", "object_maps", "labelled_objects"),
+        "artefacts",
+        "Artefacts",
+        "Artefacts, measured",
+        "Artefacts drawn with exact masks, and images by their labels: of known artefacts, and any other yes or no.",
+        ("drawn_artefacts", "artefact_change", "artefact_maps", "labelled_artefacts"),
     ),
     Section(
         "sensitivity",

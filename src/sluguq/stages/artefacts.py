@@ -1,4 +1,4 @@
-"""Test images with foreign objects drawn on them, whose masks are known exactly."""
+"""Test images with artefacts drawn on them, whose masks are known exactly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store, write_store
 from sluguq.stores.variables import IMAGE_COORDINATES, described
 
-_SOURCE = "objects drawn by sluguq.images.artefacts on test images of the training data set"
+_SOURCE = "artefacts drawn by sluguq.images.artefacts on test images of the training data set"
 
 
 def draw_artefacts(
@@ -27,7 +27,7 @@ def draw_artefacts(
     per_group: int,
     kinds: Sequence[str],
 ) -> None:
-    """Write a store like that of prepared images: chosen test images, each bare and with every kind of object.
+    """Write a store like that of prepared images: chosen test images, each bare and with every kind of artefact.
 
     Variables beside those of prepared images (all but the checksum): ``artefact`` (kind, empty for the bare image),
     ``artefact_mask`` (image, y, x) and ``clean_image`` (id of the bare image).
@@ -35,10 +35,10 @@ def draw_artefacts(
     :param images: prepared images of the training data set.
     :param split: the seed's split.
     :param path: store to write.
-    :param seed: seed of the choice and of the objects.
+    :param seed: seed of the choice and of the artefacts.
     :param groups: groups whose test sets are chosen from.
     :param per_group: test images of each group; all where the test set is smaller.
-    :param kinds: kinds of objects.
+    :param kinds: kinds of artefacts.
     """
     store = open_store(images)
     rng = stream(seed, "artefacts")
@@ -56,7 +56,7 @@ def draw_artefacts(
         for kind in ("", *kinds)
     ]  # fmt: skip
     ids, kind_of, pictures, masks = zip(*drawn, strict=True)
-    # Everything else that is known of an image holds for it with an object on it, too.
+    # Everything else that is known of an image holds for it with an artefact on it, too.
     repeated = np.repeat(rows, 1 + len(kinds))
     known = {
         name: (store[name].dims, read_rows(store[name], repeated), store[name].attrs)
@@ -69,25 +69,25 @@ def draw_artefacts(
             "pixels": (
                 ("image", "y", "x", "channel"),
                 np.stack(pictures),
-                described("intensity", "data set, with objects drawn on it"),
+                described("intensity", "data set, with artefacts drawn on it"),
             ),
             "artefact_mask": (
                 ("image", "y", "x"),
                 np.stack(masks).astype("uint8"),
-                described("1 where the object was drawn", _SOURCE),
+                described("1 where the artefact was drawn", _SOURCE),
             ),
             "artefact": (
                 "image",
                 np.array(kind_of, object),
-                described("kind of the object, empty for none", _SOURCE),
+                described("kind of the artefact, empty for none", _SOURCE),
             ),
             "clean_image": (
                 "image",
                 np.repeat(identity, 1 + len(kinds)),
-                described("id of the image without object", _SOURCE),
+                described("id of the image without artefact", _SOURCE),
             ),
             "id": ("image", np.array(ids, object), described("name of the image", "data set")),
         },
         attrs={"synthetic": int(store.attrs.get("synthetic", 0))},
     ).set_coords([name for name in IMAGE_COORDINATES if name in known or name == "id"])
-    write_store(dataset, path, title="Test images with foreign objects drawn on them", source=_SOURCE)
+    write_store(dataset, path, title="Test images with artefacts drawn on them", source=_SOURCE)

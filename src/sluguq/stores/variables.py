@@ -13,7 +13,7 @@ FAIRNESS_PAPER = "López-Pérez et al. 2025, Are generative models fair?, arXiv:
 
 
 ARTEFACT_LABELS = ("dark_corner", "hair", "gel_border", "gel_bubble", "ruler", "ink", "patches")
-"""Labels of known artefacts, foreign objects and marks of the camera (Bissoto et al. 2020), without `label_`."""
+"""Labels of known artefacts, artefacts and marks of the camera (Bissoto et al. 2020), without `label_`."""
 
 
 def described(long_name: str, source: str, units: str = "1") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""ISIC challenge training images: dermoscopy without FST, for validation of maps on foreign objects.
+"""ISIC challenge training images: dermoscopy without FST, for validation of maps on artefacts.
 
 Images are named `ISIC_<number>` (2019 adds `_downsampled` to some). Lesion ids come with 2019 (`lesion_id` of the
 metadata; HAM10000 and BCN20000 have several images a lesion), diagnoses with 2019's ground truth, lesion masks with
