@@ -63,9 +63,12 @@ format: .venv/installed
 documents: .venv/installed
 	$(VENV_PYTHON) -m sluguq.config.documents
 
+# Without the old file, so that every Python gets the newest versions that it can have. Newer Pythons get newer ones.
 lock:
+	rm -f requirements.lock
 	uv pip compile --universal --fork-strategy requires-python --python-version 3.11 --no-header \
-	    --generate-hashes --quiet --extra workflow --extra test pyproject.toml --output-file requirements.lock
+	    --generate-hashes --quiet --extra workflow --extra test --extra docs pyproject.toml --output-file requirements.lock
+	$(VENV_PYTHON) tools/pin_environments.py
 
 clean:
 	rm -rf .venv .snakemake .cache results/demo data/raw/phantom data/images/phantom-*
