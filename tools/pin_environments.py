@@ -22,6 +22,15 @@ def locked(python: str) -> dict[str, str]:
     }
 
 
+def pinned(text: str, versions: dict[str, str]) -> str:
+    """An environment file with the versions of its packages put in."""
+
+    def line_of(match: re.Match[str]) -> str:
+        return f"{match[1]}{match[2]}{match[3] or ''}=={versions[canonicalize_name(match[2])]}"
+
+    return re.sub(r"(?m)^(      - )([A-Za-z0-9._-]+)(\[[^\]]*\])?==.*$", line_of, text)
+
+
 def main() -> None:
     """Write every environment file anew, with nothing but the versions changed."""
     for file in sorted((ROOT / "workflow" / "envs").glob("*.yaml")):
@@ -29,14 +38,7 @@ def main() -> None:
         python = re.search(r"- python *=+ *([\d.]+)", text)
         if python is None:
             raise SystemExit(f"{file} names no Python")
-        versions = locked(python[1])
-        file.write_text(
-            re.sub(
-                r"(?m)^(      - )([A-Za-z0-9._-]+)(\[[^\]]*\])?==.*$",
-                lambda line: f"{line[1]}{line[2]}{line[3] or ''}=={versions[canonicalize_name(line[2])]}",
-                text,
-            )
-        )
+        file.write_text(pinned(text, locked(python[1])))
 
 
 if __name__ == "__main__":
