@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sluguq.datasets.base import Acquired, write_tables
+from sluguq.datasets.acquisition import write_tables
+from sluguq.datasets.base import Acquired
 from sluguq.images.decoding import DRAFT_MARGIN
 from sluguq.stages.prepare import prepare
 

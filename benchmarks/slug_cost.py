@@ -18,7 +18,7 @@ import numpy as np
 import sluguq
 from slug_common import DOCS, RESULTS, publish, seconds, table
 from sluguq.config import Experiment, load_experiment
-from sluguq.datasets import entry_of
+from sluguq.datasets.acquisition import entry_of
 from sluguq.networks.vae import VAE, VAESettings, reconstruction_function
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import parameter_count

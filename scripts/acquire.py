@@ -7,7 +7,7 @@ sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 from pydantic import TypeAdapter
 
 from sluguq.config.sources import Source
-from sluguq.datasets import acquire
+from sluguq.datasets.acquisition import acquire
 from sluguq.machine.jobs import job
 
 with job(snakemake.log[0]):

@@ -4,10 +4,8 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-import pandas as pd
-
 from sluguq.claims import judge
-from sluguq.datasets.availability import availability
+from sluguq.datasets.availability import availability_of
 from sluguq.machine.jobs import job
 from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
@@ -16,8 +14,8 @@ with job(snakemake.log[0]):
     stores = {
         name: open_store(path) for name, path in zip(snakemake.params.names, snakemake.input.datasets, strict=True)
     }
-    tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
-    judged = judge(stores, availability(*tables), models=open_store(snakemake.input.models))
+    labels = availability_of(*(snakemake.input[name] for name in ("images", "missing", "rejected")))
+    judged = judge(stores, labels, models=open_store(snakemake.input.models))
     with whole_file(snakemake.output[0]) as partial:
         judged.to_csv(partial, index=False)
     print(judged[["claim", "verdict"]].to_string(index=False))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sluguq.datasets.availability import availability
+from sluguq.datasets.availability import availability_of
 from sluguq.figures.drawing import draw, save
 from sluguq.machine.jobs import job
 from sluguq.stores.provenance import commit
@@ -23,8 +23,7 @@ with job(snakemake.log[0]):
     if snakemake.input.get("sensitivity"):
         given["sensitivity"] = pd.read_csv(snakemake.input.sensitivity, dtype={"configuration": str})
     if snakemake.input.get("images"):
-        tables = (pd.read_csv(snakemake.input[name]) for name in ("images", "missing", "rejected"))
-        given["labels"] = availability(*tables)
+        given["labels"] = availability_of(*(snakemake.input[name] for name in ("images", "missing", "rejected")))
     key = "dataset" if "dataset" in given else "models"
     kept = ("experiment", "dataset", "synthetic", "configuration", "versions", "commit")
     attributes = {name: given[key].attrs[name] for name in kept if name in given[key].attrs}

@@ -4,18 +4,15 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.datasets.splits import make_split
 from sluguq.machine.jobs import job
-from sluguq.stores.files import whole_file
-from sluguq.stores.selection import image_table
+from sluguq.stages.split import draw_split
 
 with job(snakemake.log[0]):
-    split = make_split(
-        image_table(snakemake.input.images),
+    draw_split(
+        snakemake.input.images,
+        snakemake.output[0],
         snakemake.params.groups,
         snakemake.params.configurations,
         seed=int(snakemake.wildcards.seed),
         **snakemake.params.split,
     )
-    with whole_file(snakemake.output[0]) as partial:
-        split.to_csv(partial, index=False)

@@ -4,13 +4,8 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-import pandas as pd
-
-from sluguq.datasets.splits import split_sizes
 from sluguq.machine.jobs import job
-from sluguq.stores.files import whole_file
+from sluguq.stages.split import write_split_sizes
 
 with job(snakemake.log[0]):
-    splits = dict(zip(snakemake.params.seeds, map(pd.read_csv, snakemake.input.splits), strict=True))
-    with whole_file(snakemake.output[0]) as partial:
-        split_sizes(splits).to_csv(partial, index=False)
+    write_split_sizes(snakemake.output[0], dict(zip(snakemake.params.seeds, snakemake.input.splits, strict=True)))

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config import sources
-from sluguq.datasets import entry_of
+from sluguq.datasets.acquisition import entry_of
 from sluguq.datasets.registry import load_registry
 
 

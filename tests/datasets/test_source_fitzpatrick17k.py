@@ -10,9 +10,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from sluguq.config.sources import Source
-from sluguq.datasets import AcquisitionError, acquire, read_images, read_missing
+from sluguq.datasets.acquisition import acquire
+from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.registry import Registry
 from sluguq.stages.prepare import prepare
+from sluguq.stores.tables import read_images, read_missing
 from tests.datasets.misbehaving import Server, mirrored, picture, table, zipped
 
 PICTURES = [picture(seed) for seed in range(10)]

@@ -10,7 +10,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config.sources import Source
-from sluguq.datasets import AcquisitionError, acquire, read_images, read_missing
+from sluguq.datasets.acquisition import acquire
+from sluguq.datasets.base import AcquisitionError
+from sluguq.stores.tables import read_images, read_missing
 from tests.datasets.misbehaving import Server, mirrored, picture, table, zipped
 
 

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from sluguq.config.sources import Source
-from sluguq.datasets import acquire, is_synthetic, read_images
+from sluguq.config.sources import Source, is_synthetic
+from sluguq.datasets.acquisition import acquire
 from sluguq.images.phantom import render
+from sluguq.stores.tables import read_images
 
 
 def options(**keys: object):

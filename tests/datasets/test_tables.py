@@ -6,16 +6,11 @@ import unicodedata
 
 import pytest
 
-from sluguq.datasets.base import (
-    Acquired,
-    AcquisitionError,
-    FileIndex,
-    read_csv,
-    read_images,
-    read_missing,
-    write_tables,
-)
+from sluguq.datasets.acquisition import write_tables
+from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.nothing import is_nothing, said
 from sluguq.datasets.skin_types import parse_fst
+from sluguq.stores.tables import read_images, read_missing
 
 
 @pytest.mark.parametrize(
@@ -36,16 +31,39 @@ from sluguq.datasets.skin_types import parse_fst
         ("-1.0", -1),
         ("NaN", -1),
         ("NONE_SELECTED", -1),
+        *((sign, -1) for sign in ("#N/A", "NULL", "-", "unknown", "None", "n/a", "type: unknown")),
+        *((minus, -1) for minus in ("type -1", "FST: -1", "fst_-1")),
+        *(
+            (three, 3)
+            for three in ("FST type 3", "phototype III", "SPT III", "Ⅲ", "３", "3,0", "(3)", "F3", "type-iii")
+        ),
+        ("ii white skin", 2),
+        ("Typ IV", 4),
+        ("skin type (V)", 5),
     ],
 )
 def test_skin_types_are_read(value, fst):
     assert parse_fst(value) == fst
 
 
-@pytest.mark.parametrize("value", ["0", "7", "2.5", "dark", "12", "IIII", "inf", "1-2"])
+@pytest.mark.parametrize(
+    "value", ["0", "7", "2.5", "dark", "12", "IIII", "inf", "1-2", "I-II", "iv or v", "i am unsure", "9", "type", "3 4"]
+)
 def test_what_is_no_skin_type_is_refused(value):
     with pytest.raises(ValueError, match="no Fitzpatrick skin type"):
         parse_fst(value)
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "nan", "None", "unknown", "-1", "#N/A", "NULL", "-", -1, None])
+def test_what_says_nothing(cell):
+    assert is_nothing(cell)
+    assert said(cell) == ""
+
+
+@pytest.mark.parametrize("cell", ["0", "1", "-2", "Nana", "none of these", "P-1", "x"])
+def test_what_says_something(cell):
+    assert not is_nothing(cell)
+    assert said(f" {cell} ") == cell
 
 
 def test_a_mapping_comes_first():

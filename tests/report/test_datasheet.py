@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sluguq.datasets.base import Acquired, write_tables
+from sluguq.datasets.acquisition import write_tables
+from sluguq.datasets.base import Acquired
 from sluguq.datasets.registry import load_registry
 from sluguq.report.datasheet import (
     availability_by_fst,

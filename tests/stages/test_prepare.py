@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sluguq.datasets.base import Acquired, write_tables
+from sluguq.datasets.acquisition import write_tables
+from sluguq.datasets.base import Acquired
 from sluguq.stages import prepare as preparation
 from sluguq.stages.prepare import PreparationError, prepare
 from sluguq.stores.store import open_store

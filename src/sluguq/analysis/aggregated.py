@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 import yaml
 
-from sluguq.datasets.units import cluster_labels
+from sluguq.datasets.units import TIES, units_of
 
 
 def middle_configuration(dataset: xr.Dataset) -> int:
@@ -60,7 +60,5 @@ def flags_of(dataset: xr.Dataset) -> list[str]:
 
 def clusters_of(dataset: xr.Dataset) -> np.ndarray:
     """Integers (image,): images of one patient, one lesion or one group of duplicates share theirs."""
-    columns = [dataset[name].values for name in ("patient", "lesion", "duplicate_group") if name in dataset]
-    if not columns:
-        return np.arange(dataset.sizes["image"])
-    return cluster_labels(*columns)
+    columns = {name: dataset[name].values for name in TIES if name in dataset}
+    return units_of(columns, dataset.sizes["image"])

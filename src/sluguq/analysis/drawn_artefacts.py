@@ -18,7 +18,7 @@ from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.maps import maps_by_model
 from sluguq.analysis.statistics import mean
 from sluguq.analysis.tables import ESTIMATE, estimate_fields
-from sluguq.datasets.units import cluster_labels
+from sluguq.datasets.units import TIES, cluster_labels, tying_labels
 from sluguq.stores.selection import read_rows
 
 MAPS = {
@@ -235,8 +235,9 @@ def artefact_clusters(dataset: xr.Dataset) -> dict[str, int]:
     All drawings on one image are together, and so are those on images of one patient, lesion or group of duplicates.
     """
     origin = dataset["clean_image"].values.astype(str)
-    known = [dataset[name].values for name in ("patient", "lesion", "duplicate_group") if name in dataset.variables]
-    return dict(zip(origin, map(int, cluster_labels(origin, *known)), strict=True))
+    images = np.unique(origin, return_inverse=True)[1]
+    ties = tying_labels({name: dataset[name].values for name in TIES if name in dataset.variables})
+    return dict(zip(origin, map(int, cluster_labels(images, *ties.values())), strict=True))
 
 
 def artefacts_found(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,6 @@ from typing import Any
 import pandas as pd
 
 from sluguq.datasets.skin_types import UNLABELLED
-from sluguq.stores.files import whole_file
-
-IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
-"""Columns of images.csv, before any `label_<name>` columns."""
-
-MISSING_COLUMNS = ("id", "file", "fst", "url", "reason")
-"""Columns of missing.csv."""
-
 
 _ENDINGS = "jpg jpeg jpe jfif png webp tif tiff bmp gif avif jp2 ppm heic heif"
 IMAGE_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
@@ -54,8 +46,8 @@ class Acquired:
         """List an image that could not be had."""
         self.missing.append({"id": id, "file": file, "fst": fst, "url": url, "reason": reason})
 
-    def image_table(self) -> pd.DataFrame:
-        """images.csv as a table; an id that appears again is moved to `missing`."""
+    def lose_repeated_ids(self) -> None:
+        """Move every image whose id appeared before to `missing`."""
         kept: dict[str, dict[str, Any]] = {}
         for row in self.images:
             first = kept.setdefault(row["id"], row)
@@ -67,61 +59,6 @@ class Acquired:
                     fst=row["fst"],
                 )
         self.images = list(kept.values())
-        labels = sorted({key for row in self.images for key in row if key.startswith("label_")})
-        return _table(self.images, [*IMAGE_COLUMNS, *labels])
-
-    def missing_table(self) -> pd.DataFrame:
-        """missing.csv as a table."""
-        return _table(self.missing, MISSING_COLUMNS)
-
-
-def _table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
-    """Rows as text under the columns; `fst` as int."""
-    return pd.DataFrame(
-        {
-            column: [row.get("fst", UNLABELLED) for row in rows]
-            if column == "fst"
-            else pd.Series([str(row.get(column, "")) for row in rows], dtype=object)
-            for column in columns
-        }
-    )
-
-
-def write_tables(acquired: Acquired, raw_folder: Path) -> None:
-    """Write missing.csv and, unless there is no image, images.csv, each whole or not at all."""
-    for row in acquired.images:
-        for column in ("file", "mask"):
-            path = Path(row.get(column, ""))
-            # Relative, so that the raw folder can be moved.
-            if path.is_absolute() and path.is_relative_to(raw_folder):
-                row[column] = path.relative_to(raw_folder).as_posix()
-    images = acquired.image_table()
-    # First gone, last written: an images.csv is there only beside the missing.csv that belongs to it.
-    (raw_folder / "images.csv").unlink(missing_ok=True)
-    with whole_file(raw_folder / "missing.csv") as partial:
-        acquired.missing_table().to_csv(partial, index=False)
-    if len(images):
-        with whole_file(raw_folder / "images.csv") as partial:
-            images.to_csv(partial, index=False)
-
-
-def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read images.csv: `fst` as int, all else as str, empty where there is nothing."""
-    return _read_table(path, IMAGE_COLUMNS)
-
-
-def read_missing(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read missing.csv: `fst` as int, all else as str, empty where there is nothing."""
-    return _read_table(path, MISSING_COLUMNS)
-
-
-def _read_table(path: str | os.PathLike[str], expected: Iterable[str]) -> pd.DataFrame:
-    table = read_csv(Path(path))
-    absent = sorted(set(expected) - set(table.columns))
-    if absent:
-        raise AcquisitionError(f"{path} lacks the columns {absent}; delete it and acquire the data set again")
-    table["fst"] = table["fst"].astype(int)
-    return table
 
 
 def read_csv(path: Path, *, separator: str = ",", columns: Iterable[str] = ()) -> pd.DataFrame:

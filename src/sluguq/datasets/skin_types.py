@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
+
+from sluguq.datasets.nothing import is_nothing
 
 UNLABELLED = -1
 """FST of an image without a label."""
 
-
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 
+_WORD = re.compile(r"(?:fitzpatrick|photo-?type|skin|type|typ|fst|spt|f)(?:-(?!\s)|[\s_.:]*(?:-\s+)?)")
+"""A word before the number, and what parts them: a hyphen right behind the word, but none right before the number."""
 
-_NO_LABEL = frozenset({"", "-1", "nan", "none", "na", "n/a", "unknown", "none_selected", "none_identified"})
+_COLOURS = "very|pale|white|fair|light|cream|beige|olive|medium|moderate|tan|brown|dark|deep|black|skin|to|-"
+
+_NUMBER = re.compile(rf"([+-]?\d+(?:[.,]\d+)?|[iv]+)(?:\s+(?:{_COLOURS}))*")
+"""The number, and words for what it looks like ("II white skin")."""
 
 
 def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
     """The Fitzpatrick skin type that a table's cell means: 1 to 6, or -1 for none.
 
-    Understands ``3``, ``3.0``, ``III``, ``type 3``, ``FST3`` and the usual signs for nothing. ``mapping`` comes first.
+    Understands ``3``, ``3.0``, ``3,0``, ``III``, ``Ⅲ``, ``type 3``, ``FST3``, ``phototype III``, ``(3)``,
+    ``II white skin`` and the usual signs for nothing. A minus is a minus: ``type -1`` is no type. ``mapping`` comes
+    first.
 
     :raises ValueError: where the value means no skin type.
     """
     text = str(value).strip()
     if mapping and text in mapping:
         return mapping[text]
-    bare = text.lower()
-    if bare in _NO_LABEL:
+    # Full-width digits and the Roman numerals that are one sign become plain letters.
+    bare = unicodedata.normalize("NFKC", text).casefold().strip().strip("()[]").strip()
+    rest = bare
+    while (word := _WORD.match(rest)) and word.end() < len(rest):
+        rest = rest[word.end() :].strip("()[]")
+    if is_nothing(bare) or is_nothing(rest):
         return UNLABELLED
-    for word in ("fitzpatrick", "skin", "type", "fst"):
-        if bare.startswith(word):
-            bare = bare.removeprefix(word).lstrip(" _-.:")
-    if bare in _ROMAN:
-        return _ROMAN[bare]
-    try:
-        number = float(bare)
-    except ValueError:
-        number = 0.0
-    if number == UNLABELLED:
-        return UNLABELLED
-    if number not in (1, 2, 3, 4, 5, 6):
-        raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty)")
-    return int(number)
+    number = _NUMBER.fullmatch(rest)
+    if number:
+        digits = number[1].replace(",", ".")
+        found = _ROMAN.get(digits) if digits.isalpha() else float(digits)
+        if found == UNLABELLED:
+            return UNLABELLED
+        if found in (1, 2, 3, 4, 5, 6):
+            return int(found)
+    raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty)")

@@ -15,15 +15,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from sluguq.datasets.units import _is_known
+from sluguq.datasets.units import TIES, named, tying_labels, units_of
+from sluguq.machine.streams import stream
+from sluguq.stores.tables import SPLIT_COLUMNS
 
 Shortage = Literal["error", "repeat", "fewer"]
-
-SPLIT_COLUMNS = ("id", "role")
-"""Columns of a split; an image drawn n times for one role has n rows."""
 
 
 class SplitError(ValueError):
@@ -100,9 +97,10 @@ def leaks(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool = True)
     test = set(split.loc[is_test, "id"])
     train = set(split.loc[~is_test, "id"])
     found = [("id", str(value)) for value in sorted(test & train)]
-    for kind in _unit_columns(table, deduplicate):
-        known = table.loc[_is_known(table[kind]), ["id", kind]]
-        shared = set(known.loc[known["id"].isin(test), kind]) & set(known.loc[known["id"].isin(train), kind])
+    is_tested, is_trained = table["id"].isin(test).to_numpy(), table["id"].isin(train).to_numpy()
+    for kind, label in tying_labels(_columns(table), duplicates=deduplicate).items():
+        known = named(label)
+        shared = set(label[known & is_tested].tolist()) & set(label[known & is_trained].tolist())
         found += [(kind, str(value)) for value in sorted(shared, key=str)]
     return pd.DataFrame(found, columns=["kind", "value"])
 
@@ -216,29 +214,17 @@ def _with_units(table: pd.DataFrame, deduplicate: bool) -> pd.DataFrame:
     if len(repeated):
         raise SplitError(f"the data set holds the id {repeated.iloc[0]!r} more than once")
     images = table.sort_values("id", ignore_index=True)
-    n = len(images)
-    edges = [np.empty((0, 2), int)]
-    for column in _unit_columns(images, deduplicate):
-        known = np.flatnonzero(_is_known(images[column]))
-        codes, _ = pd.factorize(images[column].iloc[known])
-        first = np.full(codes.max(initial=-1) + 1, -1)
-        # The first image of each value is the one that all others are tied to.
-        first[codes[::-1]] = known[::-1]
-        edges.append(np.stack([known, first[codes]], 1))
-    pairs = np.concatenate(edges)
-    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    images["unit"] = connected_components(graph, directed=False)[1]
+    images["unit"] = units_of(_columns(images), len(images), duplicates=deduplicate)
     return images
 
 
-def _unit_columns(table: pd.DataFrame, deduplicate: bool) -> list[str]:
-    columns = ["patient", "lesion"] + (["duplicate_group"] if deduplicate else [])
-    return [column for column in columns if column in table.columns]
+def _columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {name: table[name].to_numpy() for name in TIES if name in table.columns}
 
 
 def _stream(seed: int, role: str) -> np.random.Generator:
     """The random stream of one role."""
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(role.encode())]))
+    return stream(seed, zlib.crc32(role.encode()))
 
 
 def _too_small(

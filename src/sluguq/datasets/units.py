@@ -1,37 +1,95 @@
-"""Images that may not be parted: which names say something, and what they tie together."""
+"""Images that may not be parted: which names say something, and what they tie together.
+
+A split draws these units, a bootstrap resamples them, and both ask here, so that they never differ.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from sluguq.datasets.nothing import is_nothing
 
-def _is_known(column: pd.Series) -> pd.Series:
-    """Where a column of patients, lesions or duplicate groups says something."""
-    return column.notna() & ~column.astype(str).isin(("", "-1"))
+TIES = ("patient", "lesion", "duplicate_group")
+"""What ties images together: columns of a table of images, variables of a store."""
 
 
 def named(label: ArrayLike) -> NDArray[np.bool_]:
-    """Where an array of names or numbers says something: neither empty, nor a negative integer, nor NaN."""
+    """Where an array of names or numbers says something; see :mod:`sluguq.datasets.nothing` for what does not.
+
+    :param label: (images,) of text, whole numbers (-1 says nothing) or floats (nor does NaN).
+    :returns: bool (images,).
+    """
     array = np.asarray(label)
     if array.dtype.kind in "iu":
-        return array >= 0
+        return array != -1
     if array.dtype.kind == "f":
-        return np.isfinite(array)
-    return ~np.isin(array.astype(str), ["", "nan", "None"])
+        return np.isfinite(array) & (array != -1)
+    return np.array([not is_nothing(value) for value in array.tolist()], bool)
+
+
+def lesion_names(patient: ArrayLike, lesion: ArrayLike) -> NDArray[np.object_]:
+    """Names of lesions that no two patients share.
+
+    Many tables count lesions afresh in every patient. A name that stands with several patients is therefore joined
+    with the patient's, as ``patient/lesion``; any other stays as it is.
+
+    :param patient: (images,) names of patients.
+    :param lesion: (images,) names of lesions.
+    :returns: text (images,), empty where the lesion is not known.
+    """
+    patients, lesions = np.asarray(patient).astype(str), np.asarray(lesion).astype(str)
+    known, who = named(lesion), named(patient)
+    owners: dict[str, set[str]] = {}
+    for name, person in zip(lesions[known & who], patients[known & who], strict=True):
+        owners.setdefault(name, set()).add(person)
+    names = np.full(len(lesions), "", object)
+    for index in np.flatnonzero(known):
+        shared = who[index] and len(owners[lesions[index]]) > 1
+        names[index] = f"{patients[index]}/{lesions[index]}" if shared else str(lesions[index])
+    return names
+
+
+def tying_labels(columns: Mapping[str, ArrayLike], *, duplicates: bool = True) -> dict[str, NDArray]:
+    """The labels among the columns that tie images together, lesions by names that no two patients share.
+
+    :param columns: arrays (images,) by name; those not in TIES are passed over.
+    :param duplicates: whether groups of duplicates tie.
+    :returns: arrays (images,) by name.
+    """
+    ties = {name: np.asarray(columns[name]) for name in TIES if name in columns}
+    if not duplicates:
+        ties.pop("duplicate_group", None)
+    if "patient" in ties and "lesion" in ties:
+        ties["lesion"] = lesion_names(ties["patient"], ties["lesion"])
+    return ties
+
+
+def units_of(columns: Mapping[str, ArrayLike], count: int, *, duplicates: bool = True) -> NDArray[np.int64]:
+    """The unit of every image: those of one patient, one lesion or one group of duplicates share theirs.
+
+    :param columns: arrays (images,) by name: any of TIES; others are passed over.
+    :param count: number of images.
+    :param duplicates: whether groups of duplicates tie.
+    :returns: (images,) numbers from 0 in order of first appearance.
+    """
+    ties = tying_labels(columns, duplicates=duplicates)
+    return cluster_labels(*ties.values()) if ties else np.arange(count, dtype=np.int64)
 
 
 def cluster_labels(*labels: ArrayLike) -> NDArray[np.int64]:
     """Images joined into clusters that a resampling may not part.
 
-    labels: any number of arrays (images,), of str or int: patient, lesion, duplicate group. Images that
-    share a value of any of them fall into one cluster, also by way of third images. Empty strings,
-    negative integers and NaN join nothing. Returns integers (images,), 0 to the number of clusters - 1.
+    Images that share a value of any label fall into one cluster, also by way of third images. What says nothing
+    joins nothing.
 
-    Raises ValueError where the arrays differ in length or none is given.
+    :param labels: any number of arrays (images,), of str or int: patient, lesion, duplicate group.
+    :returns: (images,) numbers from 0 in order of first appearance.
+    :raises ValueError: where the arrays differ in length or none is given.
     """
     arrays = [np.asarray(label) for label in labels]
     if not arrays or len({len(array) for array in arrays}) != 1:

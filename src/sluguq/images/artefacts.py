@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from sluguq.machine.streams import drawing_stream
+
 KINDS: tuple[str, ...] = ("ruler", "ink", "patch", "bubble")
 SMALLEST = 32  # pixels along the shorter side
 
@@ -59,8 +61,7 @@ def draw(pixels: Pixels, kind: str, *, seed: int) -> Drawn:
         )
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, not {seed}")
-    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(KINDS.index(kind),))
-    layer = _PAINTERS[kind](np.random.Generator(np.random.Philox(sequence)), pixels)
+    layer = _PAINTERS[kind](drawing_stream(seed, KINDS.index(kind)), pixels)
     # Opacity in steps of 1/255, so that what is called covered is what was painted.
     alpha = np.rint(255.0 * layer.alpha)
     mask = alpha >= _VISIBLE

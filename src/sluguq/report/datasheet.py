@@ -21,13 +21,15 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sluguq.datasets.availability import availability
-from sluguq.datasets.base import read_images, read_missing
 from sluguq.datasets.registry import Entry
+from sluguq.datasets.units import TIES, named, tying_labels
 from sluguq.figures.distribution import fst_distribution
 from sluguq.figures.style import figure as new_figure
 from sluguq.figures.style import finish, styled
+from sluguq.machine.streams import stream
 from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import read_images, read_missing, read_rejected
 
 _TYPES = (1, 2, 3, 4, 5, 6, -1)
 _RESAMPLES = 9999
@@ -121,7 +123,7 @@ def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0) -> Fig
         axes = fig.subplots(sum(lines.values()), per_fst, squeeze=False)
         line = 0
         for value in there:
-            rng = np.random.default_rng(np.random.SeedSequence([seed, value + 1]))
+            rng = stream(seed, value + 1)
             members = np.flatnonzero(fst == value)
             chosen = np.sort(rng.choice(members, min(len(members), per_fst * lines[value]), replace=False))
             places = axes[line : line + lines[value]].ravel()
@@ -160,7 +162,7 @@ def write_datasheet(
     :param seed: seed of the contact sheet.
     """
     opened = open_store(store)
-    lost, undecoded = read_missing(missing), pd.read_csv(rejected, dtype={"id": str}, keep_default_na=False)
+    lost, undecoded = read_missing(missing), read_rejected(rejected)
     rows = availability(read_images(images), lost, undecoded)
     counts = availability_by_fst(rows)
     losses = losses_by_reason(lost, undecoded)
@@ -215,13 +217,12 @@ def _verdict(rows: pd.DataFrame) -> str:
 
 
 def _relations(store: xr.Dataset) -> str:
+    ties = tying_labels({name: store[name].values for name in TIES})
     parts = [f"{store.sizes['image']:,} images"]
     for name, noun in (("patient", "patients"), ("lesion", "lesions")):
-        known = store[name].values.astype(str)
-        known = known[known != ""]
-        parts.append(
-            f"{len(set(known)):,} {noun} known for {len(known):,} of them" if len(known) else f"no {noun} known"
-        )
+        known = ties[name][named(ties[name])]
+        distinct = len(set(known.tolist()))
+        parts.append(f"{distinct:,} {noun} known for {len(known):,} of them" if distinct else f"no {noun} known")
     groups = store["duplicate_group"].values
     grouped = groups[groups >= 0]
     parts.append(

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sluguq.images.artefacts import draw
-from sluguq.stages.seeds import stream
+from sluguq.machine.streams import stream
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store, write_store
 from sluguq.stores.variables import IMAGE_COORDINATES, described

@@ -21,17 +21,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sluguq.datasets.base import read_images
 from sluguq.images.decoding import DRAFT_MARGIN, FILTER, MAX_PIXELS, Fit, ImageRejected, decode, decode_mask
 from sluguq.images.duplicates import HASH_PIXELS, HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
 from sluguq.machine.progress import Progress
-from sluguq.stores.files import whole_file
 from sluguq.stores.provenance import provenance
 from sluguq.stores.store import StoreWriter
+from sluguq.stores.tables import REJECTED_COLUMNS, as_table, read_images, write_table
 from sluguq.stores.variables import FST_ATTRIBUTES, described
-
-REJECTED_COLUMNS = ("id", "file", "fst", "reason")
-"""Columns of the table of rejected files."""
 
 _IN_FLIGHT = 8
 _BLOCK_BYTES = 32 * 2**20
@@ -74,7 +70,7 @@ def prepare(
     duplicate_group, sha256, every ``label_<name>`` column, and lesion_mask with has_lesion_mask where there are
     masks. The same files give the same store, whatever the number of threads.
 
-    :param images_csv: table written by :func:`sluguq.datasets.acquire`; relative files start at its folder.
+    :param images_csv: table written by :func:`sluguq.datasets.acquisition.acquire`; relative files start at its folder.
     :param store: path of the store, replaced if it exists.
     :param rejected_csv: where to write id, file, fst and reason of the files that gave no picture.
     :param size: height and width in pixels.
@@ -119,9 +115,8 @@ def prepare(
             scratch.write(result.pixels.tobytes())
             if with_masks:
                 scratch.write((np.zeros((size, size), np.uint8) if result.mask is None else result.mask).tobytes())
-        rejections = pd.DataFrame(rejected, columns=list(REJECTED_COLUMNS))
-        with whole_file(rejected_csv) as partial:
-            rejections.to_csv(partial, index=False)
+        rejections = as_table(rejected, REJECTED_COLUMNS)
+        write_table(rejected_csv, rejections)
         if not kept:
             reason = rejected[0]["reason"] if rejected else "the table is empty"
             raise PreparationError(f"{images_csv}: none of {len(files)} files is a usable picture; the first: {reason}")

@@ -20,6 +20,7 @@ from sluguq.stages.score import score_images
 from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import read_split
 
 COLUMNS = ("setting", "value", "configuration", "seed", "id", "mse", "slug", "slug_sem")
 
@@ -98,7 +99,7 @@ def cut(basis: Eigenbasis | SketchedBasis, rank: int) -> Eigenbasis | None:
 
 def some_tested(store: xr.Dataset, split: str | os.PathLike[str], per_group: int) -> np.ndarray:
     """Rows of at most `per_group` test images of every group, evenly spaced through its test set, rising."""
-    roles = pd.read_csv(split, dtype=str, keep_default_na=False)["role"]
+    roles = read_split(split)["role"]
     chosen = []
     for role in sorted(role for role in roles.unique() if role.startswith("test_")):
         tested = rows_of_role(store, split, role)

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import read_split
 
 _GAP = 8
 
@@ -23,7 +24,7 @@ def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) ->
     :returns: integer array (n,).
     :raises ValueError: where the split has no such role, or names an image that the store lacks.
     """
-    table = pd.read_csv(split, dtype=str, keep_default_na=False)
+    table = read_split(split)
     wanted = table.role.str.startswith(role[:-1]) if role.endswith("*") else table.role == role
     if not wanted.any():
         raise ValueError(f"{Path(split)} has no role {role!r}; it has {sorted(table.role.unique())}")

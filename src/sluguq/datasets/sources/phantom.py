@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from sluguq.config.sources import PhantomSource
@@ -16,6 +15,7 @@ from sluguq.datasets.base import Acquired
 from sluguq.images import artefacts
 from sluguq.images.phantom import PhantomRecord, phantom_records, render
 from sluguq.machine.progress import Progress
+from sluguq.machine.streams import keyed_stream
 
 _ARTEFACTS = 1
 
@@ -36,7 +36,7 @@ def collect(options: PhantomSource, raw_folder: Path) -> Acquired:
 def _draw(record: PhantomRecord, options: PhantomSource, raw_folder: Path, folder: Path) -> dict[str, Any]:
     drawn = render(record.fst, seed=options.seed, index=record.index, size=options.size)
     # A stream of its own, so that the share of artefacts changes no photograph that has none.
-    rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(_ARTEFACTS, record.fst, record.index)))
+    rng = keyed_stream(options.seed, _ARTEFACTS, record.fst, record.index)
     has_artefact = bool(rng.random() < options.artefacts)
     kind, seed = str(rng.choice(artefacts.KINDS)), int(rng.integers(2**31))
     pixels = artefacts.draw(drawn.pixels, kind, seed=seed).pixels if has_artefact else drawn.pixels

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sluguq.images.skin_colour import ita_of_lab
+from sluguq.machine.streams import drawing_stream
 
 CONDITIONS: tuple[str, ...] = (
     "naevus",
@@ -80,9 +81,8 @@ class PhantomRecord:
 
 
 def stream(seed: int, fst: int, index: int, purpose: int) -> np.random.Generator:
-    """Random generator of one purpose of one image (Philox, keyed by all four numbers)."""
-    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(fst, index, purpose))
-    return np.random.Generator(np.random.Philox(sequence))
+    """Random generator of one purpose of one image, keyed by all four numbers."""
+    return drawing_stream(seed, fst, index, purpose)
 
 
 def check_key(fst: int, seed: int, index: int) -> None:

@@ -1,0 +1,30 @@
+"""What a cell of a table says when it says nothing.
+
+Spreadsheets, R, pandas, databases and people write an unknown value each in a way of their own. They mean the same in
+every column: an unknown skin type, a patient nobody knows, no mask.
+"""
+
+from __future__ import annotations
+
+NOTHING = frozenset(
+    {
+        *("", "-", "--", "-1", "-1.0", "?", "#n/a", "#na", "n/a", "n.a.", "na", "<na>", "nan", "nat", "nil", "none"),
+        *("null", "unk", "unknown", "missing", "none_selected", "none_identified"),
+    }
+)
+"""Signs for nothing, in lower case and without the blanks around them."""
+
+
+def is_nothing(value: object) -> bool:
+    """Whether a cell says nothing: empty, or one of the usual signs for an unknown value.
+
+    >>> [is_nothing(cell) for cell in ("", " NA ", "#N/A", -1, None, float("nan"), "0", "P1")]
+    [True, True, True, True, True, True, False, False]
+    """
+    return str(value).strip().lower() in NOTHING
+
+
+def said(value: object) -> str:
+    """What a cell says, without the blanks around it; empty where it says nothing."""
+    text = str(value).strip()
+    return "" if text.lower() in NOTHING else text

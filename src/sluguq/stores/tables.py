@@ -1,0 +1,91 @@
+"""The workflow's own tables of images: what was acquired, lost, rejected, split. Written and read here alone.
+
+All cells are text, so that the id 001 stays 001 and the patient NA stays what it is; only the FST is a number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sluguq.stores.files import whole_file
+
+IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
+"""Columns of images.csv, before any ``label_<name>``."""
+
+MISSING_COLUMNS = ("id", "file", "fst", "url", "reason")
+"""Columns of missing.csv."""
+
+REJECTED_COLUMNS = ("id", "file", "fst", "reason")
+"""Columns of the table of rejected files."""
+
+SPLIT_COLUMNS = ("id", "role")
+"""Columns of a split; an image drawn n times for one role has n rows."""
+
+
+class TableError(RuntimeError):
+    """A table of the workflow is not there or not whole; the message names it and says what to run again."""
+
+
+def as_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """Rows as text under the columns; ``fst`` as int, -1 where a row has none."""
+    rows = list(rows)
+    return pd.DataFrame(
+        {
+            column: pd.Series([int(row.get("fst", -1)) for row in rows], dtype=int)
+            if column == "fst"
+            else pd.Series([str(row.get(column, "")) for row in rows], dtype=object)
+            for column in columns
+        }
+    )
+
+
+def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
+    """Write a table as csv, whole or not at all."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read images.csv: ``fst`` as int, all else as text, empty where there is nothing.
+
+    :raises TableError: where it is not there, or lacks a column.
+    """
+    return _read(path, IMAGE_COLUMNS, "delete it and acquire the data set again")
+
+
+def read_missing(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read missing.csv, as :func:`read_images`."""
+    return _read(path, MISSING_COLUMNS, "delete it and acquire the data set again")
+
+
+def read_rejected(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of rejected files, as :func:`read_images`."""
+    return _read(path, REJECTED_COLUMNS, "delete it and prepare the data set again")
+
+
+def read_split(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a split: the columns id and role as text.
+
+    :raises TableError: where it is not there, or lacks a column.
+    """
+    return _read(path, SPLIT_COLUMNS, "delete it and split again")
+
+
+def _read(path: str | os.PathLike[str], expected: Iterable[str], remedy: str) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(Path(path), dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise TableError(f"there is no table {path}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(f"{path} cannot be read ({str(error).strip()}); {remedy}") from error
+    absent = sorted(set(expected) - set(table.columns))
+    if absent:
+        raise TableError(f"{path} lacks the columns {absent}; {remedy}")
+    if "fst" in table:
+        table["fst"] = table["fst"].astype(int)
+    return table
