@@ -41,6 +41,7 @@ with job(snakemake.log[0]):
         figures={folder.name: folder for folder in folders},
         cards=cards,
         links={
+            "explore": snakemake.params.explore,
             "claims": relative(snakemake.input.claims),
             "split_sizes": relative(snakemake.input.split_sizes),
             "tables": tables,

@@ -175,6 +175,7 @@ def figure_outputs(folder, names, category):
 
 SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
 REPORT_PAGE = PATHS.report()
+EXPLORE_PAGE = PATHS.explore()
 CLAIMS = PATHS.claims()
 SENSITIVITY_FOLDER = PATHS.figures("sensitivity")
 SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"

@@ -189,5 +189,27 @@ rule report_page:
         code=code("report_page.py"),
         names=AGGREGATED,
         configurations=CONFIGURATIONS,
+        explore=Path(EXPLORE_PAGE).name,
     script:
         "../../scripts/report_page.py"
+
+
+rule explore:
+    input:
+        datasets=[PATHS.aggregated(dataset) for dataset in AGGREGATED],
+    output:
+        page=PATHS.explore(),
+        files=directory(PATHS.explore_files()),
+    log:
+        f"logs/{EXPERIMENT.experiment}/explore.log",
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=120,
+    params:
+        code=code("explore.py"),
+        names=AGGREGATED,
+    script:
+        "../../scripts/explore.py"

@@ -119,6 +119,18 @@ class ResultPaths:
         """The page that people read first."""
         return self._of("index.html")
 
+    def explore(self) -> str:
+        """The page of every scored image."""
+        return self._of("explore.html")
+
+    def explore_files(self) -> str:
+        """Folder of what that page shows, its data and pictures."""
+        return self._of("explore")
+
+    def parquet(self, dataset: str) -> str:
+        """Table of a data set, a row an image, with pictures."""
+        return self._of(f"{dataset}.parquet")
+
     def model_card(self, configuration: str) -> str:
         """What a reader must know of the models of a configuration."""
         return self._of("model_cards", f"{configuration}.md")

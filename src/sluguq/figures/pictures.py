@@ -138,12 +138,12 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         f"{plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that tested the image. Each map is "
         f"divided by its own {BRIGHTEST}th percentile, so brightness compares places within a map, not maps."
     )
-    if _pads_with_zeros(dataset):
+    if pads_with_zeros(dataset):
         note += " A glow along the borders of SLUG maps comes from the network's zero padding, not from the skin."
     return finish(fig, title, note, dataset), pd.DataFrame(rows)
 
 
-def _pads_with_zeros(dataset: xr.Dataset) -> bool:
+def pads_with_zeros(dataset: xr.Dataset) -> bool:
     """Whether the experiment's configuration says so; its default is the papers' zeros."""
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
     return isinstance(resolved.get("model"), dict) and resolved["model"].get("padding", "zero") == "zero"

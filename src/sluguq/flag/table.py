@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from sluguq.analysis.percentiles import percentiles
+
 if TYPE_CHECKING:
     from sluguq.flag.judges import Network
 
@@ -61,14 +63,6 @@ def judged_table(
     order = ["file", "slug", "slug_sem", "slug_percentile", "slug_ratio", "mse", "mse_percentile"]
     table = pd.DataFrame({**{name: columns.pop(name) for name in order}, **columns, **single})
     return table.sort_values(["slug_percentile", "slug_ratio", "file"], ascending=[False, False, True])
-
-
-def percentiles(values: Any, reference: Any) -> np.ndarray:
-    """The share of the reference below each value, in per cent; equal values count half."""
-    ordered = np.sort(np.asarray(reference, dtype=float))
-    below = np.searchsorted(ordered, values, side="left")
-    not_above = np.searchsorted(ordered, values, side="right")
-    return 50 * (below + not_above) / len(ordered)
 
 
 def agreement(references: Sequence[pd.DataFrame], column: str) -> float | None:

@@ -136,7 +136,7 @@ def write_report(
         :func:`sluguq.figures.save` left them; figures that are not there are passed over.
     :param cards: model cards by configuration, markdown.
     :param links: addresses, relative to the page, of the ``datasheets`` by data set, of the ``cards`` by
-        configuration, of the ``tables`` by data set and name, and of the ``claims``.
+        configuration, of the ``tables`` by data set and name, of the ``claims``, and of the page to ``explore`` images.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
@@ -154,7 +154,8 @@ def write_report(
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
         sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path)),
         cards={name: _html(text) for name, text in (cards or {}).items()},
-        links={"datasheets": {}, "cards": {}, "tables": {}, "claims": "", "split_sizes": ""} | dict(links or {}),
+        links={"datasheets": {}, "cards": {}, "tables": {}, "claims": "", "split_sizes": "", "explore": ""}
+        | dict(links or {}),
         limits=LIMITS,
         provenance={
             name: first[key]
