@@ -13,7 +13,7 @@ DEMO = --configfile config/demo.yaml
 help:
 	@echo "make demo       run the whole chain on synthetic photographs (CORES=$(CORES))"
 	@echo "make test       run the tests (those against PyTorch skip without it)"
-	@echo "make torch      add PyTorch to .venv, for the tests that compare with it"
+	@echo "make torch      add PyTorch, torchax and models in PyTorch to .venv, for the tests that use them"
 	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate"
 	@echo "make lint       ruff, mypy, import-linter, snakefmt and snakemake --lint"
 	@echo "make format     format Python and Snakemake files"
@@ -39,7 +39,8 @@ test: .venv/installed
 	$(VENV_PYTHON) -m pytest -n 2 --durations=15
 
 torch: .venv/installed
-	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
+	    torchax==0.0.14.dev20261026 diffusers==0.42.1 monai==1.6.1 einops==0.8.2 curvlinops-for-pytorch==3.0.1
 
 # moto, with flask, is the tests' S3 server on loopback. botocore wants an older python-dateutil than the lock file's.
 plugins: .venv/installed

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sluguq.slug.lanczos_state import LanczosState
     from sluguq.slug.score import Scores, score
     from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched, sketched_eigenbasis
+    from sluguq.slug.torch_bridge import from_torch
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ _HOMES = {
     "score_sketched": "sluguq.slug.sketched",
     "SketchedBasis": "sluguq.slug.sketched",
     "SketchedScores": "sluguq.slug.sketched",
+    "from_torch": "sluguq.slug.torch_bridge",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "SketchedBasis",
     "SketchedScores",
     "eigenbasis",
+    "from_torch",
     "score",
     "score_exact",
     "score_sketched",
