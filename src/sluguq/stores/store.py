@@ -6,6 +6,7 @@ image is one read. It is written under a hidden name beside its final one and re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -20,34 +21,41 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
+from sluguq.machine.owner import owned
+from sluguq.stores.files import remove_partials, synchronise
+from sluguq.stores.manifest import MANIFEST, MENTION, CheckedStore, damaged, read_manifest, write_manifest
+from sluguq.stores.manifest import StoreError as StoreError
 from sluguq.stores.provenance import provenance
 
 SHARD_BYTES = 128 * 2**20
 """A shard is at most about this large before compression: it must fit into memory while it is written."""
 
 
-class StoreError(RuntimeError):
-    """A store cannot be read or written as asked; the message names its path."""
-
-
 def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Open a store lazily.
+    """Open a store lazily; every file of it is looked at before it is first read, if the store has checksums.
 
     :param path: a folder, or an address such as ``s3://bucket/results/demo/phantom.zarr``, read in place by what fsspec
         has for its scheme (s3fs for S3).
-    :raises StoreError: where there is no complete store at ``path``.
+    :raises StoreError: where there is no complete store at ``path``, and, later, where a file turns out to be missing
+        or changed when it is read.
     """
     absent = f"there is no store at {path}; run the rule that writes it, or check the path"
     remote = "://" in str(path)
     if not remote and not (Path(path) / "zarr.json").is_file():
         raise StoreError(absent)
     try:
-        store = xr.open_zarr(str(path), consolidated=True, chunks=None)
+        files = None if remote else read_manifest(Path(path))
+        content = str(path) if files is None else CheckedStore(Path(path), files=files)
+        store = xr.open_zarr(content, consolidated=True, chunks=None)
+        if MENTION in store.attrs and files is None and not remote:
+            raise damaged(Path(path), MANIFEST, "is missing")
         # NumPy's new string type knows neither astype(str) nor most of pandas: hand over plain objects.
         texts = {name: v.astype(object) for name, v in store.variables.items() if v.dtype.kind == "T"}
         return store.assign({n: v for n, v in texts.items() if n not in store.coords}).assign_coords(
             {n: v for n, v in texts.items() if n in store.coords}
         )
+    except StoreError:
+        raise
     except FileNotFoundError as error:
         raise StoreError(absent) from error
     except Exception as error:
@@ -72,6 +80,7 @@ def write_store(
     :param configuration: the resolved configuration as YAML.
     :param device: device that computed it, in words.
     :raises StoreError: where a variable lacks an attribute.
+    :raises Occupied: where another live process is writing the same store.
     """
     attributes = {**dataset.attrs, **provenance(title, source, configuration, device)}
     with StoreWriter(path, attributes=attributes) as writer:
@@ -90,6 +99,8 @@ def write_store(
 class StoreWriter:
     """Writes one store block by block; the store appears under its name only on a clean exit.
 
+    While it is open no other process may write the same store, and what killed ones left of it is removed.
+
     Use it as a context manager. `create` declares a variable, `write` fills a region, and `append` adds blocks
     along the first dimension, buffered so that each shard is compressed once.
     """
@@ -101,9 +112,13 @@ class StoreWriter:
         self._coordinates: list[str] = []
         self._pending: dict[str, list[np.ndarray]] = {}
         self._appended: dict[str, int] = {}
+        self._adopted: dict[str, tuple[int, int]] = {}
+        self._claim = contextlib.ExitStack()
 
     def __enter__(self) -> StoreWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._claim.enter_context(owned(self.path)):
+            remove_partials(self.path)
         shutil.rmtree(self._partial, ignore_errors=True)
         self._group = zarr.open_group(self._partial, mode="w", zarr_format=3)
         return self
@@ -160,6 +175,7 @@ class StoreWriter:
         if _layout(mine, len(position)) != _layout(theirs, 0):
             return False
         target = self._partial / name / "c" / Path(*map(str, position))
+        manifest = read_manifest(Path(path)) or {}
         for file in (file for file in sorted((folder / "c").rglob("*")) if file.is_file()):
             linked = target / file.relative_to(folder / "c")
             linked.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +183,10 @@ class StoreWriter:
                 os.link(file, linked)
             except OSError:
                 shutil.copyfile(file, linked)
+                synchronise(linked)
+            if entry := manifest.get(file.relative_to(path).as_posix()):
+                # Damage to the other store's file is noticed by whoever reads it here.
+                self._adopted[linked.relative_to(self._partial).as_posix()] = entry
         return True
 
     def append(self, name: str, block: np.ndarray) -> None:
@@ -195,25 +215,32 @@ class StoreWriter:
         return array
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            return
+        with self._claim:
+            try:
+                if kind is None:
+                    self._finish()
+            finally:
+                shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _finish(self) -> None:
         for name, pending in self._pending.items():
             if sum(map(len, pending)):
                 self._flush(name, np.concatenate(pending))
             expected = self._array(name).shape[0]
             if self._appended.get(name, 0) != expected:
-                shutil.rmtree(self._partial, ignore_errors=True)
                 raise StoreError(f"{self.path}: {self._appended.get(name, 0)} of {expected} rows of {name!r} came")
         if self._coordinates:
             self._attributes["coordinates"] = " ".join(sorted(self._coordinates))
+        self._attributes[MENTION] = f"size and CRC-32C of every file are in {MANIFEST}"
         self._group.attrs.update(_plain(self._attributes))
         with warnings.catch_warnings():
             # Consolidated metadata are not in the v3 specification yet; readers without them warn instead.
             warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
             zarr.consolidate_metadata(self._partial)
+        write_manifest(self._partial, self._adopted)
         shutil.rmtree(self.path, ignore_errors=True)
         self._partial.rename(self.path)
+        synchronise(self.path.parent)
 
 
 def _chunks_and_shards(
