@@ -49,6 +49,26 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, template, identity,
         load_checkpoint(tmp_path, template, identity)
 
 
+def test_no_flipped_bit_in_the_head_is_taken_up(tmp_path):
+    file = save_checkpoint(tmp_path, Checkpoint(STATE, HISTORY, {}), "me")
+    content = file.read_bytes()
+    head = 8 + int.from_bytes(content[:8], "little")
+    refused = 0
+    for position in range(head):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << position % 8
+        file.write_bytes(flipped)
+        try:
+            loaded = load_checkpoint(tmp_path, STATE, "me")
+        except CheckpointError:
+            refused += 1
+            continue
+        # White space, or a name in other letters for the same: what is read is what was written.
+        assert loaded.history == HISTORY
+        np.testing.assert_array_equal(loaded.state["weights"]["blocks"][0]["kernel"], np.arange(6.0).reshape(2, 3))
+    assert refused > 0.9 * head
+
+
 def test_a_single_changed_bit_is_noticed(tmp_path):
     file = save_checkpoint(tmp_path, Checkpoint(STATE, HISTORY, {}), "me")
     content = bytearray(file.read_bytes())

@@ -11,25 +11,32 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from sluguq.machine.owner import owned
 from sluguq.networks.vae import VAE, VAESettings, join, split
 
 _KEY = "sluguq"  # a single entry, since the order of several in the file is left to chance
+
+
+_WITH_DESCRIPTION = "description and arrays: "
 
 
 class WeightsError(ValueError):
     """A file of weights that is damaged, or not of the network that is wanted."""
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any] | None = None) -> str:
+    """Of the arrays and what describes them; of the arrays alone in files of earlier versions."""
     digest = sha256()
+    if description is not None:
+        digest.update(json.dumps(description, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype} {array.shape};".encode())
         digest.update(np.asarray(array, order="C").data)
-    return digest.hexdigest()
+    return ("" if description is None else _WITH_DESCRIPTION) + digest.hexdigest()
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mapping[str, Any]) -> None:
@@ -41,15 +48,19 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mappi
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    text = json.dumps({**description, "sha256": _digest(values)})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(values, temporary, metadata={_KEY: text})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps({**description, "sha256": _digest(values, description)})
+    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    with owned(path) as certain:
+        if certain:  # what killed runs left
+            for left in path.parent.glob(f".{path.name}.partial-*"):
+                left.unlink(missing_ok=True)
+        try:
+            save_file(values, temporary, metadata={_KEY: text})
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -63,11 +74,15 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
         with safe_open(path, framework="numpy") as file:
             description = json.loads((file.metadata() or {})[_KEY])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise
     except KeyError:
         raise WeightsError(f"{path}: not written by sluguq") from None
-    except (SafetensorError, ValueError) as error:
+    except Exception as error:  # a flipped bit in its head can be anything: a type, a shape, a size
         raise WeightsError(f"{path}: damaged ({error}); delete it and make it again") from error
-    if description.pop("sha256", None) != _digest(arrays):
+    stated = description.pop("sha256", None) if isinstance(description, dict) else None
+    covered = str(stated).startswith(_WITH_DESCRIPTION)
+    if stated != _digest(arrays, description if covered else None):
         raise WeightsError(f"{path}: damaged (its checksum differs); delete it and make it again")
     return arrays, description
 

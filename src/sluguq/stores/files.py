@@ -58,7 +58,7 @@ def check_seal(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     with contextlib.suppress(FileNotFoundError):
         stated = _seal(path).read_text(encoding="utf-8", errors="replace").split(" ", 1)[0]
-        if stated != file_sha256(path):
+        if path.exists() and stated != file_sha256(path):
             raise DamagedFile(
                 f"{path} is not as it was written (its checksum differs): delete it and run its rule again, or, where "
                 f"you changed it on purpose, delete {_seal(path)}"

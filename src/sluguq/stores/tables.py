@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from sluguq.stores.files import whole_file
+from sluguq.stores.files import check_seal, whole_file
 
 IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
 """Columns of images.csv, before any ``label_<name>``."""
@@ -45,8 +45,8 @@ def as_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.Da
 
 
 def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
-    """Write a table as csv, whole or not at all."""
-    with whole_file(path) as partial:
+    """Write a table as csv, whole or not at all, with its checksum beside it."""
+    with whole_file(path, sealed=True) as partial:
         table.to_csv(partial, index=False)
 
 
@@ -54,6 +54,7 @@ def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read images.csv: ``fst`` as int, all else as text, empty where there is nothing.
 
     :raises TableError: where it is not there, or lacks a column.
+    :raises DamagedFile: where it has changed since it was written.
     """
     return _read(path, IMAGE_COLUMNS, "delete it and acquire the data set again")
 
@@ -77,6 +78,7 @@ def read_split(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _read(path: str | os.PathLike[str], expected: Iterable[str], remedy: str) -> pd.DataFrame:
+    check_seal(path)
     try:
         table = pd.read_csv(Path(path), dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
