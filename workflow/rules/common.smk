@@ -176,6 +176,7 @@ def figure_outputs(folder, names, category):
 SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
 REPORT_PAGE = PATHS.report()
 EXPLORE_PAGE = PATHS.explore()
+PARQUET_FILES = [PATHS.parquet(dataset) for dataset in AGGREGATED]
 CLAIMS = PATHS.claims()
 SENSITIVITY_FOLDER = PATHS.figures("sensitivity")
 SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"

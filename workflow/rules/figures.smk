@@ -213,3 +213,23 @@ rule explore:
         names=AGGREGATED,
     script:
         "../../scripts/explore.py"
+
+
+rule parquet:
+    input:
+        dataset=PATHS.aggregated("{dataset}"),
+        reference=PATHS.aggregated(EXPERIMENT.training_dataset),
+    output:
+        PATHS.parquet("{dataset}"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/parquet/{{dataset}}.log",
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=60,
+    params:
+        code=code("parquet.py"),
+    script:
+        "../../scripts/parquet.py"
