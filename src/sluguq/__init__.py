@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sluguq.slug.eigenbasis import Eigenbasis, eigenbasis
     from sluguq.slug.exact import score_exact
     from sluguq.slug.lanczos_state import LanczosState
+    from sluguq.slug.restriction import restrict
     from sluguq.slug.score import Scores, score
     from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched, sketched_eigenbasis
     from sluguq.slug.torch_bridge import from_torch
@@ -29,6 +30,7 @@ _HOMES = {
     "SketchedBasis": "sluguq.slug.sketched",
     "SketchedScores": "sluguq.slug.sketched",
     "from_torch": "sluguq.slug.torch_bridge",
+    "restrict": "sluguq.slug.restriction",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "SketchedScores",
     "eigenbasis",
     "from_torch",
+    "restrict",
     "score",
     "score_exact",
     "score_sketched",
@@ -56,4 +59,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*(name for name in globals() if name.startswith("__")), *_HOMES])

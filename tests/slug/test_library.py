@@ -44,7 +44,8 @@ def test_import_costs_nothing():
 
 
 def test_every_public_name_is_there():
-    assert set(sluguq.__all__) <= set(dir(sluguq))
+    assert {name for name in dir(sluguq) if not name.startswith("__")} == set(sluguq.__all__)
+    assert (ROOT / "src" / "sluguq" / "py.typed").exists()  # type checkers then believe the annotations
     for name in sluguq.__all__:
         assert getattr(sluguq, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'slugs'"):
