@@ -232,15 +232,18 @@ def figures(folder: Path, scale: Scale, name: str) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    from sluguq.analysis.tables import read_table
     from sluguq.figures import FIGURES, names_for
     from sluguq.figures.drawing import draw, save
 
     store = open_store(folder / f"{name}.zarr")
+    read = {path.stem: read_table(path) for path in (folder / "tables" / name).iterdir()}
     spent = {}
     for figure in names_for(store.attrs["role"]):
         start = time.perf_counter()
         labels = pd.DataFrame({"id": store["id"].values, "fst": store["fst"].values, "state": "available"})
-        drawn, numbers = draw(figure, store, labels=labels if FIGURES[figure].needs == "labels" else None)
+        labels_of = labels if FIGURES[figure].needs == "labels" else None
+        drawn, numbers = draw(figure, store, labels=labels_of, tables=read)
         save(drawn, numbers, folder / "figures" / name, figure)
         spent[figure] = f"{time.perf_counter() - start:.1f} s, {peak():.2f} GB"
     print(json.dumps(spent), file=sys.stderr, flush=True)
@@ -248,11 +251,18 @@ def figures(folder: Path, scale: Scale, name: str) -> None:
 
 def tables(folder: Path, scale: Scale, name: str) -> None:
     """The stage `tables` for one data set."""
-    from sluguq.analysis.fairness import gaps, intersections, levels
+    from sluguq.analysis.catalogue import tables_for
+    from sluguq.analysis.making import make_table
+    from sluguq.analysis.tables import write_table
 
     store = open_store(folder / f"{name}.zarr")
-    for of in (levels, gaps, intersections):
-        of(store).to_csv(folder / f"{name}-{of.__name__}.csv", index=False)
+    (folder / "tables" / name).mkdir(parents=True, exist_ok=True)
+    spent = {}
+    for table_name in tables_for(store.attrs["role"]):
+        start = time.perf_counter()
+        write_table(make_table(table_name, store), folder / "tables" / name / f"{table_name}.csv")
+        spent[table_name] = f"{time.perf_counter() - start:.1f} s, {peak():.2f} GB"
+    print(json.dumps(spent), file=sys.stderr, flush=True)
 
 
 def claims(folder: Path, scale: Scale, name: str) -> None:
@@ -266,17 +276,19 @@ def claims(folder: Path, scale: Scale, name: str) -> None:
 
 def report(folder: Path, scale: Scale, name: str) -> None:
     """The stage `report_page`, with the model cards."""
+    from sluguq.analysis.tables import read_table
     from sluguq.report.model_card import model_card
     from sluguq.report.page import write_report
 
     stores = {each: open_store(folder / f"{each}.zarr") for each in NAMES}
-    external = {each: store for each, store in stores.items() if store.attrs["role"] == "external"}
+    home = {name: read_table(folder / "tables" / "fitzpatrick" / f"{name}.csv") for name in ("levels", "flagging")}
+    external = {each: read_table(folder / "tables" / each / "skin_types.csv") for each in EXTERNAL}
     write_report(
         folder / "index.html",
         claims=pd.read_csv(folder / "claims.csv"),
         datasets=stores,
         figures={each: folder / "figures" / each for each in NAMES},
-        cards={each: model_card(stores["fitzpatrick"], each, external) for each in CONFIGURATIONS},
+        cards={each: model_card(stores["fitzpatrick"], each, home, external) for each in CONFIGURATIONS},
     )
 
 
@@ -322,8 +334,8 @@ def main() -> None:
     rows = []
     for stage, name in [
         *(("aggregate", name) for name in NAMES),
+        *(("tables", name) for name in NAMES),
         *(("figures", name) for name in NAMES),
-        *(("tables", name) for name in NAMES if name != "artefacts"),
         ("claims", "all"),
         ("report", "all"),
     ]:

@@ -15,7 +15,7 @@ with job(snakemake.log[0]):
         name: open_store(path) for name, path in zip(snakemake.params.names, snakemake.input.datasets, strict=True)
     }
     labels = availability_of(*(snakemake.input[name] for name in ("images", "missing", "rejected")))
-    judged = judge(stores, labels, models=open_store(snakemake.input.models))
+    judged = judge(stores, labels, snakemake.params.replicates, open_store(snakemake.input.models))
     with whole_file(snakemake.output[0]) as partial:
         judged.to_csv(partial, index=False)
     print(judged[["claim", "verdict"]].to_string(index=False))

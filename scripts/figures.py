@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sluguq.analysis.tables import read_table
 from sluguq.datasets.availability import availability_of
 from sluguq.figures.drawing import draw, save
 from sluguq.machine.jobs import job
@@ -20,6 +21,7 @@ with job(snakemake.log[0]):
     for key in ("dataset", "models"):
         if snakemake.input.get(key):
             given[key] = open_store(snakemake.input[key])
+    tables = {Path(path).stem: read_table(path) for path in snakemake.input.get("tables", [])}
     if snakemake.input.get("sensitivity"):
         given["sensitivity"] = pd.read_csv(snakemake.input.sensitivity, dtype={"configuration": str})
     if snakemake.input.get("images"):
@@ -30,5 +32,5 @@ with job(snakemake.log[0]):
     origin = json.dumps({"store": snakemake.input[key], "figure commit": commit(), **attributes})
     folder = Path(snakemake.output[0]).parent
     for name in snakemake.params.captions:
-        figure, table = draw(name, **given)
+        figure, table = draw(name, tables=tables, **given)
         save(figure, table, folder, name, origin=origin)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sluguq.analysis.tables import read_table
 from sluguq.machine.jobs import job
 from sluguq.report.model_card import model_card
 from sluguq.report.page import write_report
@@ -18,8 +19,13 @@ from sluguq.stores.store import open_store
 with job(snakemake.log[0]):
     names = snakemake.params.names
     stores = {name: open_store(path) for name, path in zip(names, snakemake.input.datasets, strict=True)}
-    external = {name: store for name, store in stores.items() if store.attrs["role"] == "external"}
-    cards = {name: model_card(stores[names[0]], name, external) for name in snakemake.params.configurations}
+    read: dict[str, dict[str, pd.DataFrame]] = {}
+    for path in map(Path, snakemake.input.tables):
+        if path.stem in ("levels", "flagging", "skin_types"):
+            read.setdefault(path.parent.name, {})[path.stem] = read_table(path)
+    external = {n: read[n]["skin_types"] for n, store in stores.items() if store.attrs["role"] == "external"}
+    home = names[0]
+    cards = {name: model_card(stores[home], name, read[home], external) for name in snakemake.params.configurations}
     for path, card in zip(snakemake.output.cards, cards.values(), strict=True):
         with whole_file(path) as partial:
             partial.write_text(card)

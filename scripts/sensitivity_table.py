@@ -19,6 +19,8 @@ with job(snakemake.log[0]):
     for (setting, value, name, seed), path in zip(snakemake.params.variants, snakemake.input.variants, strict=True):
         own = {"setting": setting, "value": float(value), "configuration": str(name), "seed": int(seed)}
         varied.append(read_scores(path).assign(**own))
-    table = sensitivity_table(scores, pd.concat(varied, ignore_index=True), snakemake.params.reference)
+    table = sensitivity_table(
+        scores, pd.concat(varied, ignore_index=True), snakemake.params.reference, snakemake.params.replicates
+    )
     with whole_file(snakemake.output[0]) as partial:
         table.to_csv(partial, index=False)

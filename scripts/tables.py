@@ -1,18 +1,16 @@
-"""Write what fairness beyond means says of one data set as tidy tables."""
+"""Write every table of one store."""
 
 import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
-from sluguq.analysis.fairness import gaps, intersections, levels
+from sluguq.analysis.making import make_tables
+from sluguq.analysis.tables import write_table
 from sluguq.machine.jobs import job
-from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
 
 with job(snakemake.log[0]):
-    dataset = open_store(snakemake.input.dataset)
-    for name, table_of in (("levels", levels), ("gaps", gaps), ("intersections", intersections)):
-        table = table_of(dataset)
-        with whole_file(snakemake.output[name]) as partial:
-            table.to_csv(partial, index=False)
+    made = make_tables(open_store(snakemake.input.store), snakemake.params.role, snakemake.params.replicates)
+    for name, table in made.items():
+        write_table(table, snakemake.output[name])
         print(f"{name}: {len(table)} rows")

@@ -145,7 +145,7 @@ def simulate(rng, seeds, images, between, shared, per_patient=2):
 )
 def test_intervals_cover_as_promised(seeds, between, shared):
     """Of 400 simulated experiments about 95 of 100 intervals hold the true mean, with seeds that differ or
-    not, the same images or others, two images a patient. With two seeds that differ it is a little less."""
+    not, the same images or others, two images a patient. Where the test sets are others it is a little more."""
     rng = np.random.default_rng(seeds)
     trials = 400
     hit = 0
@@ -153,7 +153,7 @@ def test_intervals_cover_as_promised(seeds, between, shared):
         columns, clusters = simulate(rng, seeds, 60, between, shared)
         estimate = e.over_seeds(s.mean, columns, clusters, replicates=200, key=trial)
         hit += estimate.low <= 5 <= estimate.high
-    assert 0.90 <= hit / trials <= 0.985
+    assert 0.925 <= hit / trials <= 0.995
 
 
 def test_ignoring_patients_is_overconfident():
@@ -191,7 +191,7 @@ def test_estimate_counts_and_repeats(rng):
     assert first.value == pytest.approx(np.mean([c["x"].mean() for c in columns]))
 
 
-@pytest.mark.parametrize("transform", ["identity", "fisher", "logit", "log"])
+@pytest.mark.parametrize("transform", ["identity", "fisher", "share", "delta", "contrast", "gain", "log"])
 def test_an_interval_may_be_had_at_another_level(rng, transform):
     columns = [{"x": rng.uniform(0.2, 0.6, 30)} for _ in range(3)]
     clusters = [np.arange(30)] * 3
@@ -232,11 +232,11 @@ def test_no_images_is_an_error():
         e.over_seeds(s.mean, [{"x": np.empty(0)}], [np.empty(0, int)])
 
 
-def test_logit_interval_stays_inside():
+def test_share_interval_stays_inside():
     rng = np.random.default_rng(2)
     group = np.arange(40) < 20
     x = rng.normal(size=40) + 4 * group
-    estimate = e.over_seeds(s.auroc, [{"x": x, "group": group}], [np.arange(40)], transform="logit")
+    estimate = e.over_seeds(s.auroc, [{"x": x, "group": group}], [np.arange(40)], transform="share")
     assert 0 < estimate.low < estimate.value <= estimate.high <= 1
 
 

@@ -395,7 +395,10 @@ def test_false_verdicts_are_rare_for_a_claim_on_configurations_and_groups():
 
 
 def estimate(low: float, high: float, seeds: int = 5, patients: int = 60, named: int | None = 60) -> Estimate:
-    return Estimate((low + high) / 2, low, high, (high - low) / 2 / 1.959964, seeds, 90, patients, patients=named)
+    error = (high - low) / 2 / 1.959964
+    return Estimate(
+        (low + high) / 2, low, high, error, seeds, 90, patients, ((error**2, np.inf),), patients=named
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 import yaml
+
+from sluguq.analysis.making import make_table
+from sluguq.figures import FIGURES
+from sluguq.figures.drawing import draw
 
 GROUPS = {"light": [1, 2], "dark": [5, 6]}
 CONFIGURATIONS = {"A": {"light": 1.0}, "B": {"light": 0.5, "dark": 0.5}, "C": {"dark": 1.0}}
@@ -182,7 +188,10 @@ def with_artefacts(
             "clean_image": ("image", np.array(clean * len(all_kinds), dtype=object)),
             "group": ("image", np.tile(group, len(all_kinds)).astype(object)),
             "fst": ("image", fst),
-            "patient": ("image", np.full(count, "", dtype=object)),
+            "patient": (
+                "image",
+                np.array([f"patient{i // 2}" for i in range(images)] * len(all_kinds), dtype=object),
+            ),
             "duplicate_group": ("image", np.full(count, "", dtype=object)),
         },
         coords={
@@ -257,6 +266,19 @@ def models(*, seeds: int = 3, epochs: int = 10, rank: int = 8, size: int = 16, k
         },
         attrs={"experiment": "stand-in", "synthetic": 1, "groups": json.dumps(GROUPS)},
     )
+
+
+def tables(name: str, store: xr.Dataset | None, replicates: int = 60) -> dict[str, pd.DataFrame]:
+    """The tables that a figure is drawn from, of a stand-in."""
+    if store is None:
+        return {}
+    return {table: make_table(table, store, replicates) for table in FIGURES[name].tables}
+
+
+def draw_of(name: str, store: xr.Dataset | None = None, *, models: xr.Dataset | None = None, **given: Any) -> Any:
+    """`sluguq.figures.drawing.draw` with the tables of the stand-in."""
+    own = models if FIGURES[name].needs == "models" else store
+    return draw(name, store, models=models, tables=tables(name, own), **given)
 
 
 def _pixels(rng: np.random.Generator, fst: np.ndarray, size: int) -> np.ndarray:

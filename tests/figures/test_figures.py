@@ -24,7 +24,7 @@ from sluguq.figures.drawing import draw, save
 from sluguq.figures.pictures import scaled
 from sluguq.figures.style import configuration_colours, fst_colours, group_colours, is_wide
 from sluguq.figures.words import group_label, span
-from tests.figures.stand_in import aggregated, models, with_artefacts
+from tests.figures.stand_in import aggregated, draw_of, models, with_artefacts
 from tests.places import ROOT
 
 LABELS = pd.DataFrame(
@@ -69,7 +69,7 @@ def usual():
 def drawn(name: str, given: dict) -> tuple[Figure, pd.DataFrame]:
     role = "artefacts" if "artefacts" in FIGURES[name].roles else "training"
     role = "labelled" if name == "gaps_within_labels" else role
-    return draw(name, given[role], models=models(seeds=2), labels=LABELS, sensitivity=SENSITIVITY)
+    return draw_of(name, given[role], models=models(seeds=2), labels=LABELS, sensitivity=SENSITIVITY)
 
 
 def texts(figure: Figure) -> str:
@@ -170,7 +170,7 @@ def _without_scores(dataset):
 def test_odd_stores_draw_too(kind):
     store = ODD[kind]()
     for name in set(names_for("training")) - {"maps_page", "boxes_by_group_seeds"}:
-        figure, table = draw(name, store, labels=LABELS.iloc[:3])
+        figure, table = draw_of(name, store, labels=LABELS.iloc[:3])
         assert isinstance(table, pd.DataFrame)
         assert "SYNTHETIC" in texts(figure)
         figure.draw_without_rendering()
@@ -178,7 +178,7 @@ def test_odd_stores_draw_too(kind):
 
 def test_configurations_keep_their_order_and_colours_in_the_figure_of_sensitivity(usual):
     parts = [SENSITIVITY.assign(configuration=name) for name in ("C", "A", "B")]
-    figure, _ = draw("sensitivity", usual["training"], sensitivity=pd.concat(parts))
+    figure, _ = draw_of("sensitivity", usual["training"], sensitivity=pd.concat(parts))
     legend = figure.legends[0]
     assert [t.get_text() for t in legend.get_texts()] == ["A", "B", "C"]
     assert [h.get_color() for h in legend.legend_handles] == list(configuration_colours("ABC").values())
@@ -186,7 +186,7 @@ def test_configurations_keep_their_order_and_colours_in_the_figure_of_sensitivit
 
 def test_photographs_bear_no_mark(usual):
     store = usual["training"].assign_attrs(synthetic=0)
-    assert "SYNTHETIC" not in texts(draw("boxes_by_group", store)[0])
+    assert "SYNTHETIC" not in texts(draw_of("boxes_by_group", store)[0])
 
 
 def test_saves_svg_png_and_csv_the_same_twice(tmp_path, usual):
@@ -203,6 +203,8 @@ def test_unknown_figures_and_missing_input_are_refused(usual):
         draw("boxen", usual["training"])
     with pytest.raises(ValueError, match="drawn from models"):
         draw("samples", usual["training"])
+    with pytest.raises(ValueError, match="drawn from the tables gaps, which"):
+        draw("group_gaps", usual["training"])
 
 
 def test_roles_part_the_figures():
@@ -216,7 +218,7 @@ def test_roles_part_the_figures():
 
 def test_snapshots_become_like_the_image():
     store = models(seeds=2)
-    figure, table = draw("snapshots", models=store)
+    figure, table = draw_of("snapshots", models=store)
     assert list(table["epoch"].unique()) == [1, 3, 10]
     assert len(table) == 3 * 3 * 3  # configurations, images, epochs
     errors = table.pivot_table(index=["configuration", "shown_image"], columns="epoch", values="mse")
@@ -232,20 +234,20 @@ def test_snapshots_become_like_the_image():
 def test_of_many_snapshots_some_are_shown_with_the_first_and_the_last():
     store = models(seeds=1).isel(snapshot=[0] * 12 + [1, 2], shown_image=[0])
     store["snapshot_epoch"] = store["snapshot_epoch"].copy(data=np.broadcast_to(np.arange(1, 15), (3, 1, 14)))
-    epochs = draw("snapshots", models=store)[1]["epoch"].unique()
+    epochs = draw_of("snapshots", models=store)[1]["epoch"].unique()
     assert len(epochs) == 6
     assert (epochs[0], epochs[-1]) == (1, 14)
 
 
 def test_a_store_without_snapshots_says_so():
-    figure, table = draw("snapshots", models=models(seeds=1).drop_vars(["snapshots", "snapshot_epoch"]))
+    figure, table = draw_of("snapshots", models=models(seeds=1).drop_vars(["snapshots", "snapshot_epoch"]))
     assert "training.snapshots: 0" in texts(figure)
     assert table.empty
 
 
 def test_tones_are_compared_over_seeds_and_listed_by_seed():
     store = models(seeds=2)
-    figure, table = draw("sample_tones", models=store)
+    figure, table = draw_of("sample_tones", models=store)
     mixed = table[(table["configuration"] == "B") & (table["seed"] == -1)].set_index(["measure", "group"])["value"]
     assert mixed["mean_difference", "light"] < -20
     assert mixed["mean_difference", "dark"] > 20
@@ -272,13 +274,13 @@ def test_tones_are_compared_over_seeds_and_listed_by_seed():
     ids=["one model", "long names", "three groups"],
 )
 def test_tones_of_odd_stores_draw_too(change):
-    figure, table = draw("sample_tones", models=change(models(seeds=2)))
+    figure, table = draw_of("sample_tones", models=change(models(seeds=2)))
     assert len(table)
     figure.draw_without_rendering()
 
 
 def test_a_store_without_samples_has_no_tones():
-    figure, table = draw("sample_tones", models=models(seeds=1).drop_vars(["samples", "sample_ita"]))
+    figure, table = draw_of("sample_tones", models=models(seeds=1).drop_vars(["samples", "sample_ita"]))
     assert "training.samples: 0" in texts(figure)
     assert table.empty
 
@@ -326,10 +328,10 @@ def test_only_labels_of_known_artefacts_are_called_objects():
     store = store.assign(label_acne=("image", rng.choice([0.0, 1.0], store.sizes["image"])))
     assert ordered_flags(store) == (["label_ruler"], ["label_acne"])
     assert list(by_label(store, each=1)["group"]) == ["ruler", "acne"]
-    figure, table = draw("labelled_artefacts", store)
-    assert dict(zip(table["label"], table["artefact"], strict=True)) == {"ruler": True, "acne": False}
+    figure, table = draw_of("labelled_artefacts", store)
+    assert dict(zip(table["label"], table["known_artefact"], strict=True)) == {"ruler": True, "acne": False}
     assert "Below the dotted line: labels of no known artefact" in texts(figure).replace("\n", " ")
-    figure, _ = draw("labelled_artefacts", store.drop_vars("label_acne"))
+    figure, _ = draw_of("labelled_artefacts", store.drop_vars("label_acne"))
     assert "no known artefact" not in texts(figure).replace("\n", " ")
     assert "foreign" not in FIGURES["labelled_artefacts"].caption
 
@@ -337,7 +339,7 @@ def test_only_labels_of_known_artefacts_are_called_objects():
 @pytest.mark.parametrize(("padding", "said"), [("zero", True), ("reflect", False)])
 def test_a_glow_is_put_down_to_zero_padding_only_where_there_is_any(usual, padding, said):
     store = usual["training"].assign_attrs(configuration=f"model: {{padding: {padding}}}")
-    assert ("zero padding" in texts(draw("maps", store)[0]).replace("\n", " ")) == said
+    assert ("zero padding" in texts(draw_of("maps", store)[0]).replace("\n", " ")) == said
 
 
 def test_the_middle_configuration_is_the_mixed_one(usual):

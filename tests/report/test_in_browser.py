@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from sluguq.claims import judge
-from sluguq.figures.drawing import draw, save
-from sluguq.report.model_card import model_card
+from sluguq.figures.drawing import save
 from sluguq.report.page import write_report
-from tests.figures.stand_in import aggregated, models, with_artefacts
+from tests.figures.stand_in import aggregated, draw_of, models, with_artefacts
+from tests.report.test_report import card_of
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(
@@ -71,16 +71,16 @@ def report(tmp_path_factory):
     store = aggregated(seeds=2, tested=12, pool=16, size=8)
     artefacts, trained = with_artefacts(seeds=2, images=6, kinds=("ruler", "ink")), models(seeds=2)
     for name in ("boxes_by_group", "signals", "maps_page", "levels_by_group"):
-        save(*draw(name, store), folder / "figures" / "phantom", name)
-    save(*draw("artefact_maps", artefacts), folder / "figures" / "artefacts", "artefact_maps")
-    save(*draw("samples", models=trained), folder / "figures" / "models", "samples")
+        save(*draw_of(name, store), folder / "figures" / "phantom", name)
+    save(*draw_of("artefact_maps", artefacts), folder / "figures" / "artefacts", "artefact_maps")
+    save(*draw_of("samples", models=trained), folder / "figures" / "models", "samples")
     datasets = {"phantom": store, "artefacts": artefacts}
     return write_report(
         folder / "index.html",
         claims=judge(datasets, replicates=30),
         datasets=datasets,
         figures={path.name: path for path in sorted((folder / "figures").iterdir())},
-        cards={name: model_card(store, name) for name in "AB"},
+        cards={name: card_of(store, name) for name in "AB"},
         links={"tables": {"phantom": {"levels": "tables/phantom/levels.csv"}}, "claims": "claims.csv"},
     )
 

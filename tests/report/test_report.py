@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sluguq.analysis.making import make_table
 from sluguq.claims import judge
 from sluguq.figures import names_for
-from sluguq.figures.drawing import draw, save
+from sluguq.figures.drawing import save
 from sluguq.figures.words import number
 from sluguq.report.model_card import model_card
 from sluguq.report.page import SECTIONS, write_report
-from tests.figures.stand_in import aggregated, models
+from tests.figures.stand_in import aggregated, draw_of, models
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def store():
 def page(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     for name in ("boxes_by_group", "maps_page", "flagged", "slug_against_mse"):
-        save(*draw(name, store), folder / "figures" / "phantom", name)
+        save(*draw_of(name, store), folder / "figures" / "phantom", name)
     claims = judge({"phantom": store}, replicates=50)
     claims.to_csv(folder / "claims.csv", index=False)
     path = write_report(
@@ -35,7 +36,7 @@ def page(store, tmp_path_factory):
         claims=pd.read_csv(folder / "claims.csv"),
         datasets={"phantom": store},
         figures={"phantom": folder / "figures" / "phantom"},
-        cards={"A": model_card(store, "A")},
+        cards={"A": card_of(store, "A")},
         links={
             "datasheets": {"phantom": "datasheets/phantom.html"},
             "cards": {"A": "model_cards/A.md"},
@@ -45,6 +46,13 @@ def page(store, tmp_path_factory):
         },
     )
     return claims, path.read_text(encoding="utf-8")
+
+
+def card_of(store, name, external=None):
+    """A model card from tables of few replicates."""
+    tables = {table: make_table(table, store, 60) for table in ("levels", "flagging")}
+    others = {n: make_table("skin_types", other, 60) for n, other in (external or {}).items()}
+    return model_card(store, name, tables, others)
 
 
 class Balanced(HTMLParser):
@@ -129,7 +137,7 @@ def test_the_page_says_that_sensitivity_was_not_run_and_how_to(page, store, tmp_
     folder = tmp_path / "figures" / "sensitivity"
     measured = {"setting": "rank", "value": 5, "reference": True, "measure": "level", "result": 1.0, "low": 0.9}
     table = pd.DataFrame([{**measured, "high": 1.1, "configuration": "B", "seed": s, "images": 20} for s in (-1, 0)])
-    save(*draw("sensitivity", store, sensitivity=table), folder, "sensitivity")
+    save(*draw_of("sensitivity", store, sensitivity=table), folder, "sensitivity")
     path = write_report(
         tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={"sensitivity": folder}
     )
@@ -141,7 +149,7 @@ def test_the_page_says_that_sensitivity_was_not_run_and_how_to(page, store, tmp_
 def test_a_figure_with_nothing_to_draw_is_named_and_not_shown(store, page, tmp_path):
     claims, _ = page
     for name in ("drawn_artefacts", "labelled_artefacts"):
-        save(*draw(name, store), tmp_path / "figures", name)
+        save(*draw_of(name, store), tmp_path / "figures", name)
     (tmp_path / "figures" / "labelled_artefacts.csv").write_text("label,value\nruler,0.5\n")
     path = write_report(
         tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={"phantom": tmp_path / "figures"}
@@ -160,21 +168,21 @@ def test_every_figure_has_a_place_on_the_page():
 
 
 def test_the_card_says_what_was_trained_and_for_whom_it_works(store):
-    card = model_card(store, "B")
+    card = card_of(store, "B")
     assert "configuration B of stand-in" in card
     assert "50 % light (FST 1, 2), 50 % dark (FST 5, 6)" in card
     assert "Synthetic images" in card
     assert "Not for diagnosis" in card
     assert "12 images a seed, 2 seeds" in card
     with pytest.raises(ValueError, match="no configuration 'D'; it has A, B, C"):
-        model_card(store, "D")
+        card_of(store, "D")
 
 
 def test_the_card_says_how_other_data_sets_fare(store):
     groups = {"brown": [3, 4], "dark": [5, 6]}
     errors = {c: {"brown": 0.01, "dark": 0.02} for c in "ABC"}
     other = aggregated(role="external", groups=groups, errors=errors, seeds=2, pool=16, unlabelled=5, maps=False)
-    card = model_card(store, "B", {"clinic": other})
+    card = card_of(store, "B", {"clinic": other})
     section = card.split("## On data sets that it was not trained on")[1].split("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
     assert "### clinic" in section
@@ -183,11 +191,11 @@ def test_the_card_says_how_other_data_sets_fare(store):
     chosen = other.sel(configuration="B").isel(image=np.flatnonzero(other["fst"].values == 6))
     for cell, name in zip(rows[3][1:3], ("mse", "slug"), strict=True):
         assert cell.split(" [")[0] == number(float(chosen[name].mean()))
-    unscored = model_card(store, "B", {"clinic": other.drop_vars("slug")})
+    unscored = card_of(store, "B", {"clinic": other.drop_vars("slug")})
     assert unscored.count("not scored") == 5
     elsewhere = other.isel(configuration=slice(0, 1))
-    assert "not trained on" not in model_card(store, "B", {"clinic": elsewhere})
-    assert "not trained on" not in model_card(store, "B")
+    assert "not trained on" not in card_of(store, "B", {"clinic": elsewhere})
+    assert "not trained on" not in card_of(store, "B")
 
 
 def test_rows_of_claims_count_images_and_patients(tmp_path, store):
@@ -213,7 +221,7 @@ def _as_shown(claims):
 
 
 def test_photographs_get_a_card_without_the_mark(store):
-    assert "Synthetic images:" not in model_card(store.assign_attrs(synthetic=0), "A")
+    assert "Synthetic images:" not in card_of(store.assign_attrs(synthetic=0), "A")
 
 
 def test_cards_are_set_as_a_page(page, store):
@@ -221,7 +229,7 @@ def test_cards_are_set_as_a_page(page, store):
     card = html.split('<div class="card">')[1].split("</div>")[0]
     assert "<h3>Model card: configuration A of stand-in</h3>" in card
     assert card.count("<table>") == 2
-    assert card.count("<li>") == sum(line.startswith("- ") for line in model_card(store, "A").splitlines())
+    assert card.count("<li>") == sum(line.startswith("- ") for line in card_of(store, "A").splitlines())
     assert "<p><strong>Synthetic images: these models know nothing about people.</strong></p>" in card
     assert "|" not in card
 
@@ -236,7 +244,7 @@ def test_datasheets_and_cards_are_linked(page):
 
 def test_split_sizes_are_linked_beside_what_was_trained(store, page, tmp_path):
     claims, _ = page
-    save(*draw("spectrum", models=models(seeds=2)), tmp_path / "figures" / "models", "spectrum")
+    save(*draw_of("spectrum", models=models(seeds=2)), tmp_path / "figures" / "models", "spectrum")
     path = write_report(
         tmp_path / "index.html", claims=claims, datasets={"phantom": store},
         figures={"models": tmp_path / "figures" / "models"}, links={"split_sizes": "tables/split_sizes.csv"},

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 if not _source.is_dir():
     raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
 
+from sluguq.analysis.catalogue import tables_for
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
 from sluguq.config.paths import ARTEFACTS, ResultPaths, acquired_images, image_store, missing_images
 from sluguq.config.paths import MODELS as MODELS_STORE
@@ -40,7 +41,13 @@ AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts
 # What stores record. How jobs run, and what is varied besides, changes no result: an edit there reruns nothing.
 CONFIGURATION = resolved_yaml(
     EXPERIMENT,
-    exclude={"resources": True, "sensitivity": True, "training": {"checkpoint_minutes"}, "eigenbasis": {"keep"}},
+    exclude={
+        "resources": True,
+        "sensitivity": True,
+        "analysis": True,
+        "training": {"checkpoint_minutes"},
+        "eigenbasis": {"keep"},
+    },
 )
 LIBRARY = Path(sys.modules["sluguq"].__file__).parent
 SCRIPTS = _source.parent / "scripts"
@@ -142,9 +149,7 @@ def pixels_of_variant(wildcards):
 
 
 def role_of(wildcards):
-    if wildcards.dataset == ARTEFACTS:
-        return "artefacts"
-    return "training" if wildcards.dataset == EXPERIMENT.training_dataset else "external"
+    return ROLES[wildcards.dataset]
 
 
 from sluguq.figures import FIGURES, names_for
@@ -183,8 +188,22 @@ SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"
 MODEL_CARDS = [PATHS.model_card(name) for name in CONFIGURATIONS]
 DATASHEETS = [PATHS.datasheet(dataset) for dataset in EXPERIMENT.scored_datasets]
 SPLIT_SIZES = PATHS.split_sizes()
-TABLES = ("levels", "gaps", "intersections")
-TABLE_FILES = [PATHS.table(dataset, name) for dataset in EXPERIMENT.scored_datasets for name in TABLES]
+REPLICATES = EXPERIMENT.analysis.replicates
+# The stores of which there are tables, with their roles.
+ROLES = {
+    **{dataset: "external" for dataset in EXPERIMENT.external_datasets},
+    EXPERIMENT.training_dataset: "training",
+    **({ARTEFACTS: "artefacts"} if ARTEFACTS in AGGREGATED else {}),
+    MODELS_STORE: "models",
+}
+TABLE_FILES = [PATHS.table(store, name) for store, role in ROLES.items() for name in tables_for(role)]
+
+
+def tables_of(store, figures):
+    """The tables that these figures of a store are drawn from."""
+    return [PATHS.table(store, table) for table in dict.fromkeys(t for name in figures for t in FIGURES[name].tables)]
+
+
 FIGURE_FILES = [
     f"{PATHS.figures(folder)}/{name}.svg"
     for folder, names in (

@@ -4,6 +4,7 @@
 rule figures:
     input:
         dataset=PATHS.aggregated("{dataset}"),
+        tables=tables_of("{dataset}", names_for("training")),
         images=acquired_images("{dataset}"),
         missing=missing_images("{dataset}"),
         rejected=rejected_images("{dataset}", SIZE),
@@ -30,6 +31,7 @@ rule figures:
 rule figures_of_artefacts:
     input:
         dataset=PATHS.aggregated(ARTEFACTS),
+        tables=tables_of(ARTEFACTS, names_for("artefacts")),
     output:
         figure_outputs(PATHS.figures(ARTEFACTS), names_for("artefacts"), "artefacts"),
     log:
@@ -51,6 +53,7 @@ rule figures_of_artefacts:
 rule figures_of_models:
     input:
         models=PATHS.aggregated(MODELS_STORE),
+        tables=tables_of(MODELS_STORE, MODEL_FIGURES),
     output:
         figure_outputs(PATHS.figures(MODELS_STORE), MODEL_FIGURES, "models"),
     log:
@@ -99,19 +102,24 @@ rule datasheet:
         "../../scripts/datasheet.py"
 
 
+def table_outputs(store, role):
+    """Every table of a store, by name; all of them go into Snakemake's report."""
+    return {
+        name: report(
+            PATHS.table(store, name),
+            caption="../report/tables.rst",
+            category=store,
+            labels={"figure": f"table of {name.replace('_', ' ')}"},
+        )
+        for name in tables_for(role)
+    }
+
+
 rule tables:
     input:
-        dataset=PATHS.aggregated("{dataset}"),
+        store=PATHS.aggregated("{dataset}"),
     output:
-        **{
-            name: report(
-                PATHS.table("{dataset}", name),
-                caption="../report/tables.rst",
-                category="{dataset}",
-                labels={"figure": f"table of {name}"},
-            )
-            for name in TABLES
-        },
+        **table_outputs("{dataset}", "training"),
     log:
         f"logs/{EXPERIMENT.experiment}/tables/{{dataset}}.log",
     wildcard_constraints:
@@ -121,11 +129,39 @@ rule tables:
     threads: 1
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=240,
     params:
         code=code("tables.py"),
+        role=role_of,
+        replicates=REPLICATES,
     script:
         "../../scripts/tables.py"
+
+
+use rule tables as tables_of_artefacts with:
+    input:
+        store=PATHS.aggregated(ARTEFACTS),
+    output:
+        **table_outputs(ARTEFACTS, "artefacts"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/tables/{ARTEFACTS}.log",
+    params:
+        code=code("tables.py"),
+        role="artefacts",
+        replicates=REPLICATES,
+
+
+use rule tables as tables_of_models with:
+    input:
+        store=PATHS.aggregated(MODELS_STORE),
+    output:
+        **table_outputs(MODELS_STORE, "models"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/tables/{MODELS_STORE}.log",
+    params:
+        code=code("tables.py"),
+        role="models",
+        replicates=REPLICATES,
 
 
 rule claims:
@@ -153,6 +189,7 @@ rule claims:
     params:
         code=code("claims.py"),
         names=AGGREGATED,
+        replicates=REPLICATES,
     script:
         "../../scripts/claims.py"
 

@@ -130,6 +130,7 @@ rule sensitivity_table:
             "prior_precision": EXPERIMENT.score.prior_precision,
             **OWN_MODELS,
         },
+        replicates=REPLICATES,
     script:
         "../../scripts/sensitivity_table.py"
 

@@ -14,10 +14,9 @@ import pandas as pd
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.maps import maps_by_model
 from sluguq.analysis.statistics import mean
-from sluguq.analysis.tables import ESTIMATE, estimate_fields
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows
 from sluguq.datasets.units import TIES, cluster_labels, tying_labels
 from sluguq.stores.selection import read_rows
 
@@ -80,8 +79,11 @@ def pixel_scores(
     of the image alone are repeated for every model, so that they can be compared seed by seed. configuration:
     this one alone. Columns: configuration, seed, id, clean_image, artefact, group, map, auroc,
     average_precision, prevalence (share of artefact pixels: the average precision of a map that knows nothing).
-    An image whose mask is empty or full is left out.
+    An image whose mask is empty or full is left out; no rows where the store has no maps.
     """
+    columns = [*_WHO, "map", "auroc", "average_precision", "prevalence"]
+    if not {"artefact_mask", "slug_map", "error_map"} <= set(dataset.data_vars):
+        return pd.DataFrame(columns=columns)
     if configuration is not None:
         chosen = [str(c) for c in dataset["configuration"].values].index(configuration)
         dataset = dataset.isel(configuration=[chosen])
@@ -116,7 +118,7 @@ def pixel_scores(
                 for name in maps
                 if name in measured
             ]
-    return pd.DataFrame(rows, columns=[*_WHO, "map", "auroc", "average_precision", "prevalence"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -202,31 +204,51 @@ def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_WHO, "mse", "mse_clean", "slug", "slug_clean"])
 
 
-def mean_changes(pairs: pd.DataFrame, cluster: Mapping[str, int], replicates: int = 300) -> pd.DataFrame:
+_PAIRS = ("with_artefact", "without")
+_CHANGES = (
+    "configuration", "seed", "id", "clean_image", "artefact", "group", "variable", *_PAIRS, *ESTIMATE,
+)  # fmt: skip
+
+
+def changes(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
+    """The ratio of SLUG, and of the error, with an artefact to without: of every image, and its mean over seeds.
+
+    Columns: configuration, seed, id, clean_image, artefact, group, variable (`slug`, `mse`), with_artefact, without,
+    value (their ratio), and for the means over seeds, whose seed is -1, those of `mean_changes`.
+    """
+    pairs = with_and_without(dataset)
+    means = mean_changes(pairs, artefact_clusters(dataset), replicates)
+    means = means.assign(seed=-1, id="", clean_image="", group="")
+    single = [
+        pairs[[*_WHO]].assign(
+            variable=name,
+            with_artefact=pairs[name],
+            without=pairs[f"{name}_clean"],
+            value=pairs[name] / pairs[f"{name}_clean"],
+        )
+        for name in ("slug", "mse")
+    ]
+    return pd.concat([means, *single], ignore_index=True).reindex(columns=list(_CHANGES))
+
+
+def mean_changes(pairs: pd.DataFrame, cluster: Mapping[str, int], replicates: int = REPLICATES) -> pd.DataFrame:
     """The mean ratio of SLUG, and of the error, with an artefact to without, by kind of artefact and configuration.
 
     Columns: configuration, artefact, variable (``slug``, ``mse``), value (the geometric mean over images, averaged over
-    seeds on the logarithmic scale), low, high, seeds, images, clusters.
+    seeds on the logarithmic scale), low, high, seeds, undefined, images, clusters.
 
     :param pairs: from `with_and_without`.
     :param cluster: from `artefact_clusters`.
     :param replicates: bootstrap replicates behind an interval.
     """
+    logarithms = {name: np.log((pairs[name] / pairs[f"{name}_clean"]).to_numpy(float)) for name in ("slug", "mse")}
+    frame = pairs.assign(cluster=[cluster[name] for name in pairs["clean_image"]], **logarithms)
+    measures = {name: Measure(mean, {"x": name}) for name in ("slug", "mse")}
     rows: list[dict[str, object]] = []
-    codes = np.array([cluster[name] for name in pairs["clean_image"]])
-    for (configuration, kind), part in pairs.assign(cluster=codes).groupby(["configuration", "artefact"], sort=False):
-        by = [some for _, some in part.groupby("seed")]
-        for variable in ("slug", "mse"):
-            estimate = over_seeds(
-                mean,
-                [{"x": np.log((some[variable] / some[f"{variable}_clean"]).to_numpy(float))} for some in by],
-                [some["cluster"].to_numpy() for some in by],
-                replicates=replicates,
-            )
-            ends = {name: float(np.exp(getattr(estimate, name))) for name in ("value", "low", "high")}
-            key = {"configuration": configuration, "artefact": kind, "variable": variable}
-            rows.append({**key, **estimate_fields(estimate), **ends})
-    return pd.DataFrame(rows, columns=["configuration", "artefact", "variable", *ESTIMATE])
+    for kind, part in frame.groupby("artefact", sort=False):
+        rows += estimate_rows(part, measures, {"artefact": kind}, name="variable", replicates=replicates)
+    table = pd.DataFrame(rows, columns=["configuration", "artefact", "variable", *ESTIMATE])
+    return table.assign(**{name: np.exp(table[name].astype(float)) for name in ("value", "low", "high")})
 
 
 def artefact_clusters(dataset: xr.Dataset) -> dict[str, int]:
@@ -241,32 +263,22 @@ def artefact_clusters(dataset: xr.Dataset) -> dict[str, int]:
 
 
 def artefacts_found(
-    scores: pd.DataFrame, cluster: Mapping[str, int] | None = None, replicates: int = 300
+    scores: pd.DataFrame, cluster: Mapping[str, int] | None = None, replicates: int = REPLICATES
 ) -> pd.DataFrame:
     """Pixel AUROC and average precision of every map by kind of artefact and configuration, with intervals.
 
     scores: from `pixel_scores`. cluster: from `artefact_clusters`; without it every image counts as a patient. Columns:
     configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
-    seeds, images, clusters.
+    seeds, undefined, images, clusters.
     """
-    rows: list[dict[str, object]] = []
     codes = pd.factorize(scores["clean_image"])[0]
     if cluster is not None:
         codes = np.array([cluster.get(n, -1 - c) for n, c in zip(scores["clean_image"], codes, strict=True)])
-    scores = scores.assign(cluster=codes)
-    for (configuration, kind, name), part in scores.groupby(["configuration", "artefact", "map"], sort=False):
-        by = [some for _, some in part.groupby("seed")]
-        for measure in ("auroc", "average_precision", "prevalence"):
-            estimate = over_seeds(
-                mean,
-                [{"x": some[measure].to_numpy()} for some in by],
-                [some["cluster"].to_numpy() for some in by],
-                transform="logit",
-                replicates=replicates,
-            )
-            key = {"configuration": configuration, "artefact": kind, "map": name, "measure": measure}
-            rows.append({**key, **estimate_fields(estimate)})
-    return pd.DataFrame(rows)
+    measures = {name: Measure(mean, {"x": name}, "share") for name in ("auroc", "average_precision", "prevalence")}
+    rows: list[dict[str, object]] = []
+    for (kind, name), part in scores.assign(cluster=codes).groupby(["artefact", "map"], sort=False):
+        rows += estimate_rows(part, measures, {"artefact": kind, "map": name}, replicates=replicates)
+    return pd.DataFrame(rows, columns=["configuration", "artefact", "map", "measure", *ESTIMATE])
 
 
 def _who(dataset: xr.Dataset, c: int, s: int, i: int) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from sluguq.analysis.statistics import Array
@@ -14,7 +14,15 @@ from sluguq.analysis.statistics import Array
 Statistic = Callable[..., Array]
 
 
-Transform = Literal["identity", "fisher", "logit", "log"]
+Transform = Literal["identity", "fisher", "share", "delta", "contrast", "gain", "log"]
+"""The range that a quantity lives in, and how its interval stays there (`interval_within`).
+
+identity: any number. fisher: a correlation, [-1, 1]. share: [0, 1], AUROCs among them. delta: [-1, 1], Cliff's delta or
+the difference of two shares. contrast: [-2, 2], the sum or difference of two correlations or deltas. gain: at most 1,
+a retention gain. log: never negative.
+"""
+
+_RANGES = {"share": (0.0, 1.0), "delta": (-1.0, 1.0), "contrast": (-2.0, 2.0)}
 
 
 class Estimate(NamedTuple):
@@ -23,8 +31,10 @@ class Estimate(NamedTuple):
     value, low, high: the estimate and its interval. standard_error: on the statistic's own scale.
     seeds: how many seeds entered. images: how many images the seed with most had. clusters: how many
     units that a resampling may not part, over all seeds: patients, and where an image names none, lesions,
-    groups of near duplicates or images. freedom, transform: Student's degrees of freedom and the scale on
-    which the interval is symmetric. distinct: different images over all seeds; patients: different people
+    groups of near duplicates or images. variances: the parts of the variance of the value, each with its degrees of
+    freedom: between seeds, and of images that seeds share. transform: the scale on which the interval is made.
+    units: how many independent units a share is of, at the least. most: the largest value that can be. undefined: seeds
+    whose value is not known. distinct: different images over all seeds; patients: different people
     in them; both None where that was not counted or, of patients, where an image does not name its own.
     """
 
@@ -35,16 +45,23 @@ class Estimate(NamedTuple):
     seeds: int
     images: int
     clusters: int
-    freedom: float = np.inf
+    variances: tuple[tuple[float, float], ...] = ()
     transform: Transform = "identity"
+    units: int = 0
+    most: float = np.inf
+    undefined: int = 0
     distinct: int | None = None
     patients: int | None = None
 
     def at(self, level: float) -> Estimate:
         """The same estimate with its interval at another level, 0 to 1."""
-        width = float(student.ppf(0.5 + level / 2, self.freedom)) * self.standard_error
-        low, high = _interval(self.value, width, self.transform)
-        return self._replace(low=low, high=high)
+        if not self.variances or not np.isfinite(self.standard_error):
+            return self
+        tail = 0.5 + level / 2
+        width = float(np.sqrt(sum(student.ppf(tail, freedom) ** 2 * part for part, freedom in self.variances)))
+        score = float(student.ppf(tail, max(self.units - 1, 1)))
+        low, high = interval_within(self.value, width, self.transform, score**2 / max(self.units, 1))
+        return self._replace(low=min(low, self.most), high=min(high, self.most))
 
 
 def resample(cluster: ArrayLike, replicates: int, rng: np.random.Generator) -> Array:
@@ -67,6 +84,8 @@ def over_seeds(
     replicates: int = 1000,
     level: float = 0.95,
     key: int = 0,
+    units: int | None = None,
+    most: float = np.inf,
 ) -> Estimate:
     """The mean of a statistic over seeds, with an interval over seeds and patients.
 
@@ -80,26 +99,31 @@ def over_seeds(
 
     unbiased whether the test sets of the seeds are the same, overlap, or are apart. Few seeds may agree by
     chance, so it is never taken smaller than the variance that the images alone give with the seeds held
-    fixed. The quantile is Student's, its degrees of freedom joined from the two parts by Satterthwaite's
-    formula: two or three seeds say little about the spread of seeds, and the interval says so. With a
-    single seed the interval is of the images alone.
+    fixed. Each part has its own Student's quantile,
+
+        half-width² = t(n - 1)² s²/n + t(patients - 1)² covariance,
+
+    so two or three seeds that differ give a wide interval, and such that agree by chance none that is too narrow
+    (degrees of freedom joined by Satterthwaite's formula collapse there). With a single seed the interval is of the
+    images alone.
 
     :param statistic: called as ``statistic(**seeds[s], weights=weights)``, gives (replicates,).
     :param seeds: one mapping a seed, of arrays (images of that seed,).
     :param clusters: one integer array a seed, (images of that seed,); an image, or a patient, that is in the
         test sets of several seeds has the same integer in each.
-    :param transform: scale on which the interval is symmetric: ``fisher`` for correlations and other quantities
-        in [-1, 1], ``logit`` for those in [0, 1], ``log`` for those that are never negative. An estimate at the
-        end of its range has no such scale; its interval is symmetric and may reach beyond.
-    :returns: the estimate; NaN where the statistic is undefined (NaN) in every seed.
+    :param transform: the range that the statistic lives in; the interval never leaves it.
+    :param units: how many independent units a share is of, where it is all or none; by default the patients, of the
+        smaller side where a column says yes or no.
+    :param most: the largest value that the statistic can have.
+    :returns: the estimate; NaN where the statistic is undefined (NaN) in every seed. Seeds in which it is are counted
+        in ``undefined``.
     :raises ValueError: where no seed has images.
     """
     kept = [(dict(columns), np.asarray(c)) for columns, c in zip(seeds, clusters, strict=True) if np.size(c)]
     if not kept:
         raise ValueError("no seed has an image for which the statistic's columns are all finite")
-    rng = np.random.default_rng(key)
     distinct, codes = np.unique(np.concatenate([c for _, c in kept]), return_inverse=True)
-    counts = resample(np.arange(len(distinct)), replicates, rng)
+    counts = resample(np.arange(len(distinct)), replicates, np.random.default_rng(key))
     values, draws, start = [], [], 0
     for columns, c in kept:
         code = codes[start : start + len(c)]
@@ -108,50 +132,93 @@ def over_seeds(
         draws.append(statistic(**columns, weights=counts[:, code]))
     value = np.asarray(values)
     defined = np.isfinite(value)
-    images = max(len(c) for _, c in kept)
-    if not defined.any():
-        return Estimate(np.nan, np.nan, np.nan, np.nan, 0, images, len(distinct))
-    value, draw = value[defined], np.asarray(draws)[defined]
+    estimate = Estimate(
+        float(value[defined].mean()) if defined.any() else np.nan, np.nan, np.nan, np.nan, int(defined.sum()),
+        max(len(c) for _, c in kept), len(distinct), (), transform, _units(kept) if units is None else units, most,
+        len(value) - int(defined.sum()),
+    )  # fmt: skip
+    draw = np.asarray(draws)[defined]
     draw = draw[:, np.isfinite(draw).all(axis=0)]
-    n = len(value)
-    mean = float(value.mean())
-    if draw.shape[1] < 2:
-        return Estimate(mean, np.nan, np.nan, np.nan, n, images, len(distinct))
-    patients = max(len(distinct) - 1, 1)
+    if not defined.any() or draw.shape[1] < 2:
+        return estimate
+    variances = _variances(value[defined], draw, len(distinct))
+    error = float(np.sqrt(sum(part for part, _ in variances)))
+    return estimate._replace(standard_error=error, variances=variances).at(level)
+
+
+def _variances(value: Array, draw: Array, patients: int) -> tuple[tuple[float, float], ...]:
+    """The parts of the variance of the mean of `value` (seeds,), each with its degrees of freedom.
+
+    draw: (seeds, replicates). patients: how many were resampled.
+    """
+    n, freedom = len(value), float(max(patients - 1, 1))
     # The bootstrap's variance of a mean is too small by this factor.
-    covariance = np.atleast_2d(np.cov(draw)) * len(distinct) / patients
+    covariance = np.atleast_2d(np.cov(draw)) * patients / freedom
     images_alone = float(covariance.mean())
     if n == 1:
-        between, shared, freedom = 0.0, images_alone, float(patients)
-    else:
-        shared = max(float((covariance.sum() - np.trace(covariance)) / (n * (n - 1))), 0.0)
-        between = float(value.var(ddof=1)) / n
-        shared = max(shared, images_alone - between)
-        parts = between**2 / (n - 1) + shared**2 / patients
-        freedom = (between + shared) ** 2 / parts if parts > 0 else np.inf
-    error = float(np.sqrt(between + shared))
-    estimate = Estimate(mean, np.nan, np.nan, error, n, images, len(distinct), freedom, transform)
-    return estimate.at(level)
+        return ((images_alone, freedom),)
+    shared = max(float((covariance.sum() - np.trace(covariance)) / (n * (n - 1))), 0.0)
+    between = float(value.var(ddof=1)) / n
+    return (between, float(n - 1)), (max(shared, images_alone - between), freedom)
+
+
+def _units(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> int:
+    """Patients behind a share: all of them, or those of the smaller side where a column says yes or no."""
+    sides: list[set[int]] = [set(), set()]
+    for columns, cluster in kept:
+        chosen = next((np.asarray(c) for c in columns.values() if np.asarray(c).dtype == bool), None)
+        if chosen is None:
+            return len(np.unique(np.concatenate([c for _, c in kept])))
+        for side, part in zip(sides, (cluster[chosen], cluster[~chosen]), strict=True):
+            side.update(part.tolist())
+    return min(map(len, sides))
 
 
 def over_values(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """The mean of one number a seed, with Student's interval; it rests on no images. NaN are left out."""
+    """The mean of one number a seed, with Student's interval; it rests on no images. NaN count as undefined."""
     value = np.asarray(values, float)
+    undefined = int((~np.isfinite(value)).sum())
     value = value[np.isfinite(value)]
     n = len(value)
     mean = float(value.mean()) if n else np.nan
-    error = float(value.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    return Estimate(mean, np.nan, np.nan, error, n, 0, 0, float(max(n - 1, 1))).at(level)
+    variances = ((float(value.var(ddof=1)) / n, float(n - 1)),) if n > 1 else ()
+    error = float(np.sqrt(variances[0][0])) if variances else np.nan
+    return Estimate(mean, np.nan, np.nan, error, n, 0, 0, variances, undefined=undefined).at(level)
 
 
-def _interval(mean: float, width: float, transform: Transform) -> tuple[float, float]:
-    """The interval of half-width `width`, made symmetric on the transformed scale (delta method)."""
+def interval_within(mean: float, width: float, transform: Transform, unit: float = 0.0) -> tuple[float, float]:
+    """The interval of half-width `width` about a mean, bent so that it stays in the range of `transform`.
+
+    Shares, deltas and contrasts: Wilson's interval (Journal of the American Statistical Association 22, 1927) with as
+    many observations as would give this width; so does a correlation of exactly ±1. Correlations are symmetric
+    on Fisher's scale, levels and gains on a logarithmic one (delta method).
+
+    :param unit: squared quantile over the number of units: where a share is all or none, what is not known of it.
+    """
     if transform == "fisher" and abs(mean) < 1:
         z, slope = np.arctanh(mean), 1 / (1 - mean**2)
         return float(np.tanh(z - width * slope)), float(np.tanh(z + width * slope))
-    if transform == "logit" and 0 < mean < 1:
-        z, slope = np.log(mean / (1 - mean)), 1 / (mean * (1 - mean))
-        return float(1 / (1 + np.exp(width * slope - z))), float(1 / (1 + np.exp(-width * slope - z)))
-    if transform == "log" and mean > 0:
-        return float(mean * np.exp(-width / mean)), float(mean * np.exp(width / mean))
-    return mean - width, mean + width
+    if transform == "log":
+        if mean > 0:
+            return float(mean * np.exp(-width / mean)), float(mean * np.exp(min(width / mean, 700.0)))
+        return max(mean - width, 0.0), mean + width
+    if transform == "gain":
+        if mean < 1:
+            low, high = interval_within(1 - mean, width, "log")
+            return 1 - high, 1 - low
+        return 1 - unit / (1 + unit), 1.0
+    if transform == "identity":
+        return mean - width, mean + width
+    least, most = _RANGES["delta" if transform == "fisher" else transform]
+    low, high = _wilson((mean - least) / (most - least), width / (most - least), unit)
+    return least + (most - least) * low, least + (most - least) * high
+
+
+def _wilson(share: float, width: float, unit: float) -> tuple[float, float]:
+    share = min(max(share, 0.0), 1.0)
+    variance = share * (1 - share)
+    # Squared quantile over the number of observations that would give this width.
+    spread = width**2 / variance if variance > 1e-12 else unit
+    centre = (share + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * variance + spread**2 / 4) / (1 + spread)
+    return float(max(min(centre - half, share), 0.0)), float(min(max(centre + half, share), 1.0))

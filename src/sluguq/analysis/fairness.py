@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import groups_of, labels_of
-from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.aggregated import labels_of
 from sluguq.analysis.retention import caught_share, flagged_share
 from sluguq.analysis.statistics import (
     Array,
@@ -20,83 +20,89 @@ from sluguq.analysis.statistics import (
     quantile,
     standardised_difference,
 )
-from sluguq.analysis.tables import ESTIMATE, by_seed, estimate_fields, per_image
+from sluguq.analysis.tables import (
+    ESTIMATE,
+    REPLICATES,
+    Measure,
+    against_lightest,
+    estimate_rows,
+    grouped,
+    per_image,
+)
 
 VARIABLES = ("mse", "latent_std", "slug")
+LARGEST = {"mse": 4.0}
+"""The largest value that a variable can have: intensities run from -1 to 1."""
 QUANTILES = (0.5, 0.9, 0.99)
 FEWEST = 10
 """Intersections with fewer images than this in all are not listed."""
 
 
-def gaps(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
+def gaps(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Every group against the lightest, by variable and configuration.
 
-    Columns: variable, configuration, group, reference, measure, value, low, high, seeds, images, clusters.
+    Columns: variable, configuration, group, reference, measure, value, low, high, seeds, undefined, images, clusters.
     Measures: `difference` of means, `log_ratio` of means, `cliffs_delta`, `standardised` difference.
     """
     frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
-    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    names = grouped(frame, dataset)
     rows: list[dict[str, Any]] = []
-    measures: dict[str, tuple[Any, Any]] = {
-        "difference": (difference, "identity"),
-        "log_ratio": (log_ratio, "identity"),
-        "cliffs_delta": (cliffs_delta, "fisher"),
-        "standardised": (standardised_difference, "identity"),
-    }
-    for variable in (v for v in VARIABLES if v in frame):
-        for configuration in dict.fromkeys(frame["configuration"]):
-            for group in names[1:]:
-                pair = frame["group"].isin([names[0], group])
-                seeds, clusters = by_seed(frame, configuration, (variable, "group"), pair)
-                columns = [{"x": s[variable].astype(float), "group": s["group"] == group} for s in seeds]
-                for measure, (statistic, transform) in measures.items():
-                    estimate = over_seeds(statistic, columns, clusters, transform=transform, replicates=replicates)
-                    rows.append(
-                        {
-                            "variable": variable,
-                            "configuration": configuration,
-                            "group": group,
-                            "reference": names[0],
-                            "measure": measure,
-                            **estimate_fields(estimate),
-                        }
-                    )
+    for variable, (group, pair) in itertools.product(_known(frame), list(against_lightest(frame, names))):
+        columns = {"x": variable, "group": "inside"}
+        measures = {
+            "difference": Measure(difference, columns),
+            "log_ratio": Measure(log_ratio, columns),
+            "cliffs_delta": Measure(cliffs_delta, columns, "delta"),
+            "standardised": Measure(standardised_difference, columns),
+        }
+        key = {"variable": variable, "group": group, "reference": names[0]}
+        rows += estimate_rows(pair, measures, key, replicates=replicates)
     return pd.DataFrame(rows, columns=["variable", "configuration", "group", "reference", "measure", *ESTIMATE])
 
 
-def levels(dataset: xr.Dataset, replicates: int = 500) -> pd.DataFrame:
+def levels(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Mean and quantiles of every variable by configuration and group, and which group is worst.
 
-    Columns: variable, configuration, group, measure (`mean`, `q50`, `q90`, `q99`), value, low, high, seeds,
+    Columns: variable, configuration, group, measure (`mean`, `q50`, `q90`, `q99`), value, low, high, seeds, undefined,
     images, clusters, worst (whether this group has the largest value of its configuration). None of the variables
-    is ever negative; intervals are symmetric on a logarithmic scale, so they are positive too.
+    is ever negative; intervals are symmetric on a logarithmic scale, so they are positive too, and end at the largest
+    value that can be.
     """
     frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
-    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
-    measures: dict[str, Any] = {"mean": mean}
-    for q in QUANTILES:
-        measures[f"q{100 * q:.0f}"] = _quantile(q)
     rows: list[dict[str, Any]] = []
-    for variable in (v for v in VARIABLES if v in frame):
-        for configuration in dict.fromkeys(frame["configuration"]):
-            for group in names:
-                seeds, clusters = by_seed(frame, configuration, (variable,), frame["group"] == group)
-                columns = [{"x": s[variable].astype(float)} for s in seeds]
-                for measure, statistic in measures.items():
-                    if columns:
-                        estimate = over_seeds(statistic, columns, clusters, transform="log", replicates=replicates)
-                        rows.append(
-                            {
-                                "variable": variable,
-                                "configuration": configuration,
-                                "group": group,
-                                "measure": measure,
-                                **estimate_fields(estimate),
-                            }
-                        )
+    for variable, group in itertools.product(_known(frame), grouped(frame, dataset)):
+        measures = _levels(variable)
+        key = {"variable": variable, "group": group}
+        rows += estimate_rows(frame[frame["group"] == group], measures, key, replicates=replicates)
     table = pd.DataFrame(rows, columns=["variable", "configuration", "group", "measure", *ESTIMATE])
     largest = table.groupby(["variable", "configuration", "measure"])["value"].transform("max")
     return table.assign(worst=table["value"] == largest)
+
+
+def skin_types(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
+    """Mean of every variable by configuration and skin type (-1: not known).
+
+    Columns: variable, configuration, fst, measure (`mean`), value, low, high, seeds, undefined, images, clusters.
+    """
+    frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
+    types = sorted(set(frame["fst"]), key=lambda t: (t < 1, t))
+    rows: list[dict[str, Any]] = []
+    for variable, fst in itertools.product(_known(frame), types):
+        measures = {"mean": _levels(variable)["mean"]}
+        key = {"variable": variable, "fst": fst}
+        rows += estimate_rows(frame[frame["fst"] == fst], measures, key, replicates=replicates)
+    return pd.DataFrame(rows, columns=["variable", "configuration", "fst", "measure", *ESTIMATE])
+
+
+def _known(frame: pd.DataFrame) -> list[str]:
+    return [variable for variable in VARIABLES if variable in frame]
+
+
+def _levels(variable: str) -> dict[str, Measure]:
+    """The mean and quantiles of a variable."""
+    most = LARGEST.get(variable, np.inf)
+    statistics = {"mean": mean, **{f"q{100 * q:.0f}": _quantile(q) for q in QUANTILES}}
+    return {name: Measure(statistic, {"x": variable}, "log", most) for name, statistic in statistics.items()}
 
 
 def _quantile(q: float) -> Any:
@@ -106,125 +112,112 @@ def _quantile(q: float) -> Any:
     return of
 
 
-def flagging(dataset: xr.Dataset, share: float = 0.1, replicates: int = 500) -> pd.DataFrame:
+SHARE = 0.1
+"""The share of images that is flagged, and of errors that counts as worst."""
+
+
+def flagging(dataset: xr.Dataset, share: float = SHARE, replicates: int = REPLICATES) -> pd.DataFrame:
     """Whose images are flagged when the highest `share` of SLUG is, and which of the worst errors are caught.
 
-    Columns: configuration, group, measure, value, low, high, seeds, images, clusters. Measures: `flagged`,
+    Columns: configuration, group, measure, value, low, high, seeds, undefined, images, clusters. Measures: `flagged`,
     the share of the group's images that is flagged (`share` for each group if flags fell evenly); `worst`,
     the share of the group's images among the worst `share` of errors; `caught`, the share of the group's
     worst errors that is flagged. All thresholds are over the test images of all groups of one seed.
     """
     frame = per_image(dataset, ["mse", "slug"])
-    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    names = grouped(frame, dataset)
+    frame = frame[frame["group"].isin(names)]
     rows: list[dict[str, Any]] = []
-    for configuration in dict.fromkeys(frame["configuration"]):
-        seeds, clusters = by_seed(frame, configuration, ("mse", "slug", "group"), frame["group"].isin(names))
-        for group in names:
-            columns = [
-                {"error": s["mse"].astype(float), "score": s["slug"].astype(float), "group": s["group"] == group}
-                for s in seeds
-            ]
-            for measure, statistic in (("flagged", _flagged), ("worst", _worst), ("caught", caught_share)):
-
-                def of(weights: Array, statistic: Any = statistic, **columns: Any) -> Array:
-                    return statistic(weights=weights, share=share, **columns)
-
-                estimate = over_seeds(of, columns, clusters, transform="logit", replicates=replicates)
-                bounded = estimate._replace(low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
-                rows.append(
-                    {"configuration": configuration, "group": group, "measure": measure, **estimate_fields(bounded)}
-                )
-    return pd.DataFrame(rows)
+    for group in names:
+        measures = {**flag_measures("slug", share), "worst": _flagged_by("mse", share)}
+        rows += estimate_rows(
+            frame.assign(inside=frame["group"] == group), measures, {"group": group}, replicates=replicates
+        )
+    return pd.DataFrame(rows, columns=["configuration", "group", "measure", *ESTIMATE])
 
 
-def _flagged(error: Array, score: Array, group: np.ndarray, weights: Array, share: float) -> Array:
-    return flagged_share(score, group, weights, share)
+def flag_measures(signal: str, share: float = SHARE, pooled: bool = False) -> dict[str, Measure]:
+    """`flagged` and `caught` of a signal; the frame has a column `inside`, true in the group."""
+
+    def caught(score: Array, error: Array, group: np.ndarray, weights: Array) -> Array:
+        return caught_share(score, error, group, weights, share)
+
+    def worst(score: Array, error: Array, group: np.ndarray) -> np.ndarray:
+        return group & (error > quantile(error, 1 - share, np.ones((1, len(error))))[0])
+
+    columns = {"score": signal, "error": "mse", "group": "inside"}
+    return {
+        "flagged": _flagged_by(signal, share)._replace(pooled=pooled),
+        "caught": Measure(caught, columns, "share", pooled=pooled, among=worst),
+    }
 
 
-def _worst(error: Array, score: Array, group: np.ndarray, weights: Array, share: float) -> Array:
-    return flagged_share(error, group, weights, share)
+def _flagged_by(signal: str, share: float) -> Measure:
+    def flagged(score: Array, group: np.ndarray, weights: Array) -> Array:
+        return flagged_share(score, group, weights, share)
+
+    def inside(score: Array, group: np.ndarray) -> np.ndarray:
+        return group
+
+    return Measure(flagged, {"score": signal, "group": "inside"}, "share", among=inside)
 
 
-def intersections(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
+def intersections(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Mean error and SLUG of every group crossed with every value of every label (condition, body site).
 
-    Columns: label, level, group, configuration, variable, value, low, high, seeds, images, clusters. Labels
+    Columns: label, level, group, configuration, variable, value, low, high, seeds, undefined, images, clusters. Labels
     with more than 30 values and crossings with fewer than `FEWEST` images in all are left out.
     """
     frame = per_image(dataset, ["mse", "slug", *labels_of(dataset)])
-    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    measures = {variable: _levels(variable)["mean"] for variable in ("mse", "slug")}
     rows: list[dict[str, Any]] = []
     for label in labels_of(dataset):
-        known = frame[label].notna() & ~frame[label].astype(str).isin(["", "nan"])
-        levels_of = sorted(frame.loc[known, label].astype(str).unique())
-        if not 1 < len(levels_of) <= 30:
+        known = frame[frame[label].notna() & ~frame[label].astype(str).isin(["", "nan"])]
+        level = known[label].astype(str)
+        if not 1 < level.nunique() <= 30:
             continue
-        for level in levels_of:
-            for group in names:
-                chosen = (frame[label].astype(str) == level) & (frame["group"] == group)
-                if frame.loc[chosen, "image"].nunique() < FEWEST:
-                    continue
-                for configuration in dict.fromkeys(frame["configuration"]):
-                    for variable in ("mse", "slug"):
-                        seeds, clusters = by_seed(frame, configuration, (variable,), chosen)
-                        columns = [{"x": s[variable].astype(float)} for s in seeds]
-                        if columns:
-                            estimate = over_seeds(mean, columns, clusters, transform="log", replicates=replicates)
-                            rows.append(
-                                {
-                                    "label": label.removeprefix("label_"),
-                                    "level": level,
-                                    "group": group,
-                                    "configuration": configuration,
-                                    "variable": variable,
-                                    **estimate_fields(estimate),
-                                }
-                            )
+        for name, group in itertools.product(sorted(level.unique()), grouped(frame, dataset)):
+            part = known[(level == name) & (known["group"] == group)]
+            if part["image"].nunique() >= FEWEST:
+                key = {"label": label.removeprefix("label_"), "level": name, "group": group}
+                rows += estimate_rows(part, measures, key, name="variable", replicates=replicates)
     return pd.DataFrame(rows, columns=["label", "level", "group", "configuration", "variable", *ESTIMATE])
 
 
-def gaps_within(dataset: xr.Dataset, replicates: int = 300) -> pd.DataFrame:
+def gaps_within(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """The gap between groups among images of one condition, or body site: is it the skin, or what is photographed?
 
     A level of a label counts where `FEWEST` different images of either group have it. Columns: label, level, group,
-    reference, configuration, variable (`mse`, `slug`), measure, value, low, high, seeds, images, clusters, smallest
-    (different images of the smaller group, in all seeds). value: logarithm of the ratio of means, group over the
-    lightest group. Measures: `within`, in one level; and, over all levels that count (level empty), `all`, the plain
-    gap of their images, and `adjusted`, the mean of the levels' gaps, each with the weight of nm/(n + m) images
+    reference, configuration, variable (`mse`, `slug`), measure, value, low, high, seeds, undefined, images, clusters,
+    smallest (different images of the smaller group, in all seeds). value: logarithm of the ratio of means, group over
+    the lightest group. Measures: `within`, in one level; and, over all levels that count (level empty), `all`, the
+    plain gap of their images, and `adjusted`, the mean of the levels' gaps, each with the weight of nm/(n + m) images
     (Mantel and Haenszel, Journal of the National Cancer Institute 22, 1959).
     """
     labels = labels_of(dataset)
     frame = per_image(dataset, ["mse", "slug", *labels])
-    names = [g for g in groups_of(dataset) if (frame["group"] == g).any()]
+    names = grouped(frame, dataset)
     rows: list[dict[str, Any]] = []
-    for label, group in ((label, group) for label in labels for group in names[1:]):
-        level = frame[label].astype(str).where(frame[label].notna(), "")
-        pair = frame["group"].isin([names[0], group]) & ~level.isin(["", "nan"])
-        count = frame[pair].groupby([level[pair], "group"])["image"].nunique().unstack(fill_value=0)
+    for label, (group, pair) in itertools.product(labels, list(against_lightest(frame, names))):
+        level = pair[label].astype(str).where(pair[label].notna(), "")
+        pair = pair.assign(level=level)[~level.isin(["", "nan"])]
+        count = pair.groupby(["level", "group"])["image"].nunique().unstack(fill_value=0)
         smaller = count.reindex(columns=[names[0], group], fill_value=0).min(axis=1)
         smaller = smaller[smaller >= FEWEST].sort_values(ascending=False)
-        if smaller.empty or level[pair].nunique() < 2:
+        if smaller.empty or pair["level"].nunique() < 2:
             continue
-        counted = frame.assign(level=level)[pair & level.isin(smaller.index)]
-        key = {"label": label.removeprefix("label_"), "group": group, "reference": names[0]}
-        for configuration in dict.fromkeys(frame["configuration"]):
-            for variable in ("mse", "slug"):
-                own = {**key, "configuration": configuration, "variable": variable}
-                cases = [("", "all", counted), ("", "adjusted", counted)]
-                cases += [(name, "within", counted[counted["level"] == name]) for name in smaller.index]
-                for name, measure, part in cases:
-                    seeds, clusters = by_seed(part, configuration, (variable, "group", "level"))
-                    columns = [
-                        {"x": s[variable].astype(float), "group": s["group"] == group, "level": s["level"]}
-                        for s in seeds
-                    ]
-                    if not columns:
-                        continue
-                    statistic = _adjusted if measure == "adjusted" else _plain
-                    estimate = over_seeds(statistic, columns, clusters, replicates=replicates)
-                    size = int(smaller[name] if name else smaller.sum())
-                    found = {**estimate_fields(estimate), "smallest": size}
-                    rows.append({**own, "level": name, "measure": measure, **found})
+        counted = pair[pair["level"].isin(smaller.index)]
+        cases = [("", measure, counted, smaller.sum()) for measure in ("all", "adjusted")]
+        cases += [(str(n), "within", counted[counted["level"] == n], size) for n, size in smaller.items()]
+        for name, measure, part, size in cases:
+            statistic = _adjusted if measure == "adjusted" else _plain
+            key = {"label": label.removeprefix("label_"), "level": name, "group": group, "reference": names[0]}
+            measures = {
+                variable: Measure(statistic, {"x": variable, "group": "inside", "level": "level"})
+                for variable in ("mse", "slug")
+            }
+            found = {**key, "measure": measure, "smallest": int(size)}
+            rows += estimate_rows(part, measures, found, name="variable", replicates=replicates)
     order = ["label", "level", "group", "reference", "configuration", "variable", "measure", *ESTIMATE, "smallest"]
     return pd.DataFrame(rows, columns=order)
 

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import clusters_of, flags_of, label_values
-from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.aggregated import clusters_of, flags_of, label_values, labels_of
 from sluguq.analysis.maps import maps_by_model
 from sluguq.analysis.statistics import auroc
-from sluguq.analysis.tables import estimate_fields
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows
 from sluguq.stores.variables import ARTEFACT_LABELS
 
 BLOCK = 1024
@@ -64,30 +63,32 @@ def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
     return known, [flag for flag in flags if flag not in known]
 
 
-def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = 300) -> pd.DataFrame:
+def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = REPLICATES) -> pd.DataFrame:
     """How well summaries of the maps tell images that carry a label (ruler, ink) from those that do not.
 
     summaries: from `map_summaries` of the same dataset. Only labels that say yes or no, those of known artefacts first.
-    Columns: configuration, label, artefact (whether the label is of a known artefact), map, summary, value (AUROC),
-    low, high, seeds, images, clusters, carrying (images with the label).
+    Columns: configuration, label, known_artefact (whether the label is of a known artefact), map, summary,
+    value (AUROC), low, high, seeds, undefined, images, clusters, carrying (images with the label).
     """
     clusters = clusters_of(dataset)
-    rows: list[dict[str, object]] = []
     artefacts, others = ordered_flags(dataset)
+    measures = {name: Measure(auroc, {"x": name, "group": "carried"}, "share") for name in SUMMARIES}
+    rows: list[dict[str, object]] = []
     for label in (*artefacts, *others):
         carried = label_values(dataset, label)
         known = summaries[np.isfinite(carried[summaries["image"]])]
-        for (configuration, name), part in known.groupby(["configuration", "map"], sort=False):
-            by = [some for _, some in part.groupby("seed")]
-            for summary in SUMMARIES:
-                kept = [some[np.isfinite(some[summary])] for some in by]
-                columns = [{"x": some[summary].to_numpy(float), "group": carried[some["image"]] == 1} for some in kept]
-                own = [clusters[some["image"]] for some in kept]
-                if not any(len(c) for c in own):
-                    continue
-                estimate = over_seeds(auroc, columns, own, transform="logit", replicates=replicates)
-                key = {"configuration": configuration, "label": label.removeprefix("label_")}
-                key |= {"artefact": label in artefacts, "map": name}
-                carrying = int((carried == 1).sum())
-                rows.append({**key, "summary": summary, **estimate_fields(estimate), "carrying": carrying})
-    return pd.DataFrame(rows)
+        known = known.assign(carried=carried[known["image"]] == 1, cluster=clusters[known["image"]])
+        key = {"label": label.removeprefix("label_"), "known_artefact": label in artefacts}
+        key["carrying"] = int((carried == 1).sum())
+        for name, part in known.groupby("map", sort=False):
+            rows += estimate_rows(part, measures, {**key, "map": name}, name="summary", replicates=replicates)
+    columns = ["configuration", "label", "known_artefact", "map", "summary", *ESTIMATE, "carrying"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def labelled(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
+    """`labels_found` by the stored maps; no rows where a dataset has no maps or no yes-or-no labels."""
+    if not {"slug_map", "error_map"} <= set(dataset.data_vars) or not flags_of(dataset):
+        dataset, summaries = dataset.drop_vars(labels_of(dataset)), pd.DataFrame({"image": [], "map": []})
+        return labels_found(dataset, summaries.astype({"image": int}), replicates)
+    return labels_found(dataset, map_summaries(dataset), replicates)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.statistics import Array, log_ratio, mean, spearman
+from sluguq.analysis.tables import REPLICATES
 from sluguq.stores.store import open_store
 
 FEWEST = 10
@@ -32,7 +33,7 @@ def sensitivity_table(
     scores: Mapping[tuple[str, int], pd.DataFrame],
     varied: pd.DataFrame,
     reference: Mapping[str, float],
-    replicates: int = 300,
+    replicates: int = REPLICATES,
 ) -> pd.DataFrame:
     """Four measures of every model's scores under every value of every setting, with 95 % intervals over images.
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.estimates import Estimate, over_seeds
 from sluguq.analysis.retention import retention_gain
 from sluguq.analysis.statistics import Array, auroc, partial_spearman, quantile, spearman
-from sluguq.analysis.tables import SIGNALS, by_seed, estimate_fields, per_image
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, SIGNALS, Measure, estimate_rows, per_image
 
 WORST = 0.1
 """The worst errors are this share of a seed's test images."""
 
 FEWEST = 20
 """A signal that fewer images of a seed have than this is not compared: an ensemble, where test sets share little."""
-
-REPLICATES = 100
-"""Bootstrap replicates behind every interval here."""
 
 ENSEMBLE = "ensemble_variance"
 
@@ -43,9 +38,9 @@ def comparable_signals(dataset: xr.Dataset) -> list[str]:
 def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """How well each signal tells where the error is large, by configuration.
 
-    Columns: configuration, signal, among, test, value, low, high, seeds, images, clusters. Tests: `spearman`, the
-    rank correlation with MSE; `retention_gain` (see `sluguq.analysis.retention`); `auroc_worst`, the probability that
-    an image among the worst tenth of errors has a higher signal than another; `partial`, SLUG's rank
+    Columns: configuration, signal, among, test, value, low, high, seeds, undefined, images, clusters. Tests:
+    `spearman`, the rank correlation with MSE; `retention_gain` (see `sluguq.analysis.retention`); `auroc_worst`, the
+    probability that an image among the worst tenth of errors has a higher signal than another; `partial`, SLUG's rank
     correlation with MSE with this signal's rank held constant (for SLUG itself: with all others but the
     ensemble's held constant); `partial_reverse`, this signal's with SLUG's rank held constant. Only
     `comparable_signals` are compared.
@@ -58,109 +53,46 @@ def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Dat
     names = comparable_signals(dataset)
     frame = per_image(dataset, ["mse", *names])
     rows: list[dict[str, Any]] = []
-    for configuration in dict.fromkeys(frame["configuration"]):
-        for name in names:
-            tests = _tests(name)
-            if name != "slug" and "slug" in names:
-                tests["partial"] = (_partial("slug", [name]), ["slug", name], "fisher")
-                tests["partial_reverse"] = (_partial(name, ["slug"]), ["slug", name], "fisher")
-            elif len(names) > 1:
-                # An ensemble would leave out the images that only one seed tested.
-                others = [n for n in names if n not in ("slug", ENSEMBLE)]
-                tests["partial"] = (_partial("slug", others), ["slug", *others], "fisher")
-            rows += _rows(frame, configuration, name, "all", tests, replicates)
-        if {"slug", ENSEMBLE} <= set(names):
-            there = frame[np.isfinite(frame[ENSEMBLE])]
-            rows += _rows(there, configuration, "slug", ENSEMBLE, _tests("slug"), replicates)
-    return pd.DataFrame(rows)
-
-
-def gain_estimate(
-    seeds: list[dict[str, np.ndarray]], clusters: list[np.ndarray], name: str, replicates: int = REPLICATES
-) -> Estimate:
-    """The retention gain of a signal, with its interval; seeds and clusters as `tables.by_seed` gives them."""
-    return over_seeds(_gain(name), seeds, clusters, transform="fisher", replicates=replicates)
-
-
-def ensemble_as_one(
-    seeds: list[dict[str, np.ndarray]], clusters: list[np.ndarray], statistic: Any
-) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray], Any]:
-    """What an ensemble is tested by: it is one for all seeds, so its images are drawn, and no seeds.
-
-    Returns one entry in place of the seeds', and the statistic that averages `statistic` over their parts of it.
-    """
-    places = np.cumsum([0, *map(len, clusters)])
-    joined = {name: np.concatenate([s[name] for s in seeds]) for name in seeds[0]}
-
-    def of(weights: Array, **columns: np.ndarray) -> Array:
-        parts = [
-            statistic(weights=weights[:, a:b], **{n: c[a:b] for n, c in columns.items()})
-            for a, b in itertools.pairwise(places)
-        ]
-        return np.mean(parts, axis=0)
-
-    return [joined], [np.concatenate(clusters)], of
-
-
-def _rows(
-    frame: pd.DataFrame,
-    configuration: str,
-    name: str,
-    among: str,
-    tests: dict[str, tuple[Any, list[str], Any]],
-    replicates: int,
-) -> list[dict[str, Any]]:
-    rows = []
-    for test, (statistic, columns, transform) in tests.items():
-        seeds, clusters = by_seed(frame, configuration, ("mse", *columns))
-        if not seeds:
-            continue
+    for name in names:
+        tests = signal_tests(name)
+        if name != "slug" and "slug" in names:
+            tests["partial"] = _partial("slug", [name])
+            tests["partial_reverse"] = _partial(name, ["slug"])
+        elif len(names) > 1:
+            # An ensemble would leave out the images that only one seed tested.
+            tests["partial"] = _partial("slug", [n for n in names if n not in ("slug", ENSEMBLE)])
         if name == ENSEMBLE:
-            most = max(map(len, clusters))
-            seeds, clusters, statistic = ensemble_as_one(seeds, clusters, statistic)
-        estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=replicates)
-        if name == ENSEMBLE:
-            estimate = estimate._replace(images=most)
-        key = {"configuration": configuration, "signal": name, "among": among, "test": test}
-        rows.append({**key, **estimate_fields(estimate)})
-    return rows
+            tests = {test: measure._replace(pooled=True) for test, measure in tests.items()}
+        rows += estimate_rows(frame, tests, {"signal": name, "among": "all"}, name="test", replicates=replicates)
+    if {"slug", ENSEMBLE} <= set(names):
+        there = frame[np.isfinite(frame[ENSEMBLE])]
+        key = {"signal": "slug", "among": ENSEMBLE}
+        rows += estimate_rows(there, signal_tests("slug"), key, name="test", replicates=replicates)
+    return pd.DataFrame(rows, columns=["configuration", "signal", "among", "test", *ESTIMATE])
 
 
-def _tests(name: str) -> dict[str, tuple[Any, list[str], Any]]:
-    """The tests of one signal by itself: statistic, columns, transform."""
+def signal_tests(name: str) -> dict[str, Measure]:
+    """The tests of one signal by itself."""
     return {
-        "spearman": (_columns(spearman, name), [name], "fisher"),
-        "retention_gain": (_gain(name), [name], "fisher"),
-        "auroc_worst": (_worst(name), [name], "logit"),
+        "spearman": Measure(spearman, {"x": name, "y": "mse"}, "fisher"),
+        "retention_gain": Measure(_gain, {"error": "mse", "score": name}, "gain"),
+        "auroc_worst": Measure(_worst, {"x": name, "error": "mse"}, "share"),
     }
 
 
-def _columns(statistic: Any, name: str) -> Any:
-    def of(weights: Array, **columns: Array) -> Array:
-        return statistic(columns[name].astype(float), columns["mse"], weights=weights)
-
-    return of
+def _gain(error: Array, score: Array, weights: Array) -> Array:
+    return retention_gain(error, score, weights)
 
 
-def _gain(name: str) -> Any:
-    def of(weights: Array, **columns: Array) -> Array:
-        return retention_gain(columns["mse"], columns[name].astype(float), weights)
-
-    return of
-
-
-def _worst(name: str) -> Any:
-    def of(weights: Array, **columns: Array) -> Array:
-        # The worst are those of the sample as it is, not of each replicate.
-        edge = quantile(columns["mse"], 1 - WORST, np.ones((1, len(columns["mse"]))))[0]
-        return auroc(columns[name].astype(float), columns["mse"] > edge, weights)
-
-    return of
+def _worst(x: Array, error: Array, weights: Array) -> Array:
+    # The worst are those of the sample as it is, not of each replicate.
+    edge = quantile(error, 1 - WORST, np.ones((1, len(error))))[0]
+    return auroc(x, error > edge, weights)
 
 
-def _partial(name: str, held: list[str]) -> Any:
-    def of(weights: Array, **columns: Array) -> Array:
-        controls = np.stack([columns[n].astype(float) for n in held], axis=1)
-        return partial_spearman(columns[name].astype(float), columns["mse"], controls, weights)
+def _partial(name: str, held: list[str]) -> Measure:
+    def partial(x: Array, y: Array, weights: Array, **controls: Array) -> Array:
+        return partial_spearman(x, y, np.stack(list(controls.values()), axis=1), weights)
 
-    return of
+    columns = {"x": name, "y": "mse", **{f"held{i}": column for i, column in enumerate(held)}}
+    return Measure(partial, columns, "fisher")

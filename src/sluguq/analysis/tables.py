@@ -7,15 +7,19 @@ maps stay on disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import clusters_of, labels_of
-from sluguq.analysis.estimates import Estimate
+from sluguq.analysis.aggregated import clusters_of, groups_of, labels_of
+from sluguq.analysis.estimates import Estimate, Statistic, Transform, over_seeds
+from sluguq.analysis.statistics import Array
+from sluguq.stores.files import whole_file
 
 SIGNALS = {
     "slug": "SLUG",
@@ -31,8 +35,22 @@ SIGNALS = {
 COLUMN_LABELS = {"mse": "mean squared error", **SIGNALS}
 
 
-ESTIMATE = ("value", "low", "high", "seeds", "images", "clusters")
-"""The columns of a table that an estimate fills."""
+REPLICATES = 1000
+"""Bootstrap replicates behind every interval, where an experiment's configuration says nothing else."""
+
+ESTIMATE = ("value", "low", "high", "seeds", "undefined", "images", "clusters")
+"""The columns of a table that an estimate fills; `undefined` counts the seeds whose value is not known."""
+
+NUMBERS = frozenset(
+    {
+        *ESTIMATE, "seed", "fst", "mse", "slug", "mse_clean", "slug_clean", "with_artefact", "without", "auroc",
+        "average_precision", "prevalence", "removed", "carrying", "smallest", "n", "result",
+    }
+)  # fmt: skip
+"""Columns of numbers; of all others a configuration may be called 1, and a label's level NA."""
+
+FLAGS = ("worst", "known_artefact")
+"""Columns that say yes or no."""
 
 
 def estimate_fields(estimate: Estimate) -> dict[str, float]:
@@ -94,3 +112,107 @@ def by_seed(
         seeds.append({name: part[name].to_numpy() for name in columns})
         clusters.append(part["cluster"].to_numpy())
     return seeds, clusters
+
+
+class Measure(NamedTuple):
+    """A statistic of columns of a table with a row an image and model.
+
+    statistic: called with an array an argument. columns: the table's column for each argument. transform, most: the
+    range of its value. pooled: of the images of all seeds as one, since it is of one ensemble; no seeds are drawn.
+    among: which images (images,) a share is of, where not of all; called like the statistic without weights.
+    """
+
+    statistic: Statistic
+    columns: Mapping[str, str]
+    transform: Transform = "identity"
+    most: float = np.inf
+    pooled: bool = False
+    among: Callable[..., np.ndarray] | None = None
+
+
+def estimate_rows(
+    frame: pd.DataFrame,
+    measures: Mapping[str, Measure],
+    key: Mapping[str, object],
+    *,
+    name: str = "measure",
+    replicates: int = REPLICATES,
+) -> list[dict[str, Any]]:
+    """A row a configuration and measure: `key`, configuration, the measure's name, and its estimate over seeds.
+
+    frame: from `per_image`, rows that the measures are of. A seed that the frame has under another configuration and
+    not under this one counts as undefined. Nothing where a configuration has no row with all columns.
+
+    :param name: the column for the measure's name.
+    """
+    expected = frame["seed"].nunique()
+    rows = []
+    for configuration in dict.fromkeys(frame["configuration"]):
+        for measure, (statistic, columns, transform, most, pooled, among) in measures.items():
+            seeds, clusters = by_seed(frame, configuration, tuple(dict.fromkeys(columns.values())))
+            if not seeds:
+                continue
+            lost, largest = expected - len(seeds), max(map(len, clusters))
+            given = [{argument: _numeric(s[column]) for argument, column in columns.items()} for s in seeds]
+            units = None
+            if among is not None:
+                units = len(set(np.concatenate([c[among(**g)] for g, c in zip(given, clusters, strict=True)])))
+            if pooled:
+                given, clusters, statistic = as_one(given, clusters, statistic)
+            estimate = over_seeds(
+                statistic, given, clusters, transform=transform, replicates=replicates, most=most, units=units
+            )._replace(images=largest)
+            estimate = estimate._replace(undefined=estimate.undefined + lost)
+            rows.append({**key, "configuration": configuration, name: measure, **estimate_fields(estimate)})
+    return rows
+
+
+def _numeric(values: np.ndarray) -> np.ndarray:
+    return values.astype(float) if values.dtype.kind in "iuf" else values
+
+
+def as_one(
+    seeds: list[dict[str, np.ndarray]], clusters: list[np.ndarray], statistic: Statistic
+) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray], Statistic]:
+    """What an ensemble is tested by: it is one for all seeds, so its images are drawn, and no seeds.
+
+    Returns one entry in place of the seeds', and the statistic that averages `statistic` over their parts of it.
+    """
+    places = np.cumsum([0, *map(len, clusters)])
+    joined = {name: np.concatenate([s[name] for s in seeds]) for name in seeds[0]}
+
+    def of(weights: Array, **columns: np.ndarray) -> Array:
+        parts = [
+            statistic(weights=weights[:, a:b], **{n: c[a:b] for n, c in columns.items()})
+            for a, b in itertools.pairwise(places)
+        ]
+        return np.mean(parts, axis=0)
+
+    return [joined], [np.concatenate(clusters)], of
+
+
+def grouped(frame: pd.DataFrame, dataset: xr.Dataset) -> list[str]:
+    """The groups that have rows, from the lightest to the darkest."""
+    return [group for group in groups_of(dataset) if (frame["group"] == group).any()]
+
+
+def against_lightest(frame: pd.DataFrame, groups: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Every group but the first, with the rows of both and a column `inside`, true in the group."""
+    for group in groups[1:]:
+        pair = frame[frame["group"].isin([groups[0], group])]
+        yield group, pair.assign(inside=pair["group"] == group)
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table as csv, whole or not at all."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """A table as `write_table` left it: names stay text, also such that look like numbers or like nothing."""
+    header = pd.read_csv(path, nrows=0).columns
+    texts = {name: str for name in header if name not in NUMBERS and name not in FLAGS}
+    nothing = {name: [""] for name in header if name in NUMBERS}
+    flags = {name: bool for name in header if name in FLAGS}
+    return pd.read_csv(path, dtype={**texts, **flags}, keep_default_na=False, na_values=nothing)

@@ -15,9 +15,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sluguq.analysis.aggregated import groups_of
-from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.estimates import Transform, over_seeds
 from sluguq.analysis.statistics import mean
-from sluguq.analysis.tables import estimate_fields
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, estimate_fields
 from sluguq.images.skin_colour import ITA_CLASSES, ita_class
 
 Array = NDArray[np.float64]
@@ -27,7 +27,10 @@ TRAINING = "training images"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def tone_comparison(models: xr.Dataset) -> pd.DataFrame:
+_TRANSFORMS: dict[str, Transform] = {"wasserstein": "log", "share": "share", "share_difference": "delta"}
+
+
+def tone_comparison(models: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Prior samples against training images, by configuration: what differs, with 95 % intervals.
 
     Columns configuration, measure, group, value, low, high, seeds, images (samples of a seed), clusters. `group` is
@@ -54,9 +57,12 @@ def tone_comparison(models: xr.Dataset) -> pd.DataFrame:
         seeds = [world[configuration] for world in worlds]
         for group, measure, statistic, columns in _questions(seeds, list(groups)):
             clusters = _apart([len(seed["samples"]) for seed in seeds])
-            fields = estimate_fields(over_seeds(statistic, columns, clusters))
+            transform = _TRANSFORMS.get(measure, "identity")
+            fields = estimate_fields(
+                over_seeds(statistic, columns, clusters, transform=transform, replicates=replicates)
+            )
             rows.append({"configuration": configuration, "measure": measure, "group": group, **fields})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["configuration", "measure", "group", *ESTIMATE])
 
 
 def tone_quantiles(models: xr.Dataset) -> pd.DataFrame:
@@ -84,6 +90,21 @@ def tone_quantiles(models: xr.Dataset) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def tones(models: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
+    """`tone_comparison` and, seed by seed, `tone_quantiles` in the same columns.
+
+    Columns: configuration, seed (-1 over seeds), of, group, measure, value, low, high, seeds, undefined, images,
+    clusters, n (samples or images of the row). No rows where the store has no samples.
+    """
+    columns = ["configuration", "seed", "of", "group", "measure", *ESTIMATE, "n"]
+    if "sample_ita" not in models or not models.sizes.get("sample"):
+        return pd.DataFrame(columns=columns)
+    compared = tone_comparison(models, replicates)
+    over = compared.assign(seed=-1, of=SAMPLES, n=compared["images"])
+    single = tone_quantiles(models).melt(["configuration", "seed", "of", "group", "n"], var_name="measure")
+    return pd.concat([over, single], ignore_index=True).reindex(columns=columns)
 
 
 def _seed(models: xr.Dataset, groups: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import xarray as xr
 
+from sluguq.analysis.tables import REPLICATES
 from sluguq.claims.catalogue import CLAIMS, Claim
 from sluguq.claims.rules import OPEN, Part, corrected, deciding, together
 from sluguq.claims.run import NotInRun, Run
@@ -37,7 +38,7 @@ COLUMNS = (
 def judge(
     datasets: Mapping[str, xr.Dataset],
     labels: pd.DataFrame | None = None,
-    replicates: int = 500,
+    replicates: int = REPLICATES,
     models: xr.Dataset | None = None,
 ) -> pd.DataFrame:
     """Judge every claim on the stores of one experiment.

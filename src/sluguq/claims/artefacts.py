@@ -32,7 +32,7 @@ def finds(which: str, claimed: Callable[..., Part], kinds: tuple[str, ...]) -> C
         return [
             claimed(
                 f"{kind}, {configuration}",
-                run.table_estimate(chosen[chosen["artefact"] == kind], mean, {"x": "auroc"}, "logit"),
+                run.table_estimate(chosen[chosen["artefact"] == kind], mean, {"x": "auroc"}, "share"),
                 FINDS,
             )
             for kind in there
@@ -55,7 +55,7 @@ def finds_the_artefact(run: Run) -> list[Part]:
     return parts + [
         above(
             f"{kind}, {configuration}, less that of the bare image's map",
-            run.table_estimate(wide[wide["artefact"] == kind], gain, {"x": "slug_map", "y": "slug_bare"}),
+            run.table_estimate(wide[wide["artefact"] == kind], gain, {"x": "slug_map", "y": "slug_bare"}, "delta"),
         )
         for kind in KINDS
         if (wide["artefact"] == kind).any()

@@ -114,7 +114,7 @@ def latent_blind(run: Run) -> list[Part]:
     parts = [
         within(
             configuration,
-            run.estimate(cliffs_delta, {"x": ("latent_std", configuration)}, by_group=True, transform="fisher"),
+            run.estimate(cliffs_delta, {"x": ("latent_std", configuration)}, by_group=True, transform="delta"),
             MEDIUM_DELTA,
         )
         for configuration in run.configurations
@@ -128,7 +128,10 @@ def latent_blind(run: Run) -> list[Part]:
 
     columns = {"x": ("mse", a), "y": ("latent_std", a)}
     return parts + [
-        above(f"{a}, the error's {words} that of latent std", run.estimate(statistic, columns, by_group=True))
+        above(
+            f"{a}, the error's {words} that of latent std",
+            run.estimate(statistic, columns, by_group=True, transform="contrast"),
+        )
         for words, statistic in (("less", less), ("plus", plus))
     ]
 
@@ -161,8 +164,11 @@ def beats_latent(run: Run) -> list[Part]:
         return spearman(x, y, weights) + spearman(other, y, weights)
 
     return [
-        above("SLUG's rank correlation less that of latent std", run.estimate(spearman_difference, columns)),
-        above("SLUG's rank correlation plus that of latent std", run.estimate(total, columns)),
+        above(
+            "SLUG's rank correlation less that of latent std",
+            run.estimate(spearman_difference, columns, transform="contrast"),
+        ),
+        above("SLUG's rank correlation plus that of latent std", run.estimate(total, columns, transform="contrast")),
         within("latent std's rank correlation", _rank(run, "latent_std", b), STRONG),
     ]
 

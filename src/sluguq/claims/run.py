@@ -11,11 +11,12 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.analysis.aggregated import clusters_of, groups_of, label_values, mixes_of
-from sluguq.analysis.drawn_artefacts import pixel_scores, region_means
+from sluguq.analysis.drawn_artefacts import artefact_clusters, pixel_scores, region_means
 from sluguq.analysis.estimates import Estimate, Transform, over_seeds
 from sluguq.analysis.labelled_images import map_summaries
 from sluguq.analysis.statistics import auroc
-from sluguq.datasets.units import cluster_labels, named
+from sluguq.analysis.tables import REPLICATES
+from sluguq.datasets.units import named
 
 
 class NotInRun(LookupError):
@@ -35,7 +36,7 @@ class Run:
         self,
         datasets: Mapping[str, xr.Dataset],
         labels: pd.DataFrame | None = None,
-        replicates: int = 500,
+        replicates: int = REPLICATES,
         models: xr.Dataset | None = None,
     ) -> None:
         self.labels = labels
@@ -264,7 +265,7 @@ class Run:
         seeds = [{"x": part[summary].to_numpy(float), "group": carried[part["image"]] == 1} for part in parts]
         clusters = [self._cluster(store)[part["image"]] for part in parts]
         used = np.unique(table["image"])
-        estimate = over_seeds(auroc, seeds, clusters, transform="logit", replicates=self.replicates)
+        estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates)
         return estimate._replace(distinct=len(used), patients=_people(store, used))
 
     @cached_property
@@ -274,11 +275,9 @@ class Run:
         return region_means(self.artefacts, None if own else self._training)
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        """The position of every test image of the training data set, by id."""
-        if self._training is None:
-            return {}
-        return {str(name): place for place, name in enumerate(self._training["id"].values)}
+    def _drawn_on(self) -> dict[str, int]:
+        """The patient's integer of every image that was drawn on, by the id of the bare image."""
+        return artefact_clusters(self.artefacts)
 
     def table_estimate(
         self,
@@ -292,19 +291,15 @@ class Run:
         if frame.empty:
             raise NotInRun("no image with a drawn artefact is of this kind")
         names = frame["clean_image"].to_numpy(str)
-        places = np.array([self._places.get(name, -1) for name in names])
-        patients = np.full(len(names), -1)
-        if self._training is not None:
-            patients[places >= 0] = self._cluster(self._training)[places[places >= 0]]
-        cluster = pd.Series(cluster_labels(names, patients), index=frame.index)
+        cluster = pd.Series([self._drawn_on[name] for name in names], index=frame.index)
         seeds = [
             {argument: part[column].to_numpy(float) for argument, column in columns.items()}
             for _, part in frame.groupby("seed")
         ]
         clusters = [cluster[part.index].to_numpy() for _, part in frame.groupby("seed")]
         estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
-        known = self._training is not None and (places >= 0).all()
-        people = _people(self._training, np.unique(places)) if known else None
+        used = np.isin(self.artefacts["clean_image"].values.astype(str), names)
+        people = _people(self.artefacts, np.flatnonzero(used))
         return estimate._replace(distinct=len(set(names)), patients=people)
 
 
@@ -314,9 +309,9 @@ def _yes_or_no(store: xr.Dataset, label: str) -> np.ndarray:
     return np.where(np.isin(values, (0, 1)), values, np.nan)
 
 
-def _people(store: xr.Dataset | None, chosen: np.ndarray) -> int | None:
+def _people(store: xr.Dataset, chosen: np.ndarray) -> int | None:
     """How many people these images are of; None where one of them does not name its patient."""
-    if store is None or "patient" not in store:
+    if "patient" not in store:
         return None
     patients = store["patient"].values[chosen]
     return len(set(patients.tolist())) if named(patients).all() else None

@@ -10,17 +10,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.analysis.aggregated import flags_of, middle_configuration
-from sluguq.analysis.drawn_artefacts import (
-    MAPS,
-    artefact_clusters,
-    artefacts_found,
-    mean_changes,
-    pixel_scores,
-    with_and_without,
-)
-from sluguq.analysis.labelled_images import SUMMARIES, labels_found, map_summaries
+from sluguq.analysis.aggregated import middle_configuration
+from sluguq.analysis.drawn_artefacts import MAPS
+from sluguq.analysis.labelled_images import SUMMARIES
 from sluguq.figures.choice import first_seed
+from sluguq.figures.marks import interval
 from sluguq.figures.pictures import BRIGHTEST, scaled, show
 from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide
 from sluguq.figures.words import plural, span
@@ -29,22 +23,14 @@ _COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gr
 _NONE = "no images with drawn artefacts were scored"
 
 
-def _has_artefacts(dataset: xr.Dataset) -> bool:
-    return {"artefact_mask", "slug_map", "error_map"} <= set(dataset.data_vars)
-
-
-def drawn_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Pixel AUROC of the maps for drawn artefacts, by kind of artefact and configuration.
 
     The table is that of `sluguq.analysis.drawn_artefacts.artefacts_found`: AUROC and average precision with intervals.
     """
     title = "Do the maps find artefacts?"
-    if not _has_artefacts(dataset):
-        return empty(title, _NONE, dataset), pd.DataFrame()
-    scores = pixel_scores(dataset)
-    if scores.empty:
-        return empty(title, _NONE, dataset), scores
-    table = artefacts_found(scores, artefact_clusters(dataset))
+    if table.empty:
+        return empty(title, _NONE, dataset), table
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
     fig = figure(height=3.5)
@@ -58,8 +44,7 @@ def drawn_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                     continue
                 row = table[chosen].iloc[0]
                 place = i + 0.7 * ((j + 0.5) / len(MAPS) - 0.5)
-                axes.vlines(place, row["low"], row["high"], color=_COLOURS[name], lw=1.2)
-                axes.plot(place, row["value"], MARKERS[j], ms=3.8, color=_COLOURS[name])
+                interval(axes, row, place, _COLOURS[name], MARKERS[j], line=1.2, size=3.8)
         axes.axhline(0.5, color="#33383d", lw=0.7)
         count = table.loc[(table["artefact"] == kind), "images"]
         axes.set_title(f"{kind}\n{span(count)} images a seed", fontsize=7.8)
@@ -84,19 +69,17 @@ def drawn_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     return fig, table
 
 
-def artefact_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def artefact_maps(dataset: xr.Dataset, pixels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Images with each kind of drawn artefact, and their maps with the artefact's outline.
 
     Images: of each kind those whose SLUG map has the median, and the 90th percentile, of pixel AUROC, in
-    the configuration with the most even mix. The table has artefact, quantile, id, configuration, seed,
-    auroc.
+    the configuration with the most even mix, by `sluguq.analysis.drawn_artefacts.pixel_scores`. The table has
+    artefact, quantile, id, configuration, seed, auroc.
     """
     title = "Drawn artefacts and their maps"
-    if not _has_artefacts(dataset):
-        return empty(title, _NONE, dataset), pd.DataFrame()
     position = middle_configuration(dataset)
     name = str(dataset["configuration"].values[position])
-    scores = pixel_scores(dataset, ("slug_map",), name)
+    scores = pixels[(pixels["map"] == "slug_map") & (pixels["configuration"] == name)]
     level = scores.groupby(["artefact", "id"], sort=False)["auroc"].mean().reset_index()
     if level.empty:
         return empty(title, _NONE, dataset), level
@@ -136,23 +119,18 @@ def artefact_maps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     return finish(fig, title, note, dataset), pd.DataFrame(rows)[columns]
 
 
-def artefact_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """How SLUG and the error of an image change when an artefact is drawn on it.
 
-    The table has a row an image and variable: configuration, seed, id, clean_image, artefact, group, variable (`slug`,
-    `mse`), with_artefact, without, value (their ratio); and, with seed -1, the mean ratios of
-    `sluguq.analysis.drawn_artefacts.mean_changes` with low, high, seeds, images, clusters.
+    The table is that of `sluguq.analysis.drawn_artefacts.changes`.
     """
     title = "The same image with and without an artefact"
-    if not _has_artefacts(dataset):
-        return empty(title, _NONE, dataset), pd.DataFrame()
-    table = with_and_without(dataset)
     if table.empty:
         return empty(title, "no image was scored both with and without an artefact", dataset), table
+    means, single = table[table["seed"] == -1], table[table["seed"] >= 0]
     kinds = list(dict.fromkeys(table["artefact"]))
     configurations = list(dict.fromkeys(table["configuration"]))
-    means = mean_changes(table, artefact_clusters(dataset))
-    ratios = np.r_[table["slug"] / table["slug_clean"], table["mse"] / table["mse_clean"]]
+    ratios = single["value"].to_numpy(float)
     fig = figure(height=2.9)
     panels = fig.subplots(1, 2, sharey=True)
     for axes, (variable, heading, colour) in zip(
@@ -160,10 +138,11 @@ def artefact_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     ):
         for i, kind in enumerate(kinds):
             for j, configuration in enumerate(configurations):
-                part = table[(table["artefact"] == kind) & (table["configuration"] == configuration)]
+                chosen = (table["artefact"] == kind) & (table["configuration"] == configuration)
+                chosen &= table["variable"] == variable
                 place = i + 0.8 * ((j + 0.5) / len(configurations) - 0.5)
                 axes.boxplot(
-                    part[variable] / part[f"{variable}_clean"],
+                    single.loc[chosen[single.index], "value"],
                     positions=[place],
                     widths=0.64 / len(configurations),
                     whis=(5, 95),
@@ -174,10 +153,8 @@ def artefact_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                     whiskerprops={"color": "#33383d", "linewidth": 0.6},
                     capprops={"color": "#33383d", "linewidth": 0.6},
                 )
-                chosen = (means["artefact"] == kind) & (means["configuration"] == configuration)
-                row = means[chosen & (means["variable"] == variable)].iloc[0]
-                axes.vlines(place, row["low"], row["high"], color="#1c1f22", lw=1.4, zorder=4)
-                axes.plot(place, row["value"], "D", ms=3.6, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
+                row = means[chosen[means.index]].iloc[0]
+                interval(axes, row, place, "#1c1f22", "D", line=1.4, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
                 axes.annotate(
                     configuration, (place, 0), (0, 2), xycoords=("data", "axes fraction"),
                     textcoords="offset points", ha="center", fontsize=6.5, zorder=6,
@@ -193,49 +170,30 @@ def artefact_change(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         axes.set_title(heading)
     panels[0].set_ylabel("with the artefact over without")
     # The axis is as wide as the whiskers need: an interval of two seeds may run out of it.
-    drawn = table.assign(**{name: table[name] / table[f"{name}_clean"] for name in ("slug", "mse")})
-    ends = drawn.groupby(["artefact", "configuration"])[["slug", "mse"]].quantile(np.array([0.05, 0.95])).to_numpy()
+    by = single.groupby(["artefact", "configuration", "variable"])["value"]
+    ends = by.quantile(np.array([0.05, 0.95])).to_numpy()
     low, high = min(float(ends.min()), 0.8) / 1.1, max(float(ends.max()), 1.25) * 1.1
     # Room for the letters below the boxes.
     logarithmic = panels[0].get_yscale() == "log"
     panels[0].set_ylim(low * (low / high) ** 0.08 if logarithmic else low - 0.08 * (high - low), high)
-    counts = table.groupby(["configuration", "seed", "artefact"]).size()
+    counts = single[single["variable"] == "mse"].groupby(["configuration", "seed", "artefact"]).size()
     note = (
-        f"n = {span(counts)} images a kind and seed, {plural(table['seed'].nunique(), 'seed')}. "
+        f"n = {span(counts)} images a kind and seed, {plural(single['seed'].nunique(), 'seed')}. "
         "Letters: configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile. Diamond: the mean "
         "ratio (geometric), with its 95 % interval over seeds and patients."
     )
-    return finish(fig, title, note, dataset), _ratios(table, means)
+    return finish(fig, title, note, dataset), table
 
 
-def _ratios(pairs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
-    """The means, then every pair, in the same columns."""
-    who = ["configuration", "seed", "id", "clean_image", "artefact", "group"]
-    single = [
-        pairs[who].assign(
-            variable=name,
-            with_artefact=pairs[name],
-            without=pairs[f"{name}_clean"],
-            value=pairs[name] / pairs[f"{name}_clean"],
-        )
-        for name in ("slug", "mse")
-    ]
-    table = pd.concat([means.assign(seed=-1), *single], ignore_index=True)
-    ends = ["low", "high", "seeds", "images", "clusters"]
-    return table[[*who, "variable", "with_artefact", "without", "value", *ends]]
-
-
-def labelled_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """AUROC of summaries of the maps for images that carry a yes-or-no label, those of known artefacts first.
 
     The table is that of `sluguq.analysis.labelled_images.labels_found`.
     """
     title = "Do the maps tell labelled images?"
-    if not flags_of(dataset) or "slug_map" not in dataset:
-        return empty(title, "the data set has no yes-or-no labels, or no maps were stored", dataset), pd.DataFrame()
-    table = labels_found(dataset, map_summaries(dataset))
     if table.empty:
-        return empty(title, "no labelled image has scores", dataset), table
+        reason = "the data set has no yes-or-no labels, no maps were stored, or no labelled image has scores"
+        return empty(title, reason, dataset), table
     name = str(dataset["configuration"].values[middle_configuration(dataset)])
     table_shown = table[table["configuration"] == name]
     labels = list(dict.fromkeys(table_shown["label"]))
@@ -246,8 +204,7 @@ def labelled_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
             part = table_shown[(table_shown["summary"] == summary) & (table_shown["map"] == variable)]
             for row in part.to_dict("records"):
                 place = labels.index(row["label"]) + 0.3 * (j - 0.5)
-                axes.hlines(place, row["low"], row["high"], color=_COLOURS[variable], lw=1.2)
-                axes.plot(row["value"], place, MARKERS[j], ms=3.8, color=_COLOURS[variable])
+                interval(axes, row, place, _COLOURS[variable], MARKERS[j], along=True, line=1.2, size=3.8)
         axes.axvline(0.5, color="#33383d", lw=0.7)
         axes.set_title(heading.replace(" over ", "\nover "), fontsize=7.8)
         axes.set_xlabel("AUROC")
@@ -256,7 +213,7 @@ def labelled_artefacts(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     panels[0].set_xlim(-0.02, 1.02)
     carrying = table_shown.groupby("label")["carrying"].max()
     panels[0].set_yticks(range(len(labels)), [f"{label.replace('_', ' ')} ({carrying[label]})" for label in labels])
-    known = table_shown.drop_duplicates("label")["artefact"]
+    known = table_shown.drop_duplicates("label")["known_artefact"]
     if known.any() and not known.all():
         for axes in panels:
             axes.axhline(known.sum() - 0.5, color="#33383d", lw=0.7, ls=":")

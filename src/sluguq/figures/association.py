@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of
-from sluguq.analysis.estimates import over_seeds
-from sluguq.analysis.statistics import pearson, spearman
-from sluguq.analysis.tables import by_seed, estimate_fields, per_image
+from sluguq.analysis.tables import per_image
+from sluguq.figures.marks import interval
 from sluguq.figures.style import (
     MARKERS,
     UNLABELLED,
@@ -31,32 +30,11 @@ POINTS = 3000
 """At most this many points are drawn in one panel; the numbers are of all."""
 
 
-def correlations(frame: pd.DataFrame, signal: str = "slug") -> pd.DataFrame:
-    """Rank and linear correlation of a signal with the error, over seeds and for every seed.
-
-    Columns: configuration, seed (-1 for the mean over seeds), kind (spearman, pearson), value, low, high,
-    seeds, images, clusters; intervals at 95 %.
-    """
-    rows = []
-    for configuration in dict.fromkeys(frame["configuration"]):
-        seeds, clusters = by_seed(frame, configuration, (signal, "mse", "seed"))
-        if not seeds:
-            continue
-        numbers = [int(s.pop("seed")[0]) for s in seeds]
-        columns = [{"x": s[signal].astype(float), "y": s["mse"].astype(float)} for s in seeds]
-        for kind, statistic in (("spearman", spearman), ("pearson", pearson)):
-            parts = [(-1, columns, clusters)]
-            parts += [(n, [c], [k]) for n, c, k in zip(numbers, columns, clusters, strict=True)]
-            for number, some, their in parts:
-                estimate = over_seeds(statistic, some, their, transform="fisher", replicates=500)
-                rows.append({"configuration": configuration, "seed": number, "kind": kind, **estimate_fields(estimate)})
-    return pd.DataFrame(rows)
-
-
-def slug_against_mse(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """SLUG against the error of every test image, a panel a configuration, with both correlations.
 
-    The table has the points: configuration, seed, id, group, fst, mse, slug.
+    The correlations are those of `sluguq.analysis.association.correlations`. The table has the points: configuration,
+    seed, id, group, fst, mse, slug.
     """
     title = "SLUG against reconstruction error"
     frame = per_image(dataset, ["mse", "slug"])
@@ -66,7 +44,6 @@ def slug_against_mse(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     colours = {**group_colours(groups), "": UNLABELLED}
     names = {**{g: group_label(g, groups[g]) for g in groups}, "": "in no group"}
     shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
-    measured = correlations(frame)
     configurations = list(dict.fromkeys(frame["configuration"]))
     across = min(len(configurations), 3)
     down = -(-len(configurations) // across)
@@ -88,7 +65,7 @@ def slug_against_mse(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                 alpha=0.75,
                 rasterized=len(drawn) > 500,
             )
-        axes.set_title(f"{configuration}\n{_summary(measured, configuration)}", fontsize=7.8)
+        axes.set_title(f"{configuration}\n{_summary(correlations, configuration)}", fontsize=7.8)
     for axes in grid.ravel()[len(configurations) :]:
         axes.set_visible(False)
     positive = bool((frame[["mse", "slug"]].min() > 0).all())
@@ -138,16 +115,14 @@ def _summary(measured: pd.DataFrame, configuration: str) -> str:
     return "\n".join(lines)
 
 
-def correlation_by_seed(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def correlation_by_seed(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Rank and linear correlation of SLUG with the error in every seed, with intervals.
 
-    The table is that of `correlations`.
+    The table is that of `sluguq.analysis.association.correlations`.
     """
     title = "Correlation of SLUG with the error, seed by seed"
-    frame = per_image(dataset, ["mse", "slug"])
-    if frame.empty:
-        return empty(title, "no image has scores", dataset), frame
-    table = correlations(frame)
+    if table.empty:
+        return empty(title, "no image has scores", dataset), table
     colours = configuration_colours(dataset["configuration"].values.astype(str))
     fig = figure(height=2.7)
     panels = fig.subplots(1, 2, sharey=True)
@@ -157,7 +132,7 @@ def correlation_by_seed(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     panels[0].set_ylabel("correlation with the error")
     note = (
         f"n = {span(table.loc[table['seed'] >= 0, 'images'])} images a seed, "
-        f"{plural(frame['seed'].nunique(), 'seed')}. Thin: one seed, interval over its patients. Thick: "
+        f"{plural(int(table['seeds'].max()), 'seed')}. Thin: one seed, interval over its patients. Thick: "
         "mean over seeds, interval over seeds and patients. All at 95 %."
     )
     return finish(fig, title, note, dataset), table
@@ -169,11 +144,10 @@ def _seed_panel(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> Non
         part = table[table["configuration"] == configuration]
         single = part[part["seed"] >= 0]
         places = i - 0.3 + 0.48 * (np.arange(len(single)) + 0.5) / max(len(single), 1)
-        axes.vlines(places, single["low"], single["high"], color=colours[configuration], lw=0.7, alpha=0.8)
-        axes.plot(places, single["value"], "o", ms=2.4, color=colours[configuration])
+        for place, row in zip(places, single.to_dict("records"), strict=True):
+            interval(axes, row, place, colours[configuration], "o", line=0.7, size=2.4)
         whole = part[part["seed"] == -1].iloc[0]
-        axes.vlines(i + 0.32, whole["low"], whole["high"], color=colours[configuration], lw=2.4)
-        axes.plot(i + 0.32, whole["value"], "D", ms=4.5, color=colours[configuration], mec="white", mew=0.6)
+        interval(axes, whole, i + 0.32, colours[configuration], "D", line=2.4, size=4.5, mec="white", mew=0.6)
     axes.axhline(0, color="#33383d", lw=0.7)
     axes.set_xticks(range(len(configurations)), configurations)
     axes.set_xlim(-0.5, len(configurations) - 0.5)

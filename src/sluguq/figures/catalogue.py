@@ -12,13 +12,15 @@ class Specification(NamedTuple):
 
     needs: what it is drawn from, an aggregated store (`dataset`), the store of models, a label table, or a table of
     sensitivity. roles: the roles of aggregated stores that it makes sense for (training, external, artefacts).
-    caption: what it shows, in one or two sentences. paper: the figures of the papers it answers to.
+    caption: what it shows, in one or two sentences. paper: the figures of the papers it answers to. tables: those of
+    its store that it is drawn from (`sluguq.analysis.catalogue`).
     """
 
     needs: Needs
     roles: tuple[str, ...]
     caption: str
     paper: str = ""
+    tables: tuple[str, ...] = ()
 
 
 _BOTH = ("training", "external")
@@ -55,12 +57,14 @@ FIGURES: dict[str, Specification] = {
         _BOTH,
         "SLUG against the error of every test image, with rank and linear correlation.",
         "SLUG paper, figure 4 left",
+        tables=("correlations",),
     ),
     "correlation_by_seed": Specification(
         "dataset",
         _BOTH,
         "Rank and linear correlation of SLUG with the error in each seed, with 95 % intervals.",
         "SLUG paper, figure 4 left",
+        tables=("correlations",),
     ),
     "retention": Specification(
         "dataset",
@@ -68,6 +72,7 @@ FIGURES: dict[str, Specification] = {
         "Mean error of what remains as the images with the highest SLUG are removed, beside the oracle's curve, "
         "random removal, and removal by the latent standard deviation.",
         "SLUG paper, figure 4 centre",
+        tables=("removal",),
     ),
     "reconstructions": Specification(
         "dataset",
@@ -93,41 +98,48 @@ FIGURES: dict[str, Specification] = {
         _BOTH,
         "Every group against the lightest in error, latent standard deviation and SLUG: ratio of means and effect "
         "size, with 95 % intervals.",
+        tables=("gaps",),
     ),
     "levels_by_group": Specification(
         "dataset",
         _BOTH,
         "Beyond means: mean, median and upper quantiles of error and SLUG of every group, with 95 % intervals, and "
         "which group is worst.",
+        tables=("levels",),
     ),
     "gaps_within_labels": Specification(
         "dataset",
         _BOTH,
         "The gap between the darkest and the lightest group among images of one condition or body site, where such "
         "labels exist, and adjusted for them, with 95 % intervals.",
+        tables=("gaps_within",),
     ),
     "flagged": Specification(
         "dataset",
         _BOTH,
         "When the tenth of images with the highest SLUG is flagged: the share of each group that is flagged, that is "
         "among the worst errors, and the share of its worst errors that is caught.",
+        tables=("flagging",),
     ),
     "signals": Specification(
         "dataset",
         _BOTH,
         "Is SLUG worth its cost? The same tests for cheaper signals, and partial rank correlations: what SLUG knows "
         "of the error that each of them does not.",
+        tables=("signals",),
     ),
     "signals_by_group": Specification(
         "dataset",
         _BOTH,
         "The gap between the darkest and the lightest group in the error and in every signal, whether the signal "
         "orders the configurations as the error does, and whose images it flags.",
+        tables=("signals_by_group",),
     ),
     "labels_by_signal": Specification(
         "dataset",
         _BOTH,
         "AUROC of every signal of a whole image, the error among them, for images that carry a yes-or-no label.",
+        tables=("labels_by_signal",),
     ),
     "labelled_artefacts": Specification(
         "dataset",
@@ -135,24 +147,28 @@ FIGURES: dict[str, Specification] = {
         "AUROC of several summaries of the SLUG and the error map for images that carry a yes-or-no label: those of "
         "known artefacts (ruler, ink, patches and the like) first, then any other label, which need be no artefact.",
         "SLUG paper, figure 4 right",
+        tables=("labelled",),
     ),
     "drawn_artefacts": Specification(
         "dataset",
         _DRAWN,
         "Pixel AUROC of SLUG maps, error maps and two plain maps of the photograph for drawn artefacts.",
         "SLUG paper, figure 4 right",
+        tables=("drawn_artefacts",),
     ),
     "artefact_maps": Specification(
         "dataset",
         _DRAWN,
         "Images with drawn artefacts, their reconstructions, error maps and SLUG maps.",
         "SLUG paper, figure 4 right",
+        tables=("artefact_pixels",),
     ),
     "artefact_change": Specification(
         "dataset",
         _DRAWN,
         "SLUG and error of an image with an artefact drawn on it, over those of the same image without: every image, "
         "and the mean ratio with its 95 % interval.",
+        tables=("artefact_change",),
     ),
     "training_history": Specification("models", (), "Every term of the training loss by epoch."),
     "spectrum": Specification(
@@ -164,6 +180,7 @@ FIGURES: dict[str, Specification] = {
         (),
         "Whose skin the models paint: the skin tone (ITA) of images drawn from the prior beside that of the training "
         "images, by configuration and group.",
+        tables=("tones",),
     ),
     "snapshots": Specification(
         "models", (), "The same test images reconstructed at a few epochs of training, by configuration."

@@ -5,7 +5,7 @@ Nothing here knows of folders' grammar, configuration files or Snakemake.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,13 @@ def draw(
     models: xr.Dataset | None = None,
     labels: pd.DataFrame | None = None,
     sensitivity: pd.DataFrame | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw a figure of `FIGURES`.
 
-    Give what `FIGURES[name].needs` names; what is drawn from a table takes a dataset besides, for its marks.
+    Give what `FIGURES[name].needs` names, and the store's tables that `FIGURES[name].tables` names, as
+    `sluguq.analysis.making.make_tables` gives them; what is drawn from a label table takes a dataset besides, for its
+    marks.
     Returns the figure and the tidy table behind it.
 
     Raises ValueError where there is no such figure, or what it needs was not given.
@@ -80,10 +83,13 @@ def draw(
     given: dict[str, Any] = {"dataset": dataset, "models": models, "labels": labels, "sensitivity": sensitivity}
     if given[specification.needs] is None:
         raise ValueError(f"the figure {name!r} is drawn from {specification.needs}, which was not given")
+    lacking = [table for table in specification.tables if table not in (tables or {})]
+    if lacking:
+        raise ValueError(f"the figure {name!r} is drawn from the tables {', '.join(lacking)}, which were not given")
     with styled():
         if specification.needs in ("labels", "sensitivity"):
             return _FUNCTIONS[name](given[specification.needs], dataset)
-        return _FUNCTIONS[name](given[specification.needs])
+        return _FUNCTIONS[name](given[specification.needs], *((tables or {})[table] for table in specification.tables))
 
 
 def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, origin: str = "") -> list[Path]:

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sluguq.analysis.aggregated import groups_of
-from sluguq.analysis.fairness import flagging, gaps
+from sluguq.analysis.fairness import SHARE
+from sluguq.figures.marks import interval
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, group_colours
 from sluguq.figures.words import group_label, plural, span
 
@@ -18,13 +19,12 @@ _NAMES = {"mse": "mean squared error", "latent_std": "latent standard deviation"
 _FEW = "fewer than two groups have scores"
 
 
-def group_gaps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Each group against the lightest: ratio of means and Cliff's delta, with intervals.
 
     The table is that of `sluguq.analysis.fairness.gaps`.
     """
     title = "Gaps between groups"
-    table = gaps(dataset)
     if table.empty:
         return empty(title, _FEW, dataset), table
     variables = list(dict.fromkeys(table["variable"]))
@@ -46,10 +46,8 @@ def group_gaps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                     & (table["measure"] == measure)
                 ].iloc[0]
                 place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
-                ends = row[["low", "value", "high"]].to_numpy(float)
-                low, value, high = np.exp(ends) if measure == "log_ratio" else ends
-                axes.hlines(place, low, high, color=colours[configuration], lw=1.1)
-                axes.plot(value, place, MARKERS[j % len(MARKERS)], ms=3.6, color=colours[configuration])
+                colour, scale = colours[configuration], np.exp if measure == "log_ratio" else float
+                interval(axes, row, place, colour, MARKERS[j % len(MARKERS)], along=True, scale=scale)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
     # The axis is as wide as the estimates need: an interval of two seeds may run out of it on either side.
@@ -81,13 +79,12 @@ def group_gaps(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     return fig, table
 
 
-def flagged(dataset: xr.Dataset, share: float = 0.1) -> tuple[Figure, pd.DataFrame]:
+def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> tuple[Figure, pd.DataFrame]:
     """When the tenth of images with the highest SLUG is flagged: whose they are, and which errors they catch.
 
     The table is that of `sluguq.analysis.fairness.flagging`.
     """
     title = f"Who is flagged when {100 * share:.0f} % of the images are"
-    table = flagging(dataset, share)
     if table.empty:
         return empty(title, "no image of a group has scores", dataset), table
     groups = groups_of(dataset)

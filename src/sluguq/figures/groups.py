@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of
-from sluguq.analysis.fairness import FEWEST, QUANTILES, gaps_within, levels
+from sluguq.analysis.fairness import FEWEST, QUANTILES
+from sluguq.figures.marks import interval
 from sluguq.figures.style import (
     MARKERS,
     configuration_colours,
@@ -27,13 +28,12 @@ LEVELS = 6
 """Levels of a label in the figure, those with the most images of the smaller group; the table has all."""
 
 
-def levels_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Mean, median and upper quantiles of error and SLUG of every group, by configuration; the worst group is ringed.
 
     The table is that of `sluguq.analysis.fairness.levels`.
     """
     title = "The mean, and the worst off of each group"
-    table = levels(dataset)
     if table.empty:
         return empty(title, "no image of a group has scores", dataset), table
     groups = groups_of(dataset)
@@ -50,9 +50,10 @@ def levels_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
             for row in part.to_dict("records"):
                 j = names.index(row["group"])
                 place = list(measures).index(row["measure"]) + 0.55 * ((j + 0.5) / len(names) - 0.5)
-                axes.vlines(place, row["low"], row["high"], color="#33383d", lw=0.8)
-                axes.plot(place, row["value"], MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[row["group"]],
-                          mec="#33383d", mew=0.5)  # fmt: skip
+                interval(
+                    axes, row, place, colours[row["group"]], MARKERS[j % len(MARKERS)],
+                    line=0.8, line_colour="#33383d", size=4.2, mec="#33383d", mew=0.5,
+                )  # fmt: skip
                 if row["worst"] and len(names) > 1:
                     axes.plot(place, row["value"], "o", ms=8.5, mfc="none", mec="#33383d", mew=0.7)
             if variable == variables[0]:
@@ -81,13 +82,12 @@ def levels_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     return finish(fig, title, note, dataset, handles=handles, columns=4), table
 
 
-def gaps_within_labels(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The darkest group against the lightest, in error, among images of one condition or body site.
 
     The table is that of `sluguq.analysis.fairness.gaps_within`, which has SLUG and the other groups too.
     """
     title = "Gaps within one condition, or body site"
-    table = gaps_within(dataset)
     if table.empty:
         reason = f"no label has a level with {FEWEST} images of each of two groups"
         return empty(title, reason, dataset), table
@@ -109,9 +109,7 @@ def gaps_within_labels(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         for j, configuration in enumerate(configurations):
             row = shown[chosen & (shown["configuration"] == configuration)].iloc[0]
             place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
-            low, value, high = np.exp(row[["low", "value", "high"]].to_numpy(float))
-            axes.hlines(place, low, high, color=colours[configuration], lw=1.1)
-            axes.plot(value, place, MARKERS[j % len(MARKERS)], ms=3.6, color=colours[configuration])
+            interval(axes, row, place, colours[configuration], MARKERS[j % len(MARKERS)], along=True, scale=np.exp)
         name = {"all": f"{label.replace('_', ' ')}: all", "adjusted": "adjusted"}.get(measure, f"“{level[:28]}”")
         ticks.append(f"{name} ({row['smallest']})")
         if measure == "all" and i:

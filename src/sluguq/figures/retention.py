@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sluguq.analysis.retention import FRACTIONS, retention_curve, retention_gain
-from sluguq.analysis.signals import gain_estimate
-from sluguq.analysis.tables import by_seed, per_image
 from sluguq.figures.style import ACCENT, QUIET, SECOND, WIDTH, empty, figure, finish
 from sluguq.figures.words import plural, span
 
@@ -21,28 +17,22 @@ _LINES = {
 }
 
 
-def retention(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def retention(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Retention curves by SLUG and latent standard deviation, with the oracle's and the random curve.
 
     The number in each panel is the gain of SLUG: the area between the random curve and SLUG's over that
-    between the random curve and the oracle's. The table has configuration, seed (-1 over seeds), score,
-    measure, removed, value, low, high: the curves (measure `mse`, at every share `removed`), and the
-    gains (measure `gain`, with an interval over seeds).
+    between the random curve and the oracle's. The table is that of `sluguq.analysis.removal.removal`.
     """
     title = "Error of what remains as uncertain images are removed"
-    scores = [name for name in ("slug", "latent_std") if name in dataset]
-    frame = per_image(dataset, ["mse", *scores])
-    if frame.empty:
-        return empty(title, "no image has scores", dataset), frame
-    configurations = list(dict.fromkeys(frame["configuration"]))
+    if table.empty:
+        return empty(title, "no image has scores", dataset), table
+    configurations = list(dict.fromkeys(table["configuration"]))
     across = min(len(configurations), 3)
     down = -(-len(configurations) // across)
     fig = figure(width=WIDTH if across > 1 else 4.2, height=2.1 * down + 1.0)
     grid = fig.subplots(down, across, squeeze=False, sharex=True)
-    pieces = []
     for axes, configuration in zip(grid.ravel(), configurations, strict=False):
-        curves = _curves(frame, configuration, scores)
-        pieces.append(curves)
+        curves = table[table["configuration"] == configuration]
         for score, (label, colour, style) in _LINES.items():
             part = curves[(curves["score"] == score) & (curves["measure"] == "mse")]
             part = part.pivot(index="removed", columns="seed", values="value")
@@ -64,34 +54,11 @@ def retention(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         lowest.set_xlabel("images removed (%)")
         lowest.xaxis.set_tick_params(labelbottom=True)
     handles, _ = grid[0, 0].get_legend_handles_labels()
-    counts = frame.groupby(["configuration", "seed"]).size()
+    gains = table[(table["seed"] == -1) & (table["score"] == "slug")]
+    seeds = plural(int(gains["seeds"].max()), "seed")
     note = (
-        f"n = {span(counts)} images a seed, {plural(frame['seed'].nunique(), 'seed')}; thick lines are means over "
+        f"n = {span(gains['images'])} images a seed, {seeds}; thick lines are means over "
         "seeds, thin ones single seeds.\nGain: area between the random curve and SLUG's, over that between the "
         "random curve and the oracle's, with 95 % interval."
     )
-    return finish(fig, title, note, dataset, handles=handles, columns=4), pd.concat(pieces, ignore_index=True)
-
-
-def _curves(frame: pd.DataFrame, configuration: str, scores: list[str]) -> pd.DataFrame:
-    rows = []
-    for score in scores:
-        seeds, clusters = by_seed(frame, configuration, ("mse", score))
-        gain = gain_estimate(seeds, clusters, score)
-        found = {"value": [gain.value], "low": [gain.low], "high": [gain.high]}
-        rows.append(pd.DataFrame({"seed": -1, "score": score, "measure": "gain", **found}))
-    seeds, _ = by_seed(frame, configuration, ("mse", "seed", *scores))
-    for columns in seeds:
-        error = columns["mse"]
-        one = np.ones((1, len(error)))
-        lines = {score: retention_curve(error, columns[score], one)[0] for score in scores}
-        lines["oracle"] = retention_curve(error, error, one)[0]
-        lines["random"] = np.full(len(FRACTIONS), error.mean())
-        for score, values in lines.items():
-            key = {"seed": columns["seed"][0], "score": score}
-            rows.append(pd.DataFrame({**key, "measure": "mse", "removed": (1 - FRACTIONS).round(6), "value": values}))
-            if score in scores:
-                own = retention_gain(error, columns[score], one)
-                rows.append(pd.DataFrame({**key, "measure": "gain", "value": own}))
-    table = pd.concat(rows, ignore_index=True).assign(configuration=configuration)
-    return table[["configuration", "seed", "score", "measure", "removed", "value", "low", "high"]]
+    return finish(fig, title, note, dataset, handles=handles, columns=4), table

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sluguq.analysis.sensitivity import COLUMNS
+from sluguq.figures.marks import interval
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, is_wide
 from sluguq.figures.words import plural, span
 
@@ -95,9 +96,11 @@ def _panel(axes: Axes, part: pd.DataFrame, of_setting: pd.DataFrame, colours: di
                 axes.plot(one["value"].map(place), one["result"], color=colour, lw=0.5, alpha=0.5)
         # Intervals of the configurations stand side by side.
         at = means["value"].map(place) + 0.12 * (j - (len(colours) - 1) / 2)
-        style = MARKERS[j % len(MARKERS)] + ("-" if joined else "")
-        axes.vlines(at, means["low"], means["high"], color=colour, lw=0.9)
-        axes.plot(at, means["result"], style, ms=3, lw=1.1, color=colour)
+        if joined:
+            axes.plot(at, means["result"], color=colour, lw=1.1)
+        rows = means.rename(columns={"value": "setting_value", "result": "value"}).to_dict("records")
+        for at_row, row in zip(at, rows, strict=True):
+            interval(axes, row, at_row, colour, MARKERS[j % len(MARKERS)], line=0.9, size=3)
     if part.empty:
         axes.text(0.5, 0.5, "too few images", transform=axes.transAxes, ha="center", va="center", fontsize=7)
     many = len(values) > 5

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of, middle_configuration
-from sluguq.analysis.signals import ENSEMBLE, FEWEST, compare_signals
-from sluguq.analysis.signals_beyond_error import labels_by_signal as labels_of_signals
-from sluguq.analysis.signals_beyond_error import signals_by_group as groups_of_signals
+from sluguq.analysis.signals import ENSEMBLE, FEWEST
 from sluguq.analysis.tables import SIGNALS
+from sluguq.figures.marks import interval, percent
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish
 from sluguq.figures.words import group_label, plural, span
 
@@ -26,14 +25,13 @@ _TESTS = {
 }
 
 
-def signals(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Each signal's rank correlation with the error, retention gain, detection of the worst errors, and partial
     rank correlations.
 
     The table is that of `sluguq.analysis.signals.compare_signals`.
     """
     title = "SLUG beside cheaper signals"
-    table = compare_signals(dataset)
     if table.empty:
         return empty(title, "no image has scores", dataset), table
     names = [name for name in SIGNALS if (table["signal"] == name).any()]
@@ -92,18 +90,17 @@ def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: 
     hollow = row["among"] == ENSEMBLE
     place = names.index(ENSEMBLE if hollow else row["signal"]) + 0.6 * ((j + 0.5) / of - 0.5)
     place += 0.08 * hollow
-    axes.hlines(place, row["low"], row["high"], color=colour, lw=0.7 if hollow else 1.1)
-    face = "white" if hollow else colour
-    axes.plot(row["value"], place, MARKERS[j % len(MARKERS)], ms=3.4, color=colour, mfc=face, mew=0.8)
+    line, face = (0.7, "white") if hollow else (1.1, colour)
+    marker = MARKERS[j % len(MARKERS)]
+    interval(axes, row, place, colour, marker, along=True, line=line, size=3.4, mfc=face, mew=0.8)
 
 
-def signals_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Gaps between the darkest and the lightest group in every signal, their order over configurations, and flags.
 
     The table is that of `sluguq.analysis.signals_beyond_error.signals_by_group`.
     """
     title = "Which signal sees the groups as the error does?"
-    table = groups_of_signals(dataset)
     if table.empty:
         return empty(title, "fewer than two groups have scores", dataset), table
     groups = groups_of(dataset)
@@ -121,20 +118,21 @@ def signals_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     fig = figure(height=0.36 * len(names) + 1.7)
     panels = fig.subplots(1, len(panels_of), sharey=True)
     for axes, (test, heading) in zip(panels, panels_of.items(), strict=True):
-        scale = 100 if test in ("flagged", "caught") else 1
+        share = test in ("flagged", "caught")
+        scale = percent if share else float
         for row in shown[shown["test"] == test].to_dict("records"):
             both = row["configuration"] == ""
             j = 0 if both else configurations.index(row["configuration"])
             place = names.index(row["signal"]) + (0 if both else 0.6 * ((j + 0.5) / len(configurations) - 0.5))
             colour = "#33383d" if both else colours[row["configuration"]]
-            axes.hlines(place, scale * row["low"], scale * row["high"], color=colour, lw=1.1)
-            axes.plot(scale * row["value"], place, "D" if both else MARKERS[j % len(MARKERS)], ms=3.4, color=colour)
+            marker = "D" if both else MARKERS[j % len(MARKERS)]
+            interval(axes, row, place, colour, marker, along=True, scale=scale, size=3.4)
         axes.set_title(heading, fontsize=6.8)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.axhline(0.5, color="#33383d", lw=0.7, ls=":")
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="x", labelsize=6.8)
-        if scale == 100:
+        if share:
             axes.set_xlim(-4, 104)
         else:
             axes.set_xlim(-1.05 if test == "cliffs_delta" else -0.05, 1.05)
@@ -157,13 +155,12 @@ def signals_by_group(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     return fig, table
 
 
-def labels_by_signal(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """AUROC of every signal of a whole image for images that carry a yes-or-no label.
 
     The table is that of `signals_beyond_error.labels_by_signal`; shown is the configuration with the most even mix.
     """
     title = "Which signal tells labelled images?"
-    table = labels_of_signals(dataset)
     if table.empty:
         return empty(title, "the data set has no yes-or-no labels", dataset), table
     name = str(dataset["configuration"].values[middle_configuration(dataset)])
@@ -177,8 +174,7 @@ def labels_by_signal(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     for row in shown.to_dict("records"):
         j = names.index(row["signal"])
         place = labels.index(row["label"]) + 0.8 * ((j + 0.5) / len(names) - 0.5)
-        axes.hlines(place, row["low"], row["high"], color=colours[row["signal"]], lw=1.1)
-        axes.plot(row["value"], place, MARKERS[j % len(MARKERS)], ms=3.6, color=colours[row["signal"]])
+        interval(axes, row, place, colours[row["signal"]], MARKERS[j % len(MARKERS)], along=True)
     axes.axvline(0.5, color="#33383d", lw=0.7)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -193,8 +189,8 @@ def labels_by_signal(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         "AUROC: the chance that an image with the label has the higher value than one without. Intervals at 95 % over "
         "seeds and patients."
     )
-    if not first["artefact"].all():
-        axes.axhline(first["artefact"].sum() - 0.5, color="#33383d", lw=0.7, ls=":")
+    if not first["known_artefact"].all():
+        axes.axhline(first["known_artefact"].sum() - 0.5, color="#33383d", lw=0.7, ls=":")
         note += (
             " Below the dotted line: labels of no known artefact, which may be a diagnosis or anything else that is "
             "said with yes or no."

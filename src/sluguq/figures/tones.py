@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sluguq.analysis.aggregated import groups_of
-from sluguq.analysis.tones import SAMPLES, TRAINING, tone_comparison, tone_quantiles
+from sluguq.analysis.tones import SAMPLES, TRAINING
+from sluguq.figures.marks import interval, percent
 from sluguq.figures.style import configuration_colours, empty, figure, finish, group_colours
 from sluguq.figures.words import group_label, plural, span
 from sluguq.images.skin_colour import ITA_CLASSES
@@ -19,16 +20,17 @@ from sluguq.images.skin_colour import ITA_CLASSES
 _EDGE_COLOUR = "#33383d"
 
 
-def sample_tones(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
+def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Individual typology angle of prior samples and training images, by configuration and group, and the difference.
 
-    The table has the rows of `analysis.tones.tone_comparison` and, seed by seed, those of `tone_quantiles` in the same
-    columns: configuration, seed (-1 over seeds), of, group, measure, value, low, high, n.
+    The table is that of `sluguq.analysis.tones.tones`.
     """
     title = "Whose skin does the model paint?"
-    if "sample_ita" not in models or not models.sizes.get("sample"):
-        return empty(title, "the store of models has no samples (training.samples: 0)", models), pd.DataFrame()
-    compared, spread = tone_comparison(models), tone_quantiles(models)
+    if table.empty:
+        return empty(title, "the store of models has no samples (training.samples: 0)", models), table
+    compared, single = table[table["seed"] == -1], table[table["seed"] >= 0]
+    keys = ["configuration", "seed", "of", "group", "n"]
+    spread = single.pivot(index=keys, columns="measure", values="value").reset_index()
     configurations = list(models["configuration"].values.astype(str))
     groups = groups_of(models)
     shares = compared[compared["measure"] == "share"]
@@ -67,7 +69,7 @@ def sample_tones(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
             "training images."
         )
     note += " Intervals at 95 % over seeds and samples."
-    return finish(fig, title, note, models, handles=handles, columns=2), _table(compared, spread)
+    return finish(fig, title, note, models, handles=handles, columns=2), table
 
 
 def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], groups: dict[str, list[int]]) -> None:
@@ -128,8 +130,7 @@ def _differences(axes: Axes, compared: pd.DataFrame, configurations: list[str]) 
     colours = configuration_colours(configurations)
     for place, row in enumerate(part.to_dict("records")):
         colour = colours[row["configuration"]]
-        axes.vlines(place, row["low"], row["high"], color=colour, lw=2.0)
-        axes.plot(place, row["value"], "D", ms=5, color=colour, mec="white", mew=0.6)
+        interval(axes, row, place, colour, "D", line=2.0, size=5, mec="white", mew=0.6)
     axes.axhline(0, color=_EDGE_COLOUR, lw=0.7)
     axes.set_title("samples less training\nimages, mean")
     axes.set_ylabel("degrees")
@@ -144,9 +145,11 @@ def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], group
         for j, group in enumerate(known):
             at = place + 0.5 * ((j + 0.5) / len(known) - 0.5)
             sampled, trained = (found[name, group, configuration] for name in ("share", "share_training"))
-            axes.vlines(at, 100 * sampled["low"], 100 * sampled["high"], color=colours[group], lw=2.0)
             axes.plot(at, 100 * trained["value"], "o", ms=7, mfc="none", mec=_EDGE_COLOUR, mew=0.9, zorder=3)
-            axes.plot(at, 100 * sampled["value"], "D", ms=4.5, color=colours[group], mec="white", mew=0.6, zorder=4)
+            interval(
+                axes, sampled, at, colours[group], "D",
+                scale=percent, line=2.0, size=4.5, mec="white", mew=0.6, zorder=4,
+            )  # fmt: skip
     axes.set_ylim(-4, 104)
     single = f"nearest to {known[0]}" if len(known) == 1 else "nearest to a group"
     axes.set_title(f"share of pictures\n{single}")
@@ -154,11 +157,3 @@ def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], group
     if len(known) > 1:
         handles = [Line2D([], [], ls="", marker="D", ms=4, color=colours[g], label=g) for g in known]
         axes.legend(handles=handles, fontsize=6)
-
-
-def _table(compared: pd.DataFrame, spread: pd.DataFrame) -> pd.DataFrame:
-    over = compared.assign(seed=-1, of=SAMPLES, n=compared["images"])
-    keys = ["configuration", "seed", "of", "group", "n"]
-    single = spread.melt(keys, var_name="measure").assign(low=np.nan, high=np.nan)
-    columns = ["configuration", "seed", "of", "group", "measure", "value", "low", "high", "n"]
-    return pd.concat([over[columns], single[columns]], ignore_index=True)

@@ -11,10 +11,6 @@ import xarray as xr
 import yaml
 
 from sluguq.analysis.aggregated import groups_of, mixes_of
-from sluguq.analysis.estimates import over_seeds
-from sluguq.analysis.fairness import flagging, levels
-from sluguq.analysis.statistics import mean
-from sluguq.analysis.tables import by_seed, per_image
 from sluguq.figures.words import group_label, number, plural
 from sluguq.report.limits import LIMITS
 
@@ -24,7 +20,12 @@ _LEVELS = {"mean": "mean", "q50": "median", "q90": "90th percentile", "q99": "99
 _SECTIONS = {"model": "Network", "training": "Training", "eigenbasis": "Eigenbasis", "score": "Score"}
 
 
-def model_card(dataset: xr.Dataset, configuration: str, external: Mapping[str, xr.Dataset] | None = None) -> str:
+def model_card(
+    dataset: xr.Dataset,
+    configuration: str,
+    tables: Mapping[str, pd.DataFrame],
+    external: Mapping[str, pd.DataFrame] | None = None,
+) -> str:
     """The card of one configuration's models as markdown.
 
     Says what was trained on what, how well each group is reconstructed, and each skin type of other data sets (with
@@ -32,13 +33,14 @@ def model_card(dataset: xr.Dataset, configuration: str, external: Mapping[str, x
 
     :param dataset: the aggregated store of the training data set.
     :param configuration: name of the configuration.
-    :param external: the aggregated stores of external data sets by name.
+    :param tables: the tables ``levels`` and ``flagging`` of that store.
+    :param external: the table ``skin_types`` of external data sets, by name.
     :raises ValueError: the store has no such configuration.
     """
     names = [str(c) for c in dataset["configuration"].values]
     if configuration not in names:
         raise ValueError(f"the store has no configuration {configuration!r}; it has {', '.join(names)}")
-    part = dataset.isel(configuration=[names.index(configuration)])
+    levels, flagging = (_of(tables[name], configuration) for name in ("levels", "flagging"))
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
     groups = groups_of(dataset)
     mix = mixes_of(dataset).get(configuration, {})
@@ -62,15 +64,15 @@ def model_card(dataset: xr.Dataset, configuration: str, external: Mapping[str, x
         "",
         "## How well each group is reconstructed",
         "",
-        _table(levels(part, replicates=300), groups, "mse"),
+        _table(levels, groups, "mse"),
         "",
         "## How uncertain it says it is (SLUG)",
         "",
-        _table(levels(part, replicates=300), groups, "slug"),
+        _table(levels, groups, "slug"),
         "",
         "## Whom it flags",
         "",
-        _flags(flagging(part, replicates=300), groups),
+        _flags(flagging, groups),
         "",
         *_elsewhere(external or {}, configuration),
         "## For what",
@@ -112,46 +114,36 @@ def _table(table: pd.DataFrame, groups: Mapping[str, list[int]], variable: str) 
     lines = ["| group | " + " | ".join(_LEVELS.values()) + " | n |", "| --- |" + " --- |" * (len(_LEVELS) + 1)]
     for group in dict.fromkeys(chosen["group"]):
         rows = chosen[chosen["group"] == group].set_index("measure")
-        cells = [
-            f"{number(rows.loc[m, 'value'])} [{number(rows.loc[m, 'low'])}, {number(rows.loc[m, 'high'])}]"
-            for m in _LEVELS
-        ]
+        cells = [_cell(rows.loc[measure]) for measure in _LEVELS]
         count = f"{int(rows['images'].iloc[0])} images a seed, {int(rows['seeds'].iloc[0])} seeds"
         lines.append(f"| {group_label(group, groups[group])} | " + " | ".join(cells) + f" | {count} |")
     return "\n".join(lines)
 
 
-def _elsewhere(external: Mapping[str, xr.Dataset], configuration: str) -> list[str]:
+def _of(table: pd.DataFrame, configuration: str) -> pd.DataFrame:
+    return table[table["configuration"].astype(str) == configuration]
+
+
+def _elsewhere(external: Mapping[str, pd.DataFrame], configuration: str) -> list[str]:
     """Mean error and SLUG by skin type of data sets that were not trained on, markdown."""
     lines: list[str] = []
-    for name, store in external.items():
-        order = [str(c) for c in store["configuration"].values]
-        if configuration not in order:
+    for name, table in external.items():
+        chosen = _of(table, configuration)
+        if chosen.empty:
             continue
-        variables = [v for v in ("mse", "slug") if v in store]
-        frame = per_image(store.isel(configuration=[order.index(configuration)]), variables)
         lines += [f"### {name}", "", "| skin type | mean MSE | mean SLUG | n |", "| --- | --- | --- | --- |"]
-        for skin_type in sorted(set(frame["fst"]), key=lambda t: (t < 1, t)):
-            chosen = frame["fst"] == skin_type
-            cells = [_mean(frame, configuration, variable, chosen) for variable in ("mse", "slug")]
-            part = frame[chosen]
-            count = f"{part.groupby('seed').size().max()} images a seed, {plural(part['seed'].nunique(), 'seed')}"
+        for skin_type in dict.fromkeys(chosen["fst"]):
+            rows = chosen[chosen["fst"] == skin_type].set_index("variable")
+            cells = [_cell(rows.loc[v]) if v in rows.index else "not scored" for v in ("mse", "slug")]
+            count = f"{int(rows['images'].max())} images a seed, {plural(int(rows['seeds'].max()), 'seed')}"
             words = f"FST {skin_type}" if skin_type >= 1 else "not known"
             lines.append(f"| {words} | " + " | ".join(cells) + f" | {count} |")
         lines.append("")
     return ["## On data sets that it was not trained on", "", *lines] if lines else []
 
 
-def _mean(frame: pd.DataFrame, configuration: str, variable: str, chosen: pd.Series) -> str:
-    """The mean of a variable over seeds with its interval, as a cell of a table."""
-    if variable not in frame:
-        return "not scored"
-    seeds, clusters = by_seed(frame, configuration, (variable,), chosen)
-    if not seeds:
-        return "not scored"
-    columns = [{"x": seed[variable].astype(float)} for seed in seeds]
-    estimate = over_seeds(mean, columns, clusters, transform="log", replicates=300)
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+def _cell(row: pd.Series) -> str:
+    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
 
 
 def _flags(table: pd.DataFrame, groups: Mapping[str, list[int]]) -> str:

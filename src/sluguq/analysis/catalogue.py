@@ -1,0 +1,42 @@
+"""What tables there are and what each says: plain data, read without any library of numbers.
+
+Every number with an interval stands in one of them and is computed there alone; figures, cards and the report read it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_PHOTOGRAPHS = ("training", "external")
+
+
+class Table(NamedTuple):
+    """One table of a store: the roles of stores that it is made of, and what it says."""
+
+    roles: tuple[str, ...]
+    caption: str
+
+
+TABLES: dict[str, Table] = {
+    "levels": Table(_PHOTOGRAPHS, "Mean and quantiles of error, latent standard deviation and SLUG by group."),
+    "skin_types": Table(_PHOTOGRAPHS, "Mean of error, latent standard deviation and SLUG by skin type."),
+    "gaps": Table(_PHOTOGRAPHS, "Every group against the lightest: differences, ratios and effect sizes."),
+    "intersections": Table(_PHOTOGRAPHS, "Mean error and SLUG of groups crossed with condition and body site."),
+    "gaps_within": Table(_PHOTOGRAPHS, "Gaps among images of one condition or body site, and adjusted for them."),
+    "flagging": Table(_PHOTOGRAPHS, "Whose images are flagged, and which of the worst errors are caught."),
+    "correlations": Table(_PHOTOGRAPHS, "Correlation of SLUG with the error, over seeds and seed by seed."),
+    "removal": Table(_PHOTOGRAPHS, "The error of what remains as uncertain images are removed."),
+    "signals": Table(_PHOTOGRAPHS, "SLUG and cheaper signals under the same tests."),
+    "signals_by_group": Table(_PHOTOGRAPHS, "Gaps between groups in every signal, and whose images it flags."),
+    "labels_by_signal": Table(_PHOTOGRAPHS, "How well every signal tells images that carry a label."),
+    "labelled": Table(_PHOTOGRAPHS, "How well summaries of the maps tell images that carry a label."),
+    "artefact_pixels": Table(("artefacts",), "How well each map finds the pixels of a drawn artefact, image by image."),
+    "drawn_artefacts": Table(("artefacts",), "How well each map finds the pixels of drawn artefacts."),
+    "artefact_change": Table(("artefacts",), "SLUG and error with a drawn artefact over those without."),
+    "tones": Table(("models",), "Skin tone of prior samples and of training images."),
+}
+
+
+def tables_for(role: str) -> list[str]:
+    """The tables of a store of this role (training, external, artefacts, models)."""
+    return [name for name, table in TABLES.items() if role in table.roles]

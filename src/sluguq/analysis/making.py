@@ -1,0 +1,65 @@
+"""From a store to all its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import xarray as xr
+
+from sluguq.analysis.association import correlations
+from sluguq.analysis.catalogue import tables_for
+from sluguq.analysis.drawn_artefacts import artefact_clusters, artefacts_found, changes, pixel_scores
+from sluguq.analysis.fairness import flagging, gaps, gaps_within, intersections, levels, skin_types
+from sluguq.analysis.labelled_images import labelled
+from sluguq.analysis.removal import removal
+from sluguq.analysis.signals import compare_signals
+from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
+from sluguq.analysis.tables import REPLICATES
+from sluguq.analysis.tones import tones
+
+_MAKERS: dict[str, Callable[..., pd.DataFrame]] = {
+    "levels": levels,
+    "skin_types": skin_types,
+    "gaps": gaps,
+    "intersections": intersections,
+    "gaps_within": gaps_within,
+    "flagging": flagging,
+    "correlations": correlations,
+    "removal": removal,
+    "signals": compare_signals,
+    "signals_by_group": signals_by_group,
+    "labels_by_signal": labels_by_signal,
+    "labelled": labelled,
+    "artefact_change": changes,
+    "tones": tones,
+}
+
+
+def make_tables(store: xr.Dataset, role: str, replicates: int = REPLICATES) -> dict[str, pd.DataFrame]:
+    """All tables of a store.
+
+    :param store: an aggregated store, or the store of models.
+    :param role: training, external, artefacts or models.
+    :param replicates: bootstrap replicates behind every interval.
+    :returns: the tables by the names of :data:`sluguq.analysis.catalogue.TABLES`.
+    """
+    made: dict[str, pd.DataFrame] = {}
+    for name in tables_for(role):
+        made[name] = make_table(name, store, replicates, pixels=made.get("artefact_pixels"))
+    return made
+
+
+def make_table(
+    name: str, store: xr.Dataset, replicates: int = REPLICATES, *, pixels: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One table of a store, see :func:`make_tables`.
+
+    :param pixels: the table ``artefact_pixels``, where it is made already: it is dear.
+    """
+    if name == "artefact_pixels":
+        return pixel_scores(store)
+    if name == "drawn_artefacts":
+        scores = pixel_scores(store) if pixels is None else pixels
+        return artefacts_found(scores, artefact_clusters(store) if len(scores) else None, replicates)
+    return _MAKERS[name](store, replicates=replicates)
