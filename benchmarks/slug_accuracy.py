@@ -1,6 +1,7 @@
 """Writes docs/accuracy.md: estimators against scores with the Jacobian written down in float64, and its figure."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -72,17 +73,21 @@ def measured(call: Any, exact: Any) -> list[str]:
 
 
 def estimators(apply: Any, params: Any, basis: Any, test: Any, exact: Any) -> str:
-    scored = partial(sluguq.score, apply, params, basis, test, maps=True, norm_probes=0)
+    scored = partial(sluguq.score, apply, params, basis, test, maps=True)
+    probing = sluguq.Probing(norm_probes=0)
+    plain, counted = replace(probing, directions=0), partial(replace, probing)
     rows = []
     for probes in (8, 32, 128, 512):
-        errors = measured(lambda key, n=probes: scored(probes=n, directions=0, key=key), exact)
+        errors = measured(lambda key, n=probes: scored(probes=n, probing=plain, key=key), exact)
         rows.append(["plain", str(probes), "0", *errors])
     for tolerance in (0.02, 0.01):
-        spent = scored(tolerance=tolerance, key=KEY)
-        errors = measured(lambda key, one=tolerance: scored(tolerance=one, key=key), exact)
+        spent = scored(tolerance=tolerance, probing=probing, key=KEY)
+        errors = measured(lambda key, one=tolerance: scored(tolerance=one, probing=probing, key=key), exact)
         rows.append([f"tolerance {tolerance:.0%}", f"up to {spent.probes.max()}", str(spent.directions), *errors])
     for directions, fresh in ((8, 16), (16, 32), (24, 32), (48, 32)):
-        errors = measured(lambda key, m=directions, n=fresh: scored(probes=n, directions=m, key=key), exact)
+        errors = measured(
+            lambda key, m=directions, n=fresh: scored(probes=n, probing=counted(directions=m), key=key), exact
+        )
         rows.append(["exact directions", str(directions + -(-directions // 3) + fresh), str(directions), *errors])
     return table(HEAD, rows)
 
@@ -184,7 +189,8 @@ def half_precision(name: str, apply: Any, params: Any, basis: Any, test: Any, ex
     """What vectors in bfloat16 change, exactly where that can be had, and in scores of 1 % under the same key."""
     half = basis._replace(vectors=jnp.asarray(basis.vectors, jnp.bfloat16))
     full, rounded = (
-        sluguq.score(apply, params, one, test, tolerance=0.01, key=KEY, norm_probes=0) for one in (basis, half)
+        sluguq.score(apply, params, one, test, tolerance=0.01, key=KEY, probing=sluguq.Probing(norm_probes=0))
+        for one in (basis, half)
     )
     change = np.abs(rounded.slug / full.slug - 1)
     return [
@@ -204,7 +210,9 @@ def main() -> None:
     fewer = basis._replace(vectors=basis.vectors[:SKETCHED_RANK], eigenvalues=basis.eigenvalues[:SKETCHED_RANK])
     half = basis._replace(vectors=jnp.asarray(basis.vectors, jnp.bfloat16))
     exact, fewer_exact, half_exact = (exactly(apply, params, one, test) for one in (basis, fewer, half))
-    plain = sluguq.score(apply, params, basis, test, probes=512, key=KEY, norm_probes=0, directions=0)
+    plain = sluguq.score(
+        apply, params, basis, test, probes=512, key=KEY, probing=sluguq.Probing(norm_probes=0, directions=0)
+    )
     large_apply, large_params, large_pictures, large_test = trained(64, 10, 4, 32, 20)
     large_basis = sluguq.eigenbasis(
         large_apply,
@@ -214,7 +222,7 @@ def main() -> None:
         batch_size=32,
         key=KEY,
         tolerance=0.1,
-        trace_probes=0,
+        solver=sluguq.Lanczos(trace_probes=0),
     )
     halves = [
         half_precision(

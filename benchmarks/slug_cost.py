@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def idle_basis(count: int, rank: int) -> sluguq.Eigenbasis:
 def score_once(images: int, probes: int, size: int, width: int, rank: int) -> None:
     apply, params = network(size, width)
     basis = idle_basis(parameter_count(params), rank)
-    sluguq.score(apply, params, basis, pictures(images, size), probes=probes, batch_size=16, probe_block=8, key=KEY)
+    options = {"probes": probes, "batch_size": 16, "probing": sluguq.Probing(probe_block=8), "key": KEY}
+    sluguq.score(apply, params, basis, pictures(images, size), **options)
     # Not getrusage: a process inherits the largest size of the one that started it.
     status = Path("/proc/self/status").read_text()
     print(int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024)
@@ -123,13 +125,16 @@ def score_once(images: int, probes: int, size: int, width: int, rank: int) -> No
 def decomposed(images: int, size: int, width: int, rank: int) -> float:
     """Processor seconds of an eigenbasis with as few products as its rank allows, one an eigenvector."""
     apply, params = network(size, width)
-    options = {"subspace": 2 * rank + 10, "trace_probes": 0, "batch_size": 16, "key": KEY, "progress": False}
+    options = {"batch_size": 16, "key": KEY, "execution": sluguq.Execution(progress=False)}
+    solver = sluguq.Lanczos(subspace=2 * rank + 10, trace_probes=0, max_products=rank)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*have not converged")
         inputs = pictures(images, size)
-        sluguq.eigenbasis(apply, params, inputs[:16], rank=2, max_products=2, **options)  # compiles
+        sluguq.eigenbasis(
+            apply, params, inputs[:16], rank=2, solver=replace(solver, max_products=2), **options
+        )  # compiles
         start = time.process_time()
-        basis = sluguq.eigenbasis(apply, params, inputs, rank=rank, max_products=rank, **options)
+        basis = sluguq.eigenbasis(apply, params, inputs, rank=rank, solver=solver, **options)
         jax.block_until_ready(basis.vectors)
     return time.process_time() - start
 

@@ -8,6 +8,7 @@ compilation, and processor time is counted, so that other jobs on the machine ma
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -44,7 +45,7 @@ def recipe_pass(apply: Any, params: Any, sketched: Any, images: Any) -> tuple[fl
 
 def bases(apply: Any, params: Any, images: Any) -> tuple[Any, Any]:
     options = {"rank": RANK, "batch_size": 32, "key": KEY, "tolerance": 0.1}
-    basis = sluguq.eigenbasis(apply, params, images, trace_probes=0, **options)
+    basis = sluguq.eigenbasis(apply, params, images, solver=sluguq.Lanczos(trace_probes=0), **options)
     return basis, sluguq.sketched_eigenbasis(apply, params, images, sketch_size=SKETCH, iterations=34, **options)
 
 
@@ -54,16 +55,21 @@ def to_one_percent() -> None:
     count = len(test)
     passed = jax.jit(apply)
     forward = seconds(lambda: passed(params, test), 5) / count
-    common = {"batch_size": count, "key": KEY, "norm_probes": 0}
+    common = {"batch_size": count, "key": KEY}
+    slug_only = sluguq.Probing(norm_probes=0)
     splits = {
         directions: clocked(
-            lambda m=directions: sluguq.score(apply, params, basis, test, tolerance=0.01, directions=m, **common)
+            lambda m=directions: sluguq.score(
+                apply, params, basis, test, tolerance=0.01, probing=replace(slug_only, directions=m), **common
+            )
         )
         for directions in (8, 16, 24, 32)
     }
-    default = sluguq.score(apply, params, basis, test, tolerance=0.01, **common)
+    default = sluguq.score(apply, params, basis, test, tolerance=0.01, probing=slug_only, **common)
     each = splits[default.directions][0] / count
-    plain_time, plain = clocked(lambda: sluguq.score(apply, params, basis, test, probes=64, **common))
+    plain_time, plain = clocked(
+        lambda: sluguq.score(apply, params, basis, test, probes=64, probing=slug_only, **common)
+    )
     probe = plain_time / count / plain.probes.max()
     plain_needed = float(np.max((plain.slug_sem / plain.slug / 0.01) ** 2) * plain.probes.max())
     pass_time, recipe = recipe_pass(apply, params, sketched, test[:2])
@@ -112,14 +118,22 @@ def split() -> None:
         apply, params, images, test = trained(*shape)
         test = test[:8]
         basis = sluguq.eigenbasis(
-            apply, params, images[:TRAINING], rank=rank, batch_size=32, key=KEY, tolerance=0.1, trace_probes=0
+            apply,
+            params,
+            images[:TRAINING],
+            rank=rank,
+            batch_size=32,
+            key=KEY,
+            tolerance=0.1,
+            solver=sluguq.Lanczos(trace_probes=0),
         )
-        run = partial(sluguq.score, apply, params, basis, test, norm_probes=0, batch_size=8, key=KEY)
-        plain_time, plain = clocked(partial(run, probes=SAMPLE))
+        run = partial(sluguq.score, apply, params, basis, test, batch_size=8, key=KEY)
+        probing = sluguq.Probing(norm_probes=0)
+        plain_time, plain = clocked(partial(run, probes=SAMPLE, probing=probing))
         needed = float(np.max((plain.slug_sem / plain.slug / tolerance) ** 2))
         spent = {0: plain_time / len(test) * needed}
         for directions in (8, 16, 24, 32):
-            each, _ = clocked(partial(run, tolerance=tolerance, directions=directions))
+            each, _ = clocked(partial(run, tolerance=tolerance, probing=replace(probing, directions=directions)))
             spent[directions] = each / len(test)
         jax.clear_caches()  # a process can map only so many compiled programs
         least = min(spent.values())

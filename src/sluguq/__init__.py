@@ -8,12 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sluguq.slug.eigenbasis import Eigenbasis, eigenbasis
+    from sluguq.slug.budget import Budget
+    from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
     from sluguq.slug.exact import score_exact
+    from sluguq.slug.execution import Execution
     from sluguq.slug.lanczos_state import LanczosState
     from sluguq.slug.restriction import restrict
-    from sluguq.slug.score import Scores, score
-    from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched, sketched_eigenbasis
+    from sluguq.slug.score import Probing, score
+    from sluguq.slug.scores import Scores
+    from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
     from sluguq.slug.torch_bridge import from_torch
 
 __version__ = "0.1.0"
@@ -21,24 +24,32 @@ __version__ = "0.1.0"
 _HOMES = {
     "eigenbasis": "sluguq.slug.eigenbasis",
     "Eigenbasis": "sluguq.slug.eigenbasis",
+    "Lanczos": "sluguq.slug.eigenbasis",
+    "Checkpoint": "sluguq.slug.eigenbasis",
+    "Budget": "sluguq.slug.budget",
+    "Execution": "sluguq.slug.execution",
     "LanczosState": "sluguq.slug.lanczos_state",
     "score": "sluguq.slug.score",
-    "Scores": "sluguq.slug.score",
+    "Probing": "sluguq.slug.score",
+    "Scores": "sluguq.slug.scores",
     "score_exact": "sluguq.slug.exact",
     "sketched_eigenbasis": "sluguq.slug.sketched",
     "score_sketched": "sluguq.slug.sketched",
     "SketchedBasis": "sluguq.slug.sketched",
-    "SketchedScores": "sluguq.slug.sketched",
     "from_torch": "sluguq.slug.torch_bridge",
     "restrict": "sluguq.slug.restriction",
 }
 
 __all__ = [
+    "Budget",
+    "Checkpoint",
     "Eigenbasis",
+    "Execution",
+    "Lanczos",
     "LanczosState",
+    "Probing",
     "Scores",
     "SketchedBasis",
-    "SketchedScores",
     "eigenbasis",
     "from_torch",
     "restrict",

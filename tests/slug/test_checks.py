@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import sluguq
+from sluguq.slug.budget import Budget
+from sluguq.slug.exact import jacobian
 from tests.slug.conftest import mlp, mlp_params, pictures
 
 KEY = jax.random.key(0)
@@ -113,7 +115,7 @@ def test_score_arguments():
         ({"probes": 1}, "needs at least 2"),
         ({"tolerance": 1.5}, "between 0 and 1"),
         ({"prior_precision": -1.0}, "cannot be negative"),
-        ({"directions": -1}, "directions is -1"),
+        ({"probing": sluguq.Probing(directions=-1)}, "directions is -1"),
     ]:
         with pytest.raises(ValueError, match=message):
             sluguq.score(mlp, params, basis, images, key=KEY, **options)
@@ -134,10 +136,9 @@ def test_nan_that_only_shows_in_the_score():
         sluguq.score(apply, params, None, images, probes=2, key=KEY)
 
 
-def test_a_jacobian_too_large_to_write_down(monkeypatch):
-    monkeypatch.setattr("sluguq.slug.exact.memory_bytes", lambda: 1000)
+def test_a_jacobian_too_large_to_write_down():
     with pytest.raises(ValueError, match="too large to write down"):
-        sluguq.score_exact(mlp, mlp_params(dtype=jnp.float32), None, pictures(1, dtype=jnp.float32))
+        jacobian(mlp, mlp_params(dtype=jnp.float32), pictures(1, dtype=jnp.float32)[0], Budget(device_bytes=1000))
 
 
 def test_a_basis_of_the_other_kind_or_of_another_network():

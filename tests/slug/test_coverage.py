@@ -8,8 +8,12 @@ from scipy.stats import binomtest, norm
 
 import sluguq
 from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.execution import Execution
+from sluguq.slug.score import Probing
 from sluguq.slug.sketch import apply_sketch, make_sketch
 from sluguq.slug.sketched import SketchedBasis
+
+QUIET = Execution(progress=False)
 
 IMAGES, SIDE, RANK, PROBES, KEYS = 40, 24, 3, 96, 30
 LEVEL = 1e-3  # of the binomial test: 1,200 intervals of 95 % are refused where standard errors are 15 % too small
@@ -56,12 +60,16 @@ SQUARES = np.linalg.svd(ROOT, compute_uv=False).astype(np.float64) ** 2
 
 @pytest.mark.parametrize(
     "options",
-    [{"directions": 0}, {"directions": 4}, {"directions": 4, "tolerance": 0.03, "probes": 32}],
+    [
+        {"probing": Probing(directions=0, norm_probes=0)},
+        {"probing": Probing(directions=4, norm_probes=0)},
+        {"probing": Probing(directions=4, norm_probes=0), "tolerance": 0.03, "probes": 32},
+    ],
     ids=["plain", "exact directions", "tolerance"],
 )
 def test_score(network, options):
     def estimate(key):
-        scores = sluguq.score(*network, **{"probes": PROBES, "norm_probes": 0, **options}, key=key, progress=False)
+        scores = sluguq.score(*network, **{"probes": PROBES, **options}, key=key, execution=QUIET)
         return scores.slug, scores.slug_sem
 
     assert coverage(estimate, SQUARES[RANK:].sum()) > LEVEL
@@ -71,7 +79,9 @@ def test_jacobian_norm(network):
     """Of 120 directions 48 are taken singly here, and the others in random combinations."""
 
     def estimate(key):
-        scores = sluguq.score(*network, probes=PROBES, norm_probes=PROBES, directions=0, key=key, progress=False)
+        scores = sluguq.score(
+            *network, probes=PROBES, probing=Probing(norm_probes=PROBES, directions=0), key=key, execution=QUIET
+        )
         return scores.jacobian_norm, scores.jacobian_norm_sem
 
     assert coverage(estimate, SQUARES.sum()) > LEVEL
@@ -85,7 +95,7 @@ def test_sketched_score_under_a_sketch_that_loses_nothing(network):
 
     def estimate(key):
         scores = sluguq.score_sketched(
-            apply, params, seen, images[:20], probes=PROBES, batch_size=PROBES, key=key, progress=False
+            apply, params, seen, images[:20], probes=PROBES, batch_size=PROBES, key=key, execution=QUIET
         )
         return scores.slug, scores.slug_sem
 

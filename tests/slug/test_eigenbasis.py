@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import sluguq
-from sluguq.slug.eigenbasis import _Lanczos, roomy_storage
+from sluguq.slug.budget import Budget
+from sluguq.slug.eigenbasis import Checkpoint, Lanczos, _Recurrence
 from sluguq.slug.exact import dense_ggn
+from sluguq.slug.execution import Execution
 from sluguq.slug.lanczos_state import load_state, save_state
 from sluguq.slug.rows import HostRows
 from tests.slug.conftest import convnet_apply, convnet_params, diagonal_network, mlp, mlp_params, pictures
@@ -44,7 +46,9 @@ def test_agrees_with_a_dense_decomposition(x64, network, size):
 )
 def test_prescribed_spectra_with_restarts(x64, spectrum):
     apply, params, images = diagonal_network(spectrum)
-    basis = sluguq.eigenbasis(apply, params, images, rank=4, key=KEY, tolerance=1e-8, subspace=12, max_products=300)
+    basis = sluguq.eigenbasis(
+        apply, params, images, rank=4, key=KEY, tolerance=1e-8, solver=Lanczos(subspace=12, max_products=300)
+    )
     assert basis.converged.all()
     assert_eigenpairs(basis, np.diag(spectrum), rtol=1e-7)
 
@@ -67,7 +71,9 @@ def test_full_rank_and_beyond_the_rank_of_the_matrix(x64):
 def test_unconverged_pairs_are_told(x64):
     apply, params, images = diagonal_network(np.linspace(1, 1.1, 100))
     with pytest.warns(UserWarning, match="have not converged"):
-        basis = sluguq.eigenbasis(apply, params, images, rank=10, key=KEY, tolerance=1e-10, max_products=20)
+        basis = sluguq.eigenbasis(
+            apply, params, images, rank=10, key=KEY, tolerance=1e-10, solver=Lanczos(max_products=20)
+        )
     assert not basis.converged.all()
     assert basis.products == 20
 
@@ -93,7 +99,7 @@ def test_same_key_same_bits_and_other_key_other_bits():
 @pytest.mark.parametrize("storage", ["device", "host", "folder"])
 def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage, killed_at):
     apply, params, images = diagonal_network(np.geomspace(100, 1, 60).astype(np.float32))
-    options = {"rank": 6, "key": KEY, "subspace": 12, "tolerance": 1e-5, "max_products": 200, "block": 3}
+    options = RESTARTED
 
     def place(name):
         return tmp_path / name if storage == "folder" else storage
@@ -107,10 +113,12 @@ def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage, kill
             raise Killed
 
     with pytest.raises(Killed):
-        sluguq.eigenbasis(apply, params, images, **options, storage=place("killed"), on_block=kill)
+        sluguq.eigenbasis(
+            apply, params, images, **options, storage=place("killed"), checkpoint=Checkpoint(on_block=kill, block=3)
+        )
     state = load_state(tmp_path / "state.npz")
     assert state.products == killed_at
-    resumed = sluguq.eigenbasis(apply, params, images, **options, storage=place("killed"), state=state)
+    resumed = sluguq.eigenbasis(apply, params, images, **options, storage=place("killed"), checkpoint=Checkpoint(state))
     np.testing.assert_array_equal(resumed.vectors, whole.vectors)
     np.testing.assert_array_equal(resumed.eigenvalues, whole.eigenvalues)
     assert resumed.products == whole.products
@@ -122,7 +130,7 @@ class Killed(Exception):
 
 
 SPECTRUM = np.geomspace(100, 1, 60).astype(np.float32)
-RESTARTED = {"rank": 6, "key": KEY, "subspace": 12, "tolerance": 1e-5, "max_products": 200, "block": 3}
+RESTARTED = {"rank": 6, "key": KEY, "tolerance": 1e-5, "solver": Lanczos(subspace=12, max_products=200)}
 
 
 def test_a_run_killed_after_the_end_of_lanczos_goes_on(tmp_path, monkeypatch):
@@ -138,16 +146,16 @@ def test_a_run_killed_after_the_end_of_lanczos_goes_on(tmp_path, monkeypatch):
         raise Killed
 
     whole = sluguq.eigenbasis(apply, params, images, **RESTARTED)
-    options = {**RESTARTED, "storage": folder, "on_block": keep}
+    options = {**RESTARTED, "storage": folder}
     with monkeypatch.context() as patch:
         patch.setattr("sluguq.slug.eigenbasis._trace", killed)
         with pytest.raises(Killed):
-            sluguq.eigenbasis(apply, params, images, **options)
-    resumed = sluguq.eigenbasis(apply, params, images, **options, state=load_state(file))
+            sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(on_block=keep, block=3))
+    resumed = sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(load_state(file), keep, 3))
     np.testing.assert_allclose(resumed.eigenvalues, whole.eigenvalues, rtol=1e-5)
     assert np.isfinite(resumed.trace)
     # And once more, from a state that stayed good when all was over.
-    again = sluguq.eigenbasis(apply, params, images, **options, state=load_state(file))
+    again = sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(load_state(file), keep, 3))
     np.testing.assert_array_equal(again.eigenvalues, resumed.eigenvalues)
     assert max(files_at_once) == 2, "scratch is what the estimate of the disk says: no third file on resumption"
 
@@ -155,9 +163,9 @@ def test_a_run_killed_after_the_end_of_lanczos_goes_on(tmp_path, monkeypatch):
 def test_a_state_is_never_older_than_its_files(tmp_path, monkeypatch):
     """Restarts come more often than blocks end: after products 12, 16, 20; a block at 11."""
     apply, params, images = diagonal_network(SPECTRUM)
-    options = {**RESTARTED, "block": 11, "storage": tmp_path / "vectors"}
+    options = {**RESTARTED, "storage": tmp_path / "vectors"}
     whole = sluguq.eigenbasis(apply, params, images, **{**options, "storage": tmp_path / "whole"})
-    advance = _Lanczos.advance
+    advance = _Recurrence.advance
 
     def advance_until(lanczos):
         if lanczos.products == 21:
@@ -165,12 +173,12 @@ def test_a_state_is_never_older_than_its_files(tmp_path, monkeypatch):
         advance(lanczos)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Lanczos, "advance", advance_until)
+        patch.setattr(_Recurrence, "advance", advance_until)
         with pytest.raises(Killed):
-            sluguq.eigenbasis(
-                apply, params, images, **options, on_block=lambda state: save_state(state, tmp_path / "state.npz")
-            )
-    resumed = sluguq.eigenbasis(apply, params, images, **options, state=load_state(tmp_path / "state.npz"))
+            kept = Checkpoint(on_block=lambda state: save_state(state, tmp_path / "state.npz"), block=11)
+            sluguq.eigenbasis(apply, params, images, **options, checkpoint=kept)
+    state = load_state(tmp_path / "state.npz")
+    resumed = sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(state))
     np.testing.assert_array_equal(resumed.vectors, whole.vectors)
 
 
@@ -199,33 +207,33 @@ def test_a_full_disk_does_not_keep_a_run_from_going_on(tmp_path, monkeypatch):
 
     options = {**RESTARTED, "storage": tmp_path / "vectors"}
     with pytest.raises(Killed):
-        sluguq.eigenbasis(apply, params, images, **options, on_block=kill)
+        sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(on_block=kill, block=3))
     disk_with(0, monkeypatch)
-    sluguq.eigenbasis(apply, params, images, **options, state=load_state(tmp_path / "state.npz"))
+    sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(load_state(tmp_path / "state.npz")))
     with pytest.raises(ValueError, match="free some"):
         sluguq.eigenbasis(apply, params, images, **{**options, "storage": tmp_path / "other"})
 
 
 @pytest.mark.parametrize(("device", "host", "chosen"), [(4, 4, "device"), (3.9, 3, "host"), (3.9, 2.9, None)])
-def test_storage_leaves_memory_to_work_in(monkeypatch, device, host, chosen):
+def test_storage_leaves_memory_to_work_in(device, host, chosen):
     room = 22 * 60 * 4
-    monkeypatch.setattr("sluguq.slug.eigenbasis.memory_bytes", lambda: device * room)
-    monkeypatch.setattr("sluguq.slug.eigenbasis.host_memory_bytes", lambda: host * room)
-    assert roomy_storage(22, 60, 4) == chosen
+    budget = Budget(device_bytes=int(device * room), host_bytes=int(host * room))
+    assert budget.roomy_storage(22, 60, 4) == chosen
+    options = {"rank": 6, "key": KEY, "execution": Execution(budget=budget)}
     apply, params, images = diagonal_network(SPECTRUM)
     if chosen is None:
         with pytest.raises(ValueError, match="pass a folder as storage"):
-            sluguq.eigenbasis(apply, params, images, rank=6, key=KEY)
+            sluguq.eigenbasis(apply, params, images, **options)
     else:
-        vectors = sluguq.eigenbasis(apply, params, images, rank=6, key=KEY).vectors
+        vectors = sluguq.eigenbasis(apply, params, images, **options).vectors
         assert isinstance(vectors, np.ndarray) == (chosen == "host")
 
 
-def test_host_storage_beyond_the_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("sluguq.slug.eigenbasis.host_memory_bytes", lambda: 2 * 22 * 60 * 4 - 1)
+def test_host_storage_beyond_the_memory_is_refused():
+    execution = Execution(budget=Budget(host_bytes=2 * 22 * 60 * 4 - 1))
     apply, params, images = diagonal_network(SPECTRUM)
     with pytest.raises(ValueError, match='storage="host" needs'):
-        sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, storage="host")
+        sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, storage="host", execution=execution)
 
 
 @pytest.mark.parametrize("folder", [False, True])
@@ -247,16 +255,17 @@ def test_rows_that_were_not_written_are_not_read(tmp_path, folder):
 def test_a_state_of_another_run_is_refused(x64):
     states = []
     apply, params, images = diagonal_network(np.geomspace(100, 1, 60))
-    sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, block=4, on_block=states.append)
+    sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, checkpoint=Checkpoint(on_block=states.append, block=4))
     with pytest.raises(ValueError, match="belongs to another run"):
-        sluguq.eigenbasis(apply, params, images, rank=9, key=KEY, state=states[0])
+        sluguq.eigenbasis(apply, params, images, rank=9, key=KEY, checkpoint=Checkpoint(states[0]))
 
 
 @pytest.mark.parametrize("storage", ["host", "folder"])
-def test_other_storages_agree_with_the_device(tmp_path, storage, monkeypatch):
-    monkeypatch.setattr("sluguq.slug.rows._BLOCK_BYTES", 1000)  # several blocks of columns
+def test_other_storages_agree_with_the_device(tmp_path, storage):
+    execution = Execution(budget=Budget(block_bytes=1000))  # several blocks of columns
     params, images = mlp_params(dtype=jnp.float32), pictures(6, dtype=jnp.float32)
-    options = {"rank": 4, "key": KEY, "subspace": 7, "tolerance": 1e-4, "max_products": 200}
+    options = {"rank": 4, "key": KEY, "tolerance": 1e-4, "execution": execution}
+    options |= {"solver": Lanczos(subspace=7, max_products=200)}
     device = sluguq.eigenbasis(mlp, params, images, **options)
     other = sluguq.eigenbasis(mlp, params, images, **options, storage=tmp_path if storage == "folder" else storage)
     np.testing.assert_allclose(other.eigenvalues, device.eigenvalues, rtol=1e-4)
@@ -268,6 +277,8 @@ def test_other_storages_agree_with_the_device(tmp_path, storage, monkeypatch):
 def test_bfloat16_vectors(tmp_path):
     params, images = mlp_params(dtype=jnp.float32), pictures(6, dtype=jnp.float32)
     for storage in ("device", tmp_path):
-        basis = sluguq.eigenbasis(mlp, params, images, rank=4, key=KEY, dtype="bfloat16", storage=storage)
+        basis = sluguq.eigenbasis(
+            mlp, params, images, rank=4, key=KEY, solver=Lanczos(dtype="bfloat16"), storage=storage
+        )
         assert basis.vectors.dtype == jnp.bfloat16
         assert 1e-6 < basis.orthogonality < 0.01

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sluguq.slug import batches, ggn
+from sluguq.slug import ggn
+from sluguq.slug.budget import Budget
 from sluguq.slug.exact import dense_ggn
+from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN, add_compensated
 from tests.slug.conftest import convnet_apply, convnet_params, mlp, mlp_params, pictures
 
@@ -30,12 +32,11 @@ def test_scan_and_python_steps_agree(x64, monkeypatch):
     np.testing.assert_allclose(scanned, stepped, rtol=1e-10, atol=1e-12)
 
 
-def test_streamed_images_give_the_same_product(x64, monkeypatch):
+def test_streamed_images_give_the_same_product(x64):
     params, images = mlp_params(), np.asarray(pictures(7))
     vector = jnp.ones(sum(leaf.size for leaf in params.values()))
     resident = GGN(mlp, params, images, batch_size=3).product(vector)
-    monkeypatch.setattr(batches, "_RESIDENT_SHARE", 0.0)
-    streamed = GGN(mlp, params, images, batch_size=3)
+    streamed = GGN(mlp, params, images, batch_size=3, execution=Execution(budget=Budget(images=0.0)))
     assert streamed.batches.stacked() is None
     np.testing.assert_array_equal(streamed.product(vector), resident)
 

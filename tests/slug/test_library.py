@@ -75,6 +75,7 @@ def test_two_devices_give_the_numbers_of_one():
     code = """
 import json, jax, jax.numpy as jnp, numpy as np, sluguq
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from sluguq import Execution, Lanczos, Probing
 from tests.slug.conftest import convnet_apply, convnet_params, pictures
 assert len(jax.devices()) == 2
 apply, params = convnet_apply(jnp.float32), convnet_params(jnp.float32)
@@ -83,12 +84,13 @@ sharded = jax.device_put(images, NamedSharding(Mesh(jax.devices(), ("image",)), 
 results = {}
 fewer = np.asarray(images[:5])
 for name, these, options in [("one", images, {}), ("sharded", sharded, {}), ("fewer", fewer, {}),
-                             ("asked", fewer, {"devices": jax.devices()})]:
+                             ("asked", fewer, {"execution": Execution(devices=jax.devices())})]:
     options |= {"batch_size": 4, "key": key}
-    basis = sluguq.eigenbasis(apply, params, these, rank=4, tolerance=1e-4, trace_probes=0, **options)
-    plain = sluguq.score(apply, params, basis, these, probes=6, norm_probes=0, maps=True, **options)
+    solver = Lanczos(trace_probes=0)
+    basis = sluguq.eigenbasis(apply, params, these, rank=4, tolerance=1e-4, solver=solver, **options)
+    plain = sluguq.score(apply, params, basis, these, probes=6, probing=Probing(norm_probes=0), maps=True, **options)
     exact = sluguq.score(
-        apply, params, basis, these, probes=4, tolerance=0.05, norm_probes=0, directions=3, **options
+        apply, params, basis, these, probes=4, tolerance=0.05, probing=Probing(norm_probes=0, directions=3), **options
     )
     results[name] = [basis.eigenvalues.tolist(), plain.slug.tolist(), plain.maps.tolist(), exact.slug.tolist()]
 print(json.dumps(results))
@@ -102,7 +104,9 @@ print(json.dumps(results))
 
 def test_lanczos_and_trace_agree_with_matfree(x64):
     params, images, apply = convnet_params(), pictures(5, 4, 4, 3), convnet_apply()
-    basis = sluguq.eigenbasis(apply, params, images, rank=5, key=KEY, tolerance=1e-9, trace_probes=64)
+    basis = sluguq.eigenbasis(
+        apply, params, images, rank=5, key=KEY, tolerance=1e-9, solver=sluguq.Lanczos(trace_probes=64)
+    )
     dense = jnp.asarray(dense_ggn(apply, params, images))
     tridiag = decomp.tridiag_sym(25, reortho="full")
     result = tridiag(lambda vector: dense @ vector, jnp.ones(len(dense)))
@@ -120,7 +124,7 @@ def test_a_plain_function_and_a_partial_share_the_answer():
     np.testing.assert_array_equal(plain.slug, partial.slug)
 
 
-def test_images_may_come_from_anything_that_slices(monkeypatch):
+def test_images_may_come_from_anything_that_slices():
     class Store:
         """The part of a zarr array's interface that is needed."""
 
@@ -133,6 +137,6 @@ def test_images_may_come_from_anything_that_slices(monkeypatch):
 
     params, images = mlp_params(dtype=jnp.float32), np.asarray(pictures(5, dtype=jnp.float32))
     expected = sluguq.score(mlp, params, None, images, probes=4, batch_size=2, key=KEY)
-    monkeypatch.setattr("sluguq.slug.batches._RESIDENT_SHARE", 0.0)
-    streamed = sluguq.score(mlp, params, None, Store(images), probes=4, batch_size=2, key=KEY)
+    streaming = sluguq.Execution(budget=sluguq.Budget(images=0.0))
+    streamed = sluguq.score(mlp, params, None, Store(images), probes=4, batch_size=2, key=KEY, execution=streaming)
     np.testing.assert_array_equal(streamed.slug, expected.slug)

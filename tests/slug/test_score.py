@@ -9,7 +9,10 @@ import pytest
 
 import sluguq
 from sluguq.slug import score as score_module
+from sluguq.slug.budget import Budget
 from sluguq.slug.exact import jacobian
+from sluguq.slug.execution import Execution
+from sluguq.slug.score import Probing
 from tests.slug.conftest import convnet_apply, convnet_params, mlp, mlp_params, pictures
 
 KEY = jax.random.key(11)
@@ -54,7 +57,9 @@ def test_converges_to_exact(trained, prior_precision):
     exact = sluguq.score_exact(*trained, **options)
     errors = []
     for probes in (64, 4096):
-        scores = sluguq.score(*trained, probes=probes, key=KEY, maps=True, norm_probes=probes, **options)
+        scores = sluguq.score(
+            *trained, probes=probes, key=KEY, maps=True, probing=Probing(norm_probes=probes), **options
+        )
         errors.append(np.abs(scores.slug / exact.slug - 1).mean())
         assert (np.abs(scores.slug - exact.slug) < 5 * scores.slug_sem).all()
         assert (np.abs(scores.jacobian_norm - exact.jacobian_norm) < 5 * scores.jacobian_norm_sem).all()
@@ -96,7 +101,9 @@ def test_maps_sum_to_scores(trained):
     np.testing.assert_allclose(scores.maps.sum((1, 2)), scores.slug, rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 2}, {"probe_block": 3}, {"tangent_block": 4}])
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 2}, {"probing": Probing(probe_block=3)}, {"probing": Probing(tangent_block=4)}]
+)
 def test_blocks_do_not_change_the_result(trained, options):
     reference = sluguq.score(*trained, probes=10, key=KEY, maps=True)
     other = sluguq.score(*trained, probes=10, key=KEY, maps=True, **options)
@@ -115,7 +122,7 @@ def test_intervals_cover_the_exact_score(trained):
     exact = sluguq.score_exact(*trained)
     covered, norms = [], []
     for seed in range(150):
-        scores = sluguq.score(*trained, probes=64, key=jax.random.key(seed), norm_probes=5)
+        scores = sluguq.score(*trained, probes=64, key=jax.random.key(seed), probing=Probing(norm_probes=5))
         covered.append(np.abs(scores.slug - exact.slug) <= 1.96 * scores.slug_sem)
         norms.append(scores.jacobian_norm)
     assert 0.90 <= np.mean(covered) <= 0.99
@@ -124,13 +131,14 @@ def test_intervals_cover_the_exact_score(trained):
 
 
 def test_tolerance_is_met_and_probes_are_reported(trained):
-    scores = sluguq.score(*trained, probes=50, tolerance=0.05, directions=0, key=KEY)
+    scores = sluguq.score(*trained, probes=50, tolerance=0.05, probing=Probing(directions=0), key=KEY)
     assert scores.converged.all()
     assert (scores.slug_sem <= 0.05 * scores.slug).all()
     assert (scores.probes > 50).all()
     assert (scores.probes % 50 == 0).all()
+    probing = Probing(directions=0, max_probes=100)
     with pytest.warns(UserWarning, match=r"9 of 9 images are not within 0.001 after 100 probes"):
-        capped = sluguq.score(*trained, probes=50, tolerance=0.001, max_probes=100, directions=0, key=KEY)
+        capped = sluguq.score(*trained, probes=50, tolerance=0.001, probing=probing, key=KEY)
     assert (capped.probes == 100).all()
     assert not capped.converged.any()
 
@@ -154,20 +162,20 @@ def test_full_memory_halves_blocks_and_goes_on(trained, monkeypatch):
         return real(apply, params, images, tangents, **options)
 
     monkeypatch.setattr(score_module, "probe_batch", small_memory)
-    scores = sluguq.score(*trained, probes=6, key=KEY, maps=True, tangent_block=2)
+    scores = sluguq.score(*trained, probes=6, key=KEY, maps=True, probing=Probing(tangent_block=2))
     assert seen[0] == (2, 9, 6)
     assert seen[-1][0] * seen[-1][1] * seen[-1][2] <= 6
     np.testing.assert_allclose(scores.slug, reference.slug, rtol=1e-5)
     np.testing.assert_allclose(scores.maps, reference.maps, rtol=1e-5)
 
 
-def test_vectors_on_disk_and_in_bfloat16_score_alike(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("sluguq.slug.projection._BLOCK_BYTES", 1000)
+def test_vectors_on_disk_and_in_bfloat16_score_alike(trained, tmp_path):
+    small = Execution(budget=Budget(basis=0, block_bytes=1000))
     apply, params, basis, images = trained
     reference = sluguq.score(*trained, probes=16, key=KEY)
     stored = np.memmap(tmp_path / "vectors.bin", np.float32, mode="w+", shape=basis.vectors.shape)
     stored[:] = basis.vectors
-    scores = sluguq.score(apply, params, basis._replace(vectors=stored), images, probes=16, key=KEY)
+    scores = sluguq.score(apply, params, basis._replace(vectors=stored), images, probes=16, key=KEY, execution=small)
     np.testing.assert_allclose(scores.slug, reference.slug, rtol=1e-5)
     half = basis._replace(vectors=basis.vectors.astype(jnp.bfloat16))
     scores = sluguq.score(apply, params, half, images, probes=16, key=KEY)

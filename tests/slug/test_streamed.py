@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import sluguq
-from sluguq.slug import projection
+from sluguq.slug.budget import Budget
+from sluguq.slug.execution import Execution
+from sluguq.slug.projection import Projector
+from sluguq.slug.score import Probing
 from tests.slug.conftest import convnet_apply, convnet_params, pictures
 
 KEY = jax.random.key(4)
@@ -28,16 +31,14 @@ def streamed(trained, tmp_path, monkeypatch):
     vectors = np.memmap(tmp_path / "vectors.bin", np.float32, mode="w+", shape=basis.vectors.shape)
     vectors[:] = basis.vectors
     widths: list[int] = []
-    real = projection._streamed
+    real = Projector._streamed
 
-    def counted(vectors):
-        for columns, rows in real(vectors):
+    def counted(projector):
+        for columns, rows in real(projector):
             widths.append(rows.shape[1])
             yield columns, rows
 
-    monkeypatch.setattr(projection, "_BASIS_SHARE", 0.0)
-    monkeypatch.setattr(projection, "_BLOCK_BYTES", 4 * 6 * 100)
-    monkeypatch.setattr(projection, "_streamed", counted)
+    monkeypatch.setattr(Projector, "_streamed", counted)
     return (apply, params, basis._replace(vectors=vectors), images), widths
 
 
@@ -48,20 +49,20 @@ def same(first, second):
         np.testing.assert_allclose(getattr(first, name), getattr(second, name), rtol=1e-3)
 
 
-OPTIONS = {"tolerance": 0.05, "probes": 32, "key": KEY, "maps": True, "batch_size": 4, "norm_probes": 5}
+OPTIONS = {"tolerance": 0.05, "probes": 32, "key": KEY, "maps": True, "batch_size": 4}
+SMALL = Execution(budget=Budget(basis=0.0, block_bytes=4 * 6 * 100))
 
 
 @pytest.mark.parametrize("prior_precision", [0.0, 0.7])
 @pytest.mark.parametrize("directions", [0, 5, None])
 def test_tolerance_is_met_by_the_same_probes(trained, streamed, directions, prior_precision):
     arguments, widths = streamed
-    options = {**OPTIONS, "directions": directions, "prior_precision": prior_precision}
-    there = sluguq.score(*arguments, **options)
+    probing = Probing(directions=directions, norm_probes=5)
+    options = {**OPTIONS, "probing": probing, "prior_precision": prior_precision}
+    there = sluguq.score(*arguments, **options, execution=SMALL)
     assert set(widths) == {100, 60}
     assert there.converged.all()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(projection, "_BASIS_SHARE", 0.3)
-        del widths[:]
-        here = sluguq.score(*trained, **options)
+    del widths[:]
+    here = sluguq.score(*trained, **options)
     assert not widths
     same(there, here)

@@ -12,6 +12,7 @@ import xarray as xr
 from sluguq.config.experiment import Model
 from sluguq.networks.vae import VAE, VAESettings
 from sluguq.networks.weights import save_vae
+from sluguq.slug.budget import Budget
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.lanczos_state import LanczosState
 from sluguq.slug.room import room_of_basis
@@ -71,7 +72,7 @@ def compute(world, folder, **changes):
 def test_vectors_come_back_as_they_were(tmp_path, dtype):
     vectors = np.random.default_rng(0).normal(size=(2, 1000)).astype(dtype)
     basis = Eigenbasis(np.array([2.0, 1.0]), vectors, np.array([0.1, 0.2]), np.array([True, False]), 0.0, 3.0, 0.1, 9)
-    write_basis(basis, tmp_path / "b.zarr", attributes=stage.scalars(basis), configuration="", device="")
+    write_basis(basis, tmp_path / "b.zarr", attributes={}, configuration="", device="")
     found = read_basis(tmp_path / "b.zarr")
     assert found.vectors.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(found.vectors.astype("float32"), vectors.astype("float32"))
@@ -80,12 +81,11 @@ def test_vectors_come_back_as_they_were(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", ml_dtypes.bfloat16])
-def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, monkeypatch, dtype):
+def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, dtype):
     vectors = np.random.default_rng(0).normal(size=(3, 5 * 2**20)).astype(dtype)
     basis = Eigenbasis(np.ones(3), vectors, np.ones(3), np.ones(3, bool), 0.0, 3.0, 0.1, 9)
-    write_basis(basis, tmp_path / "b.zarr", attributes=stage.scalars(basis), configuration="", device="")
-    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 4 * vectors.nbytes - 1)
-    found = read_basis(tmp_path / "b.zarr").vectors
+    write_basis(basis, tmp_path / "b.zarr", attributes={}, configuration="", device="")
+    found = read_basis(tmp_path / "b.zarr", Budget(host_bytes=10 * vectors.nbytes - 1)).vectors
     assert isinstance(found, StoredVectors)
     assert (found.shape, found.dtype, found.size, len(found)) == (vectors.shape, vectors.dtype, vectors.size, 3)
     columns = slice(2**20 + 5, 2**20 + 1000)
@@ -100,15 +100,14 @@ def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, monkeypatch, dt
     assert cut.shape == (2, 5 * 2**20)
     np.testing.assert_array_equal(cut[:, :7].astype("float32"), vectors[:2, :7].astype("float32"))
     np.testing.assert_array_equal(np.asarray(found, "float32"), vectors.astype("float32"))
-    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 4 * vectors.nbytes)
-    assert isinstance(read_basis(tmp_path / "b.zarr").vectors, np.ndarray)
+    assert isinstance(read_basis(tmp_path / "b.zarr", Budget(host_bytes=10 * vectors.nbytes)).vectors, np.ndarray)
 
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_scores_do_not_depend_on_where_the_vectors_lie(world, tmp_path, monkeypatch, resident):
     compute(world, tmp_path)
     if not resident:  # nor on whether they fit on the device
-        monkeypatch.setattr("sluguq.slug.projection._BASIS_SHARE", 0)
+        monkeypatch.setattr("sluguq.slug.budget.memory_bytes", lambda: 1000)
 
     def scored(name):
         score_store(
@@ -118,7 +117,7 @@ def test_scores_do_not_depend_on_where_the_vectors_lie(world, tmp_path, monkeypa
         return open_store(tmp_path / name).slug.values
 
     held = scored("held.zarr")
-    monkeypatch.setattr("sluguq.stages.basis_store.host_memory_bytes", lambda: 1)
+    monkeypatch.setattr("sluguq.slug.budget.host_memory_bytes", lambda: 1)
     np.testing.assert_array_equal(scored("stored.zarr"), held)
 
 
@@ -144,7 +143,7 @@ def test_an_interrupted_eigenbasis_goes_on_to_the_same_result(world, tmp_path, m
 
 @pytest.mark.parametrize("killed_in", ["sluguq.slug.eigenbasis._trace", "sluguq.stages.eigenbasis.write_basis"])
 def test_an_eigenbasis_in_files_goes_on_after_the_end_of_lanczos(world, tmp_path, monkeypatch, capsys, killed_in):
-    monkeypatch.setattr(stage, "in_files", lambda rank, parameters: True)
+    monkeypatch.setattr("sluguq.slug.estimators.in_files", lambda rank, parameters: True)
     hard = {"rank": 9, "tolerance": 1e-6}
     whole = compute(world, tmp_path / "whole", **hard)
 

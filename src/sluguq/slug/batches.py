@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_finite_images
-from sluguq.slug.placement import Placement, memory_bytes
-
-_RESIDENT_SHARE = 0.2  # of the device's memory may be taken by images; more is streamed
+from sluguq.slug.placement import Placement
 
 
 class Batches:
@@ -26,9 +25,11 @@ class Batches:
         ``shape``, ``dtype`` and slicing along the first axis, such as a zarr array.
     :param batch_size: the most images in one batch.
     :param placement: the devices that share each batch.
+    :param budget: says how many bytes of images may stay on the device.
     """
 
-    def __init__(self, images: Any, batch_size: int, placement: Placement) -> None:
+    def __init__(self, images: Any, batch_size: int, placement: Placement, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
         self.images = images
         self.n = int(images.shape[0])
         self.placement = placement
@@ -71,7 +72,7 @@ class Batches:
 
     def _fits(self) -> bool:
         size = int(np.prod(self.images.shape)) * np.dtype(self.images.dtype).itemsize
-        return size <= _RESIDENT_SHARE * memory_bytes()
+        return self.budget.takes("images", size)
 
     def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
         """Batches of images (size, height, width, channels) with their weights (size,)."""

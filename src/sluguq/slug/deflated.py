@@ -21,20 +21,19 @@ and 3, all its directions side by side, see :mod:`sluguq.slug.passes`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.budget import Budget
 from sluguq.slug.ggn import GGN
 from sluguq.slug.passes import backward, forward
-from sluguq.slug.placement import memory_bytes
 from sluguq.slug.probes import outputs
-from sluguq.slug.projection import projected_leaves
-
-_CACHE_SHARE = 0.2  # of the device's memory may keep projected probes between batches of images
+from sluguq.slug.projection import Projector
 
 
 class Directions(NamedTuple):
@@ -67,18 +66,17 @@ def _nystrom(basis, images):
 
 
 def directions_of(
-    ggn: GGN, vectors: Any, weights: np.ndarray | None, image: jax.Array, samples: jax.Array, count: int, block: int
+    ggn: GGN, projector: Projector, image: jax.Array, samples: jax.Array, count: int, block: int
 ) -> tuple[jax.Array, jax.Array]:
     """C Q and Z, both (count, D), of one image (1, height, width, channels) from samples y, (N, D).
 
     ``block`` directions at a time: each is a weight vector while it passes.
     """
     basis = _leading(samples, count)
-    twice = None if weights is None else 1 - (1 - weights) ** 2  # S² is of the form of S
     images = []
     for start in range(0, count, block):
         rows = backward(ggn.apply, ggn.params, image, basis[start : start + block])
-        images.append(forward(ggn.apply, ggn.params, image, projected_leaves(vectors, rows, twice)))
+        images.append(forward(ggn.apply, ggn.params, image, projector.project_twice(rows)))
     return _nystrom(basis, jnp.concatenate(images))
 
 
@@ -96,6 +94,26 @@ def _exact(images, *, shape):
     """Tr Z Zᵀ and its map for each image of (n, m, D)."""
     diagonal = jnp.square(images).sum(1)
     return diagonal.sum(-1), diagonal.reshape(-1, *shape).sum(-1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a batch is scored.
+
+    :ivar directions: of each image's own, taken exactly.
+    :ivar first_probes: probes that show them.
+    :ivar probes: fresh probes at a time.
+    :ivar tolerance: relative standard error at which an image stops; None after ``probes`` probes.
+    :ivar max_probes: where it gives up.
+    :ivar maps: whether maps are wanted.
+    """
+
+    directions: int
+    first_probes: int
+    probes: int
+    tolerance: float | None
+    max_probes: int
+    maps: bool
 
 
 class Deflated(NamedTuple):
@@ -116,9 +134,9 @@ class Deflated(NamedTuple):
 class ProbeCache:
     """Projected probes by block, kept between batches of images as far as memory allows."""
 
-    def __init__(self, tangents_of: Callable[[int, int], jax.Array], ggn: GGN) -> None:
+    def __init__(self, tangents_of: Callable[[int, int], jax.Array], ggn: GGN, budget: Budget) -> None:
         self.tangents_of = tangents_of
-        self.room = int(_CACHE_SHARE * memory_bytes() / (ggn.size * ggn.dtype.itemsize))
+        self.room = budget.count("kept_probes", ggn.size * ggn.dtype.itemsize)
         self.blocks: dict[tuple[int, int], jax.Array] = {}
 
     def __call__(self, first: int, count: int) -> jax.Array:
@@ -137,23 +155,21 @@ def deflated_batch(
     images: jax.Array,
     count: int,
     cache: Callable[[int, int], jax.Array],
-    vectors: Any,
-    weights: np.ndarray | None,
+    projector: Projector,
+    plan: Plan,
     *,
-    directions: int,
-    first_probes: int,
-    probes: int,
-    tolerance: float | None,
-    max_probes: int,
     block: int,
     width: int,
-    maps: bool,
 ) -> Deflated:
     """Score the first ``count`` images of a batch; the others fill it up.
 
-    ``probes`` fresh probes at a time, until an image is within ``tolerance``. When half of the batch is, what
-    is left moves into a batch of half the size.
+    ``plan.probes`` fresh probes at a time, until an image is within ``plan.tolerance``. When half of the batch is,
+    what is left moves into a batch of half the size.
+
+    :param block: probes, or directions, on the device at a time.
+    :param width: tangents side by side in one pass.
     """
+    directions, first_probes, probes, maps = plan.directions, plan.first_probes, plan.probes, plan.maps
 
     def passed(images: jax.Array, first: int, count: int):
         for start in range(first, first + count, block):
@@ -165,7 +181,7 @@ def deflated_batch(
     shape = samples.shape[2:]
     flat = samples.reshape(first_probes, len(images), -1)
     pairs = [
-        directions_of(ggn, vectors, weights, images[i : i + 1], flat[:, i], directions, min(directions, block))
+        directions_of(ggn, projector, images[i : i + 1], flat[:, i], directions, min(directions, block))
         for i in range(count)
     ]
     pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (len(images) - count)
@@ -188,9 +204,9 @@ def deflated_batch(
         everything = np.stack([np.concatenate(energies[image]) for image in active], axis=1)
         score[active] = exact[active] + everything.mean(axis=0)
         sem[active] = everything.std(axis=0, ddof=1) / np.sqrt(len(everything))
-        if tolerance is None or first_probes + len(everything) >= max_probes:
+        if plan.tolerance is None or first_probes + len(everything) >= plan.max_probes:
             break
-        left = sem[active] > tolerance * score[active]
+        left = sem[active] > plan.tolerance * score[active]
         active, slots = active[left], slots[left]
         half = -(-len(images) // (2 * ggn.placement.count)) * ggn.placement.count
         if 0 < len(active) <= half < len(images):

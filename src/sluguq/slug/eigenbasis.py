@@ -8,6 +8,7 @@ the leading Ritz vectors and the last residual are kept (Wu and Simon, SIAM J. M
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,19 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
-from sluguq.machine.memory import host_memory_bytes
 from sluguq.machine.progress import Progress
 from sluguq.slug.batches import chosen
+from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_rank, checked
+from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.lanczos_state import LanczosState
 from sluguq.slug.network import Apply
-from sluguq.slug.placement import memory_bytes
 from sluguq.slug.probes import draw, energies
-from sluguq.slug.room import scratch_bytes, subspace_of
+from sluguq.slug.projection import Projector
+from sluguq.slug.room import HALVED, scratch_bytes, subspace_of
 from sluguq.slug.rows import DeviceRows, HostRows, Rows
-
-_LARGE = 1 << 30  # bytes of float32 vectors above which bfloat16 is stored unless asked otherwise
 
 
 class Eigenbasis(NamedTuple):
@@ -55,12 +55,63 @@ class Eigenbasis(NamedTuple):
     products: int
 
     @property
+    def estimator(self) -> str:
+        """The name of the estimator that scores by it."""
+        return "projected"
+
+    def truncate(self, rank: int) -> "Eigenbasis":
+        """The leading ``rank`` pairs, without a copy.
+
+        :raises ValueError: where there are fewer.
+        """
+        if rank < 1:
+            raise ValueError(f"rank {rank} is impossible: keep at least one pair, or pass basis=None for none")
+        if rank > len(self.eigenvalues):
+            raise ValueError(f"rank {rank} exceeds the {len(self.eigenvalues)} pairs of the eigenbasis")
+        names = ("eigenvalues", "vectors", "residuals", "converged")
+        return self._replace(**{name: getattr(self, name)[:rank] for name in names})
+
+    @property
     def explained(self) -> float:
         """The share of Tr G that the eigenvalues sum to."""
         return float(self.eigenvalues.sum() / self.trace)
 
 
-class _Lanczos:
+@dataclass(frozen=True)
+class Lanczos:
+    """How the eigenpairs are found; the defaults suit most.
+
+    :ivar subspace: most vectors before a restart; 2 · rank + 10 by default, at least rank + 2 unless p is
+        smaller.
+    :ivar max_products: products with G before giving up on convergence; 4 · rank + 40 by default.
+    :ivar trace_probes: forward-mode probes for Tr G; 0 leaves it NaN.
+    :ivar dtype: of the stored vectors: the weights' own by default, bfloat16 where that would take more
+        than 1 GiB.
+    """
+
+    subspace: int | None = None
+    max_products: int | None = None
+    trace_probes: int = 8
+    dtype: Any = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How an interrupted run goes on.
+
+    :ivar state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
+    :ivar on_block: called with a :class:`LanczosState` after every ``block`` products and every restart;
+        :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file. Such states stay good after the end, until
+        the result is safe: where ``storage`` is a folder, ``lanczos-*.bin`` in it are then the caller's to remove.
+    :ivar block: products between two states.
+    """
+
+    state: LanczosState | None = None
+    on_block: Callable[[LanczosState], None] | None = None
+    block: int = 10
+
+
+class _Recurrence:
     """The recurrence itself: rows, the projected matrix, and where it stands."""
 
     def __init__(self, ggn: GGN, rows: Rows, subspace: int, key: jax.Array) -> None:
@@ -145,7 +196,7 @@ def _trace(ggn: GGN, vectors: Any, eigenvalues: np.ndarray, probes: int, key: ja
     """Tr G = Σ λ + Tr (I − UUᵀ) G (I − UUᵀ), the second by forward passes alone."""
     if probes < 2:
         return float("nan"), float("nan")
-    totals = energies(ggn, vectors, probes, key).sum(axis=1)
+    totals = energies(ggn, Projector(vectors), probes, key).sum(axis=1)
     return float(eigenvalues.sum() + totals.mean()), float(totals.std(ddof=1) / np.sqrt(probes))
 
 
@@ -159,22 +210,16 @@ def eigenbasis(
     key: jax.Array,
     subset: Sequence[int] | np.ndarray | None = None,
     tolerance: float = 1e-3,
-    subspace: int | None = None,
-    max_products: int | None = None,
-    trace_probes: int = 8,
     storage: str | Path | None = None,
-    dtype: Any = None,
-    state: LanczosState | None = None,
-    on_block: Callable[[LanczosState], None] | None = None,
-    block: int = 10,
-    devices: Sequence[jax.Device] | None = None,
-    matmul_precision: str = "highest",
-    progress: bool = True,
+    solver: Lanczos | None = None,
+    checkpoint: Checkpoint | None = None,
+    execution: Execution | None = None,
 ) -> Eigenbasis:
     """The leading eigenpairs of G = Σᵢ J(xᵢ)ᵀ J(xᵢ) over a data set.
 
-    Cost: at most ``max_products`` passes over the images, each about five forward passes, plus
-    ``trace_probes`` probes of two forward passes. Memory: ``subspace`` · p numbers, where ``storage`` says.
+    Cost: at most ``Lanczos.max_products`` passes over the images, each about five forward passes, plus
+    ``Lanczos.trace_probes`` probes of two forward passes. Memory: ``Lanczos.subspace`` · p numbers, where
+    ``storage`` says.
 
     :param apply: pure function (params, images) → (n, height, width, channels). A
         ``jax.tree_util.Partial`` may carry further arrays, such as batch statistics.
@@ -186,32 +231,50 @@ def eigenbasis(
     :param key: ``jax.random.key``; the same key gives the same bits.
     :param subset: indices of the images to use, all by default.
     :param tolerance: a pair has converged when ‖G u − λ u‖ ≤ tolerance · λ (or is at rounding level).
-    :param subspace: most vectors before a restart; 2 · rank + 10 by default, at least rank + 2 unless p is
-        smaller.
-    :param max_products: products with G before giving up on convergence; 4 · rank + 40 by default.
-    :param trace_probes: forward-mode probes for Tr G; 0 leaves it NaN.
     :param storage: "device", "host", or a folder in which the vectors are kept as files; by default the
         device where it has room, else the host where that has.
-    :param dtype: of the stored vectors: the weights' own by default, bfloat16 where that would take more
-        than 1 GiB.
-    :param state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
-    :param on_block: called with a :class:`LanczosState` after every ``block`` products and every restart;
-        :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file. Such states stay good after the end, until
-        the result is safe: where ``storage`` is a folder, ``lanczos-*.bin`` in it are then the caller's to remove.
-    :param devices: devices that share each batch; by default those the images are sharded over.
-    :param matmul_precision: of the products, see ``jax.default_matmul_precision``: Lanczos needs a symmetric
-        operator, and TensorFloat-32 is not quite one.
-    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
+    :param solver: how the eigenpairs are found, and stored.
+    :param checkpoint: how an interrupted run goes on.
+    :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`, a state of another run, or vectors for which
         neither memory nor the folder's disk has room.
     """
+    solver, checkpoint, execution = solver or Lanczos(), checkpoint or Checkpoint(), execution or Execution()
     images = chosen(images, subset)
     apply, params = checked(apply, params, images)
     check_rank(rank, params)
-    ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
-    subspace = subspace_of(rank, ggn.size) if subspace is None else min(ggn.size, max(subspace, rank + 2))
-    limit = max(rank, 4 * rank + 40 if max_products is None else max_products)
-    stored = _stored_dtype(dtype, rank, ggn)
+    ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
+    subspace = subspace_of(rank, ggn.size)
+    if solver.subspace is not None:
+        subspace = min(ggn.size, max(solver.subspace, rank + 2))
+    limit = max(rank, 4 * rank + 40 if solver.max_products is None else solver.max_products)
+    stored = _stored_dtype(solver.dtype, rank, ggn)
+    _check_state(checkpoint.state, subspace, ggn)
+    rows = _rows(storage, subspace, ggn, rank * ggn.size * stored.itemsize, execution.budget)
+    with jax.default_matmul_precision(execution.matmul_precision):
+        recurrence = _Recurrence(ggn, rows, subspace, jax.random.fold_in(key, 0))
+        if checkpoint.state is not None:
+            recurrence.resume(checkpoint.state)
+        values, coefficients, residuals, converged = _run(
+            recurrence, rank, limit, tolerance, checkpoint, execution.progress
+        )
+        vectors = rows.combine(coefficients, stored)
+        if checkpoint.on_block is None:  # else what remains is long, and a run that is killed in it goes on from there
+            rows.clear()
+        trace, trace_sem = _trace(ggn, vectors, values, solver.trace_probes, jax.random.fold_in(key, 1))
+    if not converged.all():
+        warnings.warn(
+            f"{int((~converged).sum())} of {rank} eigenpairs have not converged to {tolerance:g} within "
+            f"{recurrence.products} products; scores stay unbiased for the vectors found. Raise max_products or "
+            f"tolerance, or lower rank",
+            stacklevel=2,
+        )
+    return Eigenbasis(
+        values, vectors, residuals, converged, _orthogonality(vectors), trace, trace_sem, recurrence.products
+    )
+
+
+def _check_state(state: LanczosState | None, subspace: int, ggn: GGN) -> None:
     if state is not None and (
         state.projected.shape != (subspace, subspace)
         or state.vectors.shape != (state.step + 1, ggn.size)
@@ -221,60 +284,28 @@ def eigenbasis(
             f"the state belongs to another run: subspace and weights are {state.projected.shape[0]} and "
             f"{state.vectors.shape[1]} ({state.vectors.dtype}) there, {subspace} and {ggn.size} ({ggn.dtype}) here"
         )
-    rows = _rows(storage, subspace, ggn, rank * ggn.size * stored.itemsize)
-    with jax.default_matmul_precision(matmul_precision):
-        lanczos = _Lanczos(ggn, rows, subspace, jax.random.fold_in(key, 0))
-        if state is not None:
-            lanczos.resume(state)
-        values, coefficients, residuals, converged = _run(lanczos, rank, limit, tolerance, block, on_block, progress)
-        vectors = rows.combine(coefficients, stored)
-        if on_block is None:  # else what remains is long, and a run that is killed in it goes on from its last state
-            rows.clear()
-        trace, trace_sem = _trace(ggn, vectors, values, trace_probes, jax.random.fold_in(key, 1))
-    if not converged.all():
-        warnings.warn(
-            f"{int((~converged).sum())} of {rank} eigenpairs have not converged to {tolerance:g} within "
-            f"{lanczos.products} products; scores stay unbiased for the vectors found. Raise max_products or "
-            f"tolerance, or lower rank",
-            stacklevel=2,
-        )
-    return Eigenbasis(
-        values, vectors, residuals, converged, _orthogonality(vectors), trace, trace_sem, lanczos.products
-    )
 
 
-def roomy_storage(subspace: int, parameters: int, itemsize: int) -> str | None:
-    """The first of "device" and "host" that has room for Lanczos vectors and the work on them; None if neither has.
-
-    On the device a restart takes the vectors twice and XLA may transpose a copy; on the host a state is a copy. Both
-    leave as much again to the network, its images and all else.
-    """
-    room = subspace * parameters * itemsize
-    if 4 * room <= memory_bytes():
-        return "device"
-    return "host" if 3 * room <= host_memory_bytes() else None
-
-
-def _rows(storage: str | Path | None, subspace: int, ggn: GGN, result: int) -> Rows:
+def _rows(storage: str | Path | None, subspace: int, ggn: GGN, result: int, budget: Budget) -> Rows:
     """Room for the Lanczos vectors; in a folder, also for a ``result`` of so many bytes."""
     itemsize = ggn.dtype.itemsize
     needed = subspace * ggn.size * itemsize
     if storage is None:
-        storage = roomy_storage(subspace, ggn.size, itemsize)
+        storage = budget.roomy_storage(subspace, ggn.size, itemsize)
         if storage is None:
             raise ValueError(
                 f"{subspace} vectors of {ggn.size} weights take {gigabytes(needed)}, and three times that to work on, "
-                f"of {gigabytes(host_memory_bytes())} of memory: pass a folder as storage, or lower rank or subspace"
+                f"of {gigabytes(budget.host)} of memory: pass a folder as storage, or lower rank or subspace"
             )
     if storage == "device":
         return DeviceRows(subspace, ggn.size, ggn.dtype)
     if storage == "host":
-        if 2 * needed > host_memory_bytes():
+        if not budget.host_takes(needed):
             raise ValueError(
                 f'storage="host" needs {gigabytes(2 * needed)}, {subspace} vectors of {ggn.size} weights and a copy, '
-                f"of {gigabytes(host_memory_bytes())} of memory: pass a folder, or lower rank or subspace"
+                f"of {gigabytes(budget.host)} of memory: pass a folder, or lower rank or subspace"
             )
-        return HostRows(subspace, ggn.size, ggn.dtype)
+        return HostRows(subspace, ggn.size, ggn.dtype, block_bytes=budget.block_bytes)
     folder = Path(storage)
     earlier = [*folder.glob("lanczos-*.bin"), folder / "vectors.bin"]  # taken up, or written over
     needed, free = scratch_bytes(subspace, ggn.size, itemsize) + result, free_bytes(folder) + occupied_bytes(earlier)
@@ -283,23 +314,17 @@ def _rows(storage: str | Path | None, subspace: int, ggn: GGN, result: int) -> R
             f"storage {folder} has {gigabytes(free)} free, but {subspace} vectors of {ggn.size} weights need up to "
             f"{gigabytes(needed)}: free some, choose another folder, or lower rank or subspace"
         )
-    return HostRows(subspace, ggn.size, ggn.dtype, folder)
+    return HostRows(subspace, ggn.size, ggn.dtype, folder, budget.block_bytes)
 
 
 def _stored_dtype(dtype: Any, rank: int, ggn: GGN) -> Any:
     if dtype is not None:
         return jnp.dtype(dtype)
-    return jnp.dtype(jnp.bfloat16) if rank * ggn.size * 4 > _LARGE else ggn.dtype
+    return jnp.dtype(jnp.bfloat16) if rank * ggn.size * 4 > HALVED else ggn.dtype
 
 
 def _run(
-    lanczos: _Lanczos,
-    rank: int,
-    limit: int,
-    tolerance: float,
-    block: int,
-    on_block: Callable[[LanczosState], None] | None,
-    progress: bool,
+    lanczos: _Recurrence, rank: int, limit: int, tolerance: float, checkpoint: Checkpoint, progress: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Advance and restart until the leading pairs have converged or the limit is reached."""
     floor = 16 * float(jnp.finfo(lanczos.ggn.dtype).eps)
@@ -318,5 +343,5 @@ def _run(
                     # A third of the spare room stays with the Ritz vectors after the wanted ones.
                     lanczos.restart(rank + (lanczos.subspace - rank) // 3)
             # The files of a state go with the second restart from then, so that every restart asks for a new one.
-            if on_block is not None and (restarted or lanczos.products % block == 0):
-                on_block(lanczos.state())
+            if checkpoint.on_block is not None and (restarted or lanczos.products % checkpoint.block == 0):
+                checkpoint.on_block(lanczos.state())

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_score_arguments, checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, transposed
-from sluguq.slug.placement import memory_bytes
 from sluguq.slug.projection import shrinkage
-from sluguq.slug.score import Scores
+from sluguq.slug.scores import Scores
 
 _ROWS = 64  # of J in one pass
 
@@ -23,7 +23,7 @@ def _rows(apply, params, image, selectors):
     return jax.vmap(lambda selector: transpose(selector[None]))(selectors)
 
 
-def jacobian(apply: Apply, params: Any, image: Any) -> jax.Array:
+def jacobian(apply: Apply, params: Any, image: Any, budget: Budget | None = None) -> jax.Array:
     """J(x) of one image (height, width, channels), (D, p), in the weights' precision.
 
     :raises ValueError: when J would not fit in memory.
@@ -31,7 +31,7 @@ def jacobian(apply: Apply, params: Any, image: Any) -> jax.Array:
     shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(image)[None])
     size = int(np.prod(shape.shape))
     needed = size * parameter_count(params) * shape.dtype.itemsize
-    if 2 * needed > memory_bytes():
+    if not (budget or Budget()).takes("jacobian", needed):
         raise ValueError(
             f"the Jacobian of one image is {size} × {parameter_count(params)}, {needed / 1e9:.1f} GB: too large "
             f"to write down. Use sluguq.score, or a smaller network"

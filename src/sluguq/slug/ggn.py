@@ -8,7 +8,6 @@ out-of-distribution image content", eq. 1). No matrix is formed: each batch is o
 its transpose.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -16,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.batches import Batches
+from sluguq.slug.execution import Execution
 from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, parameter_dtype, transposed
-from sluguq.slug.placement import Placement, is_out_of_memory, platform
+from sluguq.slug.placement import Placement, platform
 
 
 def stepped_from_python() -> bool:
@@ -82,7 +83,7 @@ class GGN:
     :param params: any pytree of floating-point arrays.
     :param images: (n, height, width, channels), see :class:`~sluguq.slug.batches.Batches`.
     :param batch_size: the most images in one batch; halved when the device's memory is full.
-    :param devices: devices that share each batch; by default those the images are sharded over.
+    :param execution: the devices that share each batch, and how much of their memory images may take.
     """
 
     def __init__(
@@ -92,12 +93,13 @@ class GGN:
         images: Any,
         *,
         batch_size: int = 64,
-        devices: Sequence[jax.Device] | None = None,
+        execution: Execution | None = None,
     ) -> None:
-        self.placement = Placement(devices, images)
+        execution = execution or Execution()
+        self.placement = Placement(execution.devices, images)
         self.apply = self.placement.copied(as_partial(apply))
         self.params = self.placement.copied(params)
-        self.batches = Batches(images, batch_size, self.placement)
+        self.batches = Batches(images, batch_size, self.placement, execution.budget)
         self.size = parameter_count(params)
         self.dtype = parameter_dtype(params)
 
@@ -111,15 +113,10 @@ class GGN:
         :raises ValueError: where the network, or its derivative, overflows on an image.
         """
         vectors = self.placement.copied(jnp.asarray(vectors, self.dtype))
-        while True:
-            try:
-                products = self._products(vectors).block_until_ready()
-                if not jnp.isfinite(products).all():
-                    self._blame()
-                return products
-            except Exception as error:
-                if not is_out_of_memory(error) or not self.batches.halve():
-                    raise
+        products = until_it_fits(lambda: self._products(vectors).block_until_ready(), self.batches.halve)
+        if not jnp.isfinite(products).all():
+            self._blame()
+        return products
 
     def _products(self, vectors: jax.Array) -> jax.Array:
         if not stepped_from_python() and (stacked := self.batches.stacked()) is not None:

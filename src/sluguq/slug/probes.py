@@ -16,7 +16,7 @@ import numpy as np
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import linearised
 from sluguq.slug.placement import platform
-from sluguq.slug.projection import projected
+from sluguq.slug.projection import Projector
 
 
 @partial(jax.jit, static_argnames=("count", "size", "dtype"))
@@ -94,11 +94,11 @@ def probe_batch(apply, params, images, tangents, *, maps, width):
     return energy, total
 
 
-def energies(ggn: GGN, vectors: Any, probes: int, key: jax.Array) -> np.ndarray:
-    """‖J(xᵢ) (I − UUᵀ) ξ‖² for each probe and image, (probes, n), float64."""
+def energies(ggn: GGN, projector: Projector, probes: int, key: jax.Array) -> np.ndarray:
+    """‖J(xᵢ) S ξ‖² for each probe and image, (probes, n), float64."""
     result = np.empty((probes, ggn.batches.n))
     for index in range(probes):
-        tangents = ggn.placement.copied(projected(vectors, draw(key, index, 1, ggn.size, ggn.dtype)))
+        tangents = ggn.placement.copied(projector.project(draw(key, index, 1, ggn.size, ggn.dtype)))
         for batch, (images, _) in enumerate(ggn.batches):
             energy, _ = probe_batch(ggn.apply, ggn.params, images, tangents, maps=False, width=1)
             part = ggn.batches.part(batch)

@@ -12,46 +12,18 @@ Tangents of an image's own directions come as one array (m, size) a parameter ar
 of them costs as much time as the pass itself.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sluguq.slug.placement import memory_bytes, platform
-
-_BLOCK_BYTES = 1 << 28  # of basis vectors moved to the device at a time
-_BASIS_SHARE = 0.3  # of the device's memory may be taken by a basis that is moved to the device
+from sluguq.slug.budget import Budget
+from sluguq.slug.placement import platform
 
 Leaves = tuple[jax.Array, ...]
-
-
-class DeviceBasis(NamedTuple):
-    """A basis on the device.
-
-    :ivar blocks: (k, size) for each parameter array, in the order of the flat vector.
-    """
-
-    blocks: Leaves
-
-
-def near(vectors: Any, params: Any) -> Any:
-    """The basis (k, p) on the device, where it has room; else as it is.
-
-    On CPUs bfloat16 is widened once: doing so costs more than a product does.
-    """
-    if vectors is None:
-        return None
-    wide = jnp.float32 if platform() == "cpu" and vectors.dtype == jnp.bfloat16 else vectors.dtype
-    if vectors.size * jnp.dtype(wide).itemsize > _BASIS_SHARE * memory_bytes():
-        return vectors
-    return DeviceBasis(tuple(jnp.asarray(vectors[:, columns], wide) for columns in _columns_of_leaves(params)))
-
-
-def _columns_of_leaves(params: Any) -> list[slice]:
-    stops = np.cumsum([leaf.size for leaf in jax.tree.leaves(params)])
-    return [slice(start, stop) for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def shrinkage(eigenvalues: np.ndarray, prior_precision: float) -> np.ndarray:
@@ -98,42 +70,90 @@ def _project_flat(blocks, probes, weights):
     return jnp.concatenate(_project_leaves(blocks, leaves, weights), axis=1)
 
 
-def combination(vectors: Any, coefficients: jax.Array) -> jax.Array:
-    """C U, (m, p), for coefficients C (m, k)."""
-    if isinstance(vectors, DeviceBasis):
-        return _combine_all(coefficients, vectors.blocks)
-    return jnp.concatenate([_combine(coefficients, rows) for _, rows in _streamed(vectors)], axis=1)
+class Projector:
+    """S of one basis and one prior precision; without a basis, the identity.
 
+    :param vectors: (k, p), rows of U: a JAX or NumPy array, a memory map, or whatever slices like one; None for no
+        basis.
+    :param weights: (k,) w; 1 by default.
+    :param block_bytes: of a basis off the device, how much is moved there at a time.
+    """
 
-def projected(vectors: Any, probes: jax.Array, weights: np.ndarray | None = None) -> jax.Array:
-    """S v for each row of (m, p), by a basis wherever it lies, or None; weights (k,) are 1 by default."""
-    if vectors is None:
-        return probes
-    if isinstance(vectors, DeviceBasis):
-        return _project_flat(vectors.blocks, probes, _weights(vectors.blocks[0], weights, probes.dtype))
-    coefficients = jnp.zeros((len(probes), len(vectors)), probes.dtype)
-    for columns, rows in _streamed(vectors):
-        coefficients = _coefficients(coefficients, probes[:, columns], rows)
-    return probes - combination(vectors, coefficients * _weights(vectors, weights, probes.dtype))
+    def __init__(self, vectors: Any, weights: np.ndarray | None = None, *, block_bytes: int = Budget.block_bytes):
+        self.vectors, self.block_bytes = vectors, block_bytes
+        self.rank = 0 if vectors is None else len(vectors)
+        self.weights = np.ones(self.rank) if weights is None else np.asarray(weights, np.float64)
+        self.blocks: Leaves | None = None  # U on the device, (k, size) for each parameter array
 
+    @classmethod
+    def of(cls, basis: Any, params: Any, *, prior_precision: float = 0.0, budget: Budget | None = None) -> "Projector":
+        """The projector of an eigenbasis (None for none), its vectors on the device where they have room there."""
+        budget = budget or Budget()
+        if basis is None:
+            return cls(None)
+        weights = shrinkage(basis.eigenvalues, prior_precision)
+        projector = cls(basis.vectors, weights, block_bytes=budget.block_bytes)
+        projector._move([leaf.size for leaf in jax.tree.leaves(params)], budget)
+        return projector
 
-def projected_leaves(vectors: Any, leaves: Leaves, weights: np.ndarray | None = None) -> Leaves:
-    """:func:`projected` for vectors that come as one array (m, size) for each parameter array."""
-    if vectors is None:
-        return leaves
-    if isinstance(vectors, DeviceBasis):
-        return _project_leaves(vectors.blocks, leaves, _weights(vectors.blocks[0], weights, leaves[0].dtype))
-    return split(projected(vectors, jnp.concatenate(leaves, axis=1), weights), [leaf.shape[1] for leaf in leaves])
+    def _move(self, sizes: Sequence[int], budget: Budget) -> None:
+        """U to the device, where it has room. On CPUs bfloat16 is widened once: that costs more than a product."""
+        vectors = self.vectors
+        wide = jnp.float32 if platform() == "cpu" and vectors.dtype == jnp.bfloat16 else vectors.dtype
+        if budget.takes("basis", vectors.size * jnp.dtype(wide).itemsize):
+            stops = np.cumsum([0, *sizes])
+            columns = [slice(start, stop) for start, stop in pairwise(stops)]
+            self.blocks = tuple(jnp.asarray(vectors[:, part], wide) for part in columns)
 
+    @property
+    def spread(self) -> np.ndarray:
+        """√(1 − (1 − w)²) = √(λ / (λ + α)), (k,): the root of what S Sᵀ lacks along each eigenvector."""
+        return np.sqrt(1 - (1 - self.weights) ** 2)
 
-def _weights(rows: Any, weights: np.ndarray | None, dtype: Any) -> jax.Array:
-    return jnp.ones(len(rows), dtype) if weights is None else jnp.asarray(weights, dtype)
+    def truncated(self, rank: int) -> "Projector":
+        """The projector of the leading ``rank`` rows."""
+        vectors = None if self.vectors is None or rank == 0 else self.vectors[:rank]
+        shorter = Projector(vectors, self.weights[:rank], block_bytes=self.block_bytes)
+        if self.blocks is not None and rank:
+            shorter.blocks = tuple(block[:rank] for block in self.blocks)
+        return shorter
 
+    def combine(self, coefficients: jax.Array) -> jax.Array:
+        """C U, (m, p), for coefficients C (m, k)."""
+        if self.blocks is not None:
+            return _combine_all(coefficients, self.blocks)
+        return jnp.concatenate([_combine(coefficients, rows) for _, rows in self._streamed()], axis=1)
 
-def _streamed(vectors: Any) -> Iterator[tuple[slice, jax.Array]]:
-    """The basis in blocks of columns; vectors that already lie on a device are one block."""
-    count, length = vectors.shape
-    width = length if isinstance(vectors, jax.Array) else max(1, _BLOCK_BYTES // (4 * count))
-    for start in range(0, length, width):
-        columns = slice(start, min(length, start + width))
-        yield columns, jnp.asarray(vectors[:, columns])
+    def project(self, probes: jax.Array) -> jax.Array:
+        """S v for each row of (m, p)."""
+        return self._project(probes, self.weights)
+
+    def _project(self, probes: jax.Array, weights: np.ndarray) -> jax.Array:
+        if self.vectors is None:
+            return probes
+        taken = jnp.asarray(weights, probes.dtype)
+        if self.blocks is not None:
+            return _project_flat(self.blocks, probes, taken)
+        coefficients = jnp.zeros((len(probes), self.rank), probes.dtype)
+        for columns, rows in self._streamed():
+            coefficients = _coefficients(coefficients, probes[:, columns], rows)
+        return probes - self.combine(coefficients * taken)
+
+    def project_twice(self, leaves: Leaves) -> Leaves:
+        """S² v for vectors that come as one array (m, size) for each parameter array; S² has the form of S."""
+        if self.vectors is None:
+            return leaves
+        weights = 1 - (1 - self.weights) ** 2
+        if self.blocks is not None:
+            return _project_leaves(self.blocks, leaves, jnp.asarray(weights, leaves[0].dtype))
+        flat = self._project(jnp.concatenate(leaves, axis=1), weights)
+        return split(flat, [leaf.shape[1] for leaf in leaves])
+
+    def _streamed(self) -> Iterator[tuple[slice, jax.Array]]:
+        """U in blocks of columns; vectors that already lie on a device are one block."""
+        length = self.vectors.shape[1]
+        on_device = isinstance(self.vectors, jax.Array)
+        width = length if on_device else max(1, self.block_bytes // (4 * self.rank))
+        for start in range(0, length, width):
+            columns = slice(start, min(length, start + width))
+            yield columns, jnp.asarray(self.vectors[:, columns])

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 LARGE = 2**31
 """Bytes of float32 eigenvectors above which the workflow computes them in files."""
 
+HALVED = 2**30
+"""Bytes of float32 eigenvectors above which the library stores them in bfloat16, unless asked otherwise."""
+
 
 @dataclass(frozen=True)
 class BasisRoom:

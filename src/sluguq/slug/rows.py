@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_BLOCK_BYTES = 1 << 28  # of columns at a time
+from sluguq.slug.budget import Budget
 
 
-def column_blocks(rows: int, columns: int, itemsize: int = 4) -> Iterator[slice]:
-    """Slices of columns such that a (rows, columns) block takes about 256 MiB."""
-    width = max(1, _BLOCK_BYTES // max(1, rows * itemsize))
+def column_blocks(rows: int, columns: int, itemsize: int, block_bytes: int) -> Iterator[slice]:
+    """Slices of columns such that a (rows, columns) block takes about ``block_bytes``."""
+    width = max(1, block_bytes // max(1, rows * itemsize))
     for start in range(0, columns, width):
         yield slice(start, min(columns, start + width))
 
@@ -115,8 +115,16 @@ class HostRows:
     such a state takes its file up as it is: rows are only ever added to it.
     """
 
-    def __init__(self, capacity: int, length: int, dtype: Any, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        length: int,
+        dtype: Any,
+        folder: Path | None = None,
+        block_bytes: int = Budget.block_bytes,
+    ) -> None:
         self.shape, self.dtype, self.folder = (capacity, length), np.dtype(dtype), folder
+        self.block_bytes = block_bytes
         self.written = 0
         self.generation = 1 + max((int(path.stem.split("-")[1]) for path in self._files()), default=0)
         self.buffer = np.zeros((0, length), dtype)
@@ -157,7 +165,7 @@ class HostRows:
         self.written = max(self.written, index + 1)
 
     def _blocks(self) -> Iterator[slice]:
-        return column_blocks(*self.shape, self.dtype.itemsize)
+        return column_blocks(*self.shape, self.dtype.itemsize, self.block_bytes)
 
     def dots(self, vector: jax.Array) -> np.ndarray:
         host = np.asarray(vector)
@@ -187,7 +195,7 @@ class HostRows:
     def combine(self, matrix: np.ndarray, dtype: Any) -> np.ndarray:
         j, kept = matrix.shape
         result = self._room("vectors.bin", (kept, self.shape[1]), np.dtype(dtype))
-        for block in column_blocks(j, self.shape[1], self.dtype.itemsize):
+        for block in column_blocks(j, self.shape[1], self.dtype.itemsize, self.block_bytes):
             result[:, block] = (matrix.T.astype(self.dtype) @ self.buffer[:j, block]).astype(dtype)
         return result
 

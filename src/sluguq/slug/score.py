@@ -10,55 +10,50 @@ the noise cancels when images are ranked.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from sluguq.machine.progress import Progress
+from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.checks import check_finite_scores, check_score_arguments, checked
-from sluguq.slug.deflated import ProbeCache, deflated_batch
+from sluguq.slug.deflated import Deflated, Plan, ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply
-from sluguq.slug.placement import is_out_of_memory, memory_bytes
 from sluguq.slug.probes import draw, draw_signs, probe_batch, tangent_width
-from sluguq.slug.projection import combination, near, projected, shrinkage
+from sluguq.slug.projection import Projector
+from sluguq.slug.scores import Scores
 
-_PROBE_SHARE = 0.15  # of the device's memory may be taken by a block of probes
 _DIRECTIONS = 16  # with a tolerance: measured to be near the least time for 1 % (benchmarks/slug_speed.py)
 _FRESH = 32  # probes added at a time to what directions leave
 
 
-class Scores(NamedTuple):
-    """SLUG of n images.
+@dataclass(frozen=True)
+class Probing:
+    """How many probes go where; the defaults suit most.
 
-    :ivar slug: (n,) Tr J (I − UUᵀ) Jᵀ, in squared output units.
-    :ivar slug_sem: (n,) its standard error, from the spread over probes.
-    :ivar maps: (n, height, width) the diagonal of J (I − UUᵀ) Jᵀ summed over channels; each sums to its
-        score. None unless asked for.
-    :ivar jacobian_norm: (n,) ‖J‖² = Tr J Jᵀ, no direction removed.
-    :ivar jacobian_norm_sem: (n,) its standard error.
-    :ivar probes: (n,) how many probes each image saw.
-    :ivar converged: (n,) whether the relative standard error is within ``tolerance``, where one was given.
-    :ivar directions: how many directions of each image were taken exactly.
+    :ivar directions: how many leading directions of each image's own A = J (I − UUᵀ) Jᵀ are taken exactly
+        before the rest is estimated, see :mod:`sluguq.slug.deflated`; a third more probes than that find
+        them. 0 is the plain mean over probes. None takes 16 with a ``tolerance`` below 10 %, else 0.
+    :ivar max_probes: where ``tolerance`` gives up; ``Scores.converged`` then tells which images are within.
+    :ivar norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN. Below the
+        rank, half of them go to single eigenvectors, and its standard error, from the other half, is itself rough.
+    :ivar probe_block: probes, or directions of an image, on the device at a time; None takes up to 64, as memory
+        allows.
+    :ivar tangent_block: tangents side by side in one pass; None takes what suits the device.
     """
 
-    slug: np.ndarray
-    slug_sem: np.ndarray
-    maps: np.ndarray | None
-    jacobian_norm: np.ndarray
-    jacobian_norm_sem: np.ndarray
-    probes: np.ndarray
-    converged: np.ndarray
-    directions: int = 0
-
-    @property
-    def removed(self) -> np.ndarray:
-        """(n,) the share of ‖J‖² that the basis removes."""
-        return 1 - self.slug / self.jacobian_norm
+    directions: int | None = None
+    max_probes: int = 4096
+    norm_probes: int = 16
+    probe_block: int | None = None
+    tangent_block: int | None = None
 
 
 class _Sums:
@@ -106,28 +101,29 @@ def _pass(ggn: GGN, tangents: jax.Array, sums: _Sums, maps: bool, width: int) ->
 class _Sampler:
     """Draws blocks of tangents and passes them; smaller blocks and batches when memory runs out."""
 
-    def __init__(self, ggn: GGN, block: int | None, width: int | None, progress: bool) -> None:
+    def __init__(self, ggn: GGN, probing: Probing, execution: Execution) -> None:
         self.ggn = ggn
+        self.budget = execution.budget
+        block, width = probing.probe_block, probing.tangent_block
         if block is None:
-            block = int(_PROBE_SHARE * memory_bytes() / (3 * ggn.size * ggn.dtype.itemsize))
-            block = min(64, max(1, block))
+            block = min(64, max(1, self.budget.count("probes", 3 * ggn.size * ggn.dtype.itemsize)))
         self.block = block
         self.width = tangent_width() if width is None else width
-        self.bar = Progress(desc="score", unit="probe", shown=progress)
+        self.bar = Progress(desc="score", unit="probe", shown=execution.progress)
 
     def run(
         self, tangents_of: Callable[[int, int], jax.Array], first: int, count: int, sums: _Sums, maps: bool
     ) -> None:
         """Probes ``first`` to ``first + count`` of the sequence that ``tangents_of(first, count)`` gives."""
         done = 0
-        while done < count:
+
+        def next_block() -> int:
             block = min(self.block, count - done)
-            try:
-                _pass(self.ggn, tangents_of(first + done, block), sums, maps, min(self.width, block))
-            except Exception as error:
-                if not is_out_of_memory(error) or not self.shrink():
-                    raise
-                continue
+            _pass(self.ggn, tangents_of(first + done, block), sums, maps, min(self.width, block))
+            return block
+
+        while done < count:
+            block = until_it_fits(next_block, self.shrink)
             done += block
             self.bar.update(block * self.ggn.batches.n)
 
@@ -150,23 +146,18 @@ def score(
     *,
     probes: int = 64,
     tolerance: float | None = None,
-    max_probes: int = 4096,
     batch_size: int = 64,
     key: jax.Array,
     maps: bool = False,
     prior_precision: float = 0.0,
-    directions: int | None = None,
-    norm_probes: int = 16,
-    probe_block: int | None = None,
-    tangent_block: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    progress: bool = True,
+    probing: Probing | None = None,
+    execution: Execution | None = None,
 ) -> Scores:
     """SLUG of every image by the ``projected`` estimator, plain or with directions taken exactly.
 
     Cost: about two forward passes a probe and image; a direction costs about two probes. Memory on the
-    device: ``probe_block`` weight vectors (three times over while they are projected), and one batch under
-    ``tangent_block`` tangents, whatever the number of images, probes or eigenvectors. A basis lies there too,
+    device: ``Probing.probe_block`` weight vectors (three times over while they are projected), and one batch under
+    ``Probing.tangent_block`` tangents, whatever the number of images, probes or eigenvectors. A basis lies there too,
     where it takes less than a third of the memory; a larger one is read again for every block of probes, and
     for every image's directions.
 
@@ -181,48 +172,35 @@ def score(
     :param images: (n, height, width, channels), as for ``eigenbasis``.
     :param probes: how many probes; with ``tolerance``, the most to add at a time.
     :param tolerance: add probes until every image's relative standard error is at most this.
-    :param max_probes: where ``tolerance`` gives up; ``Scores.converged`` then tells which images are within.
     :param batch_size: the most images at a time; halved when memory runs out.
     :param key: ``jax.random.key``; the same key gives the same probes for any images and batch size.
     :param maps: whether to return maps.
     :param prior_precision: α ≥ 0. Above 0, I − UUᵀ becomes I − U diag(λ / (λ + α)) Uᵀ, the covariance of
         the low-rank Laplace approximation up to the factor 1/α.
-    :param directions: how many leading directions of each image's own A = J (I − UUᵀ) Jᵀ are taken exactly
-        before the rest is estimated, see :mod:`sluguq.slug.deflated`; a third more probes than that find
-        them. 0 is the plain mean over probes. By default 16 with a ``tolerance`` below 10 %, else 0.
-    :param norm_probes: further probes within the span of U, for ``jacobian_norm``; 0 leaves it NaN. Below the
-        rank, half of them go to single eigenvectors, and its standard error, from the other half, is itself rough.
-    :param probe_block: probes, or directions of an image, on the device at a time; by default up to 64, as memory
-        allows.
-    :param tangent_block: tangents side by side in one pass; by default what suits the device.
-    :param devices: devices that share each batch; by default those the images are sharded over.
-    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
+    :param probing: how many probes go where.
+    :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
+    probing, execution = probing or Probing(), execution or Execution()
     apply, params = checked(apply, params, images)
-    check_score_arguments(basis, params, probes, tolerance, prior_precision, directions)
-    ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
-    vectors = None if basis is None else near(basis.vectors, params)
-    weights = None if basis is None else shrinkage(basis.eigenvalues, prior_precision)
+    check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions)
+    ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
+    projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)
     probe_key, norm_key = jax.random.split(key)
 
     def tangents_of(first: int, count: int) -> jax.Array:
-        return projected(vectors, draw_signs(probe_key, first, count, ggn.size, ggn.dtype), weights)
+        return projector.project(draw_signs(probe_key, first, count, ggn.size, ggn.dtype))
 
-    sampler = _Sampler(ggn, probe_block, tangent_block, progress)
-    count = _direction_count(directions, tolerance, ggn)
-    if count:
-        slug, sem, score_maps, spent = _deflated(
-            sampler, tangents_of, vectors, weights, count, probes, tolerance, max_probes, maps
-        )
+    sampler = _Sampler(ggn, probing, execution)
+    plan = _plan(probing, probes, tolerance, maps, ggn.size)
+    if plan.directions:
+        slug, sem, score_maps, spent = _deflated(sampler, tangents_of, projector, plan)
     else:
-        slug, sem, score_maps, spent = _plain(sampler, tangents_of, probes, tolerance, max_probes, maps)
+        slug, sem, score_maps, spent = _plain(sampler, tangents_of, plan)
     check_finite_scores(slug)
     removed, removed_variance = np.zeros_like(slug), np.zeros_like(slug)
     if basis is not None:
-        removed, removed_variance = _removed(
-            sampler, vectors, basis.eigenvalues, prior_precision, norm_probes, norm_key
-        )
+        removed, removed_variance = _removed(sampler, projector, probing.norm_probes, norm_key)
     sampler.bar.close()
     converged = np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug
     if not converged.all():
@@ -240,80 +218,58 @@ def score(
         jacobian_norm_sem=np.sqrt(sem**2 + removed_variance),
         probes=spent,
         converged=converged,
-        directions=count,
+        directions=plan.directions,
     )
 
 
-def _direction_count(directions: int | None, tolerance: float | None, ggn: GGN) -> int:
+def _plan(probing: Probing, probes: int, tolerance: float | None, maps: bool, size: int) -> Plan:
+    directions = probing.directions
     if directions is None:
         directions = _DIRECTIONS if tolerance is not None and tolerance < 0.1 else 0
-    return min(directions, ggn.size)
+    directions = min(directions, size)
+    if directions and tolerance is not None:
+        probes = min(probes, _FRESH)
+    return Plan(directions, directions + -(-directions // 3), probes, tolerance, probing.max_probes, maps)
 
 
 _Estimate = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
 
 
-def _plain(
-    sampler: _Sampler,
-    tangents_of: Callable[[int, int], jax.Array],
-    probes: int,
-    tolerance: float | None,
-    max_probes: int,
-    maps: bool,
-) -> _Estimate:
+def _plain(sampler: _Sampler, tangents_of: Callable[[int, int], jax.Array], plan: Plan) -> _Estimate:
     """The mean of ‖y‖² over probes; blocks of probes outside, batches of images inside."""
     sums = _Sums(sampler.ggn.batches.n)
     while True:
-        sampler.run(tangents_of, sums.count, probes, sums, maps)
-        done = tolerance is None or (sums.sem <= tolerance * sums.mean).all()
-        if done or sums.count >= max_probes:
+        sampler.run(tangents_of, sums.count, plan.probes, sums, plan.maps)
+        done = plan.tolerance is None or (sums.sem <= plan.tolerance * sums.mean).all()
+        if done or sums.count >= plan.max_probes:
             means = None if sums.maps is None else (sums.maps / sums.count).astype(np.float32)
             return sums.mean, sums.sem, means, np.full(sampler.ggn.batches.n, sums.count)
 
 
 def _deflated(
-    sampler: _Sampler,
-    tangents_of: Callable[[int, int], jax.Array],
-    vectors: Any,
-    weights: np.ndarray | None,
-    directions: int,
-    probes: int,
-    tolerance: float | None,
-    max_probes: int,
-    maps: bool,
+    sampler: _Sampler, tangents_of: Callable[[int, int], jax.Array], projector: Projector, plan: Plan
 ) -> _Estimate:
     """Directions taken exactly; batches of images outside, as what is known of each has to be kept."""
-    batches = sampler.ggn.batches
-    first_probes = directions + -(-directions // 3)
-    cache = ProbeCache(tangents_of, sampler.ggn)
+    ggn, batches = sampler.ggn, sampler.ggn.batches
+    cache = ProbeCache(tangents_of, ggn, sampler.budget)
     slug, sem, spent = np.empty(batches.n), np.empty(batches.n), np.zeros(batches.n, int)
     score_maps: np.ndarray | None = None
     start = 0
-    while start < batches.n:
+
+    def next_batch() -> tuple[slice, Deflated]:
         part = slice(start, min(batches.n, start + batches.size))
-        try:
-            result = deflated_batch(
-                sampler.ggn,
-                batches.load(part)[0],
-                part.stop - start,
-                cache,
-                vectors,
-                weights,
-                directions=directions,
-                first_probes=first_probes,
-                probes=probes if tolerance is None else min(probes, _FRESH),
-                tolerance=tolerance,
-                max_probes=max_probes,
-                block=sampler.block,
-                width=sampler.width,
-                maps=maps,
-            )
-        except Exception as error:
-            if not is_out_of_memory(error) or not sampler.shrink():
-                raise
-            cache = ProbeCache(tangents_of, sampler.ggn)
-            continue
-        slug[part], sem[part], spent[part] = result.score, result.sem, first_probes + result.probes
+        images, count = batches.load(part)[0], part.stop - start
+        block, width = sampler.block, sampler.width
+        return part, deflated_batch(ggn, images, count, cache, projector, plan, block=block, width=width)
+
+    def take_less() -> bool:
+        nonlocal cache
+        cache = ProbeCache(tangents_of, ggn, sampler.budget)  # what was kept makes room, and is of blocks too large
+        return sampler.shrink()
+
+    while start < batches.n:
+        part, result = until_it_fits(next_batch, take_less)
+        slug[part], sem[part], spent[part] = result.score, result.sem, plan.first_probes + result.probes
         if result.maps is not None:
             if score_maps is None:
                 score_maps = np.empty((batches.n, *result.maps.shape[1:]), np.float32)
@@ -323,16 +279,14 @@ def _deflated(
     return slug, sem, score_maps, spent
 
 
-def _removed(
-    sampler: _Sampler, vectors: Any, eigenvalues: np.ndarray, prior_precision: float, probes: int, key: jax.Array
-) -> tuple[np.ndarray, np.ndarray]:
+def _removed(sampler: _Sampler, projector: Projector, probes: int, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
     """What the basis takes off ‖J‖², Σ τᵢ ‖J uᵢ‖² with τ = λ / (λ + α), and the variance of the estimate.
 
     The leading half of the passes goes to single eigenvectors, since the first few hold nearly all of it,
     and the others to random combinations of the rest.
     """
     ggn = sampler.ggn
-    spread = np.sqrt(1 - (1 - shrinkage(eigenvalues, prior_precision)) ** 2).astype(ggn.dtype)
+    spread = projector.spread.astype(ggn.dtype)
     rank = len(spread)
     if rank > probes and probes < 4:
         return np.full(ggn.batches.n, np.nan), np.full(ggn.batches.n, np.nan)
@@ -340,11 +294,11 @@ def _removed(
     identity = np.eye(rank, dtype=ggn.dtype) * spread
 
     def leading(first: int, count: int) -> jax.Array:
-        return combination(vectors, jnp.asarray(identity[first : first + count]))
+        return projector.combine(jnp.asarray(identity[first : first + count]))
 
     def others(first: int, count: int) -> jax.Array:
         random = draw(key, first, count, rank, ggn.dtype) * jnp.asarray(np.where(np.arange(rank) < single, 0, spread))
-        return combination(vectors, random)
+        return projector.combine(random)
 
     exact, rest = _Sums(ggn.batches.n), _Sums(ggn.batches.n)
     sampler.run(leading, 0, single, exact, False)

@@ -21,13 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.machine.progress import Progress
+from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
+from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, parameter_count
 from sluguq.slug.passes import backward
-from sluguq.slug.placement import is_out_of_memory, memory_bytes
 from sluguq.slug.probes import draw
+from sluguq.slug.scores import Scores
 from sluguq.slug.sketch import Sketch, apply_sketch, make_sketch
 
 
@@ -53,24 +55,10 @@ class SketchedBasis(NamedTuple):
     unconverged: int
     products: int
 
-
-class SketchedScores(NamedTuple):
-    """The papers' scores of n images.
-
-    :ivar slug: (n,) estimate of Tr J (I − UUᵀ) Jᵀ; may be negative.
-    :ivar slug_sem: (n,) its standard error over probes. It knows nothing of the sketch's bias.
-    :ivar jacobian_norm: (n,) mean of ‖g‖², an estimate of ‖J‖².
-    :ivar jacobian_norm_sem: (n,) its standard error.
-    :ivar slu: (n, c) the score of single output coordinates, None unless asked for; may be negative.
-    :ivar probes: how many probes were spent.
-    """
-
-    slug: np.ndarray
-    slug_sem: np.ndarray
-    jacobian_norm: np.ndarray
-    jacobian_norm_sem: np.ndarray
-    slu: np.ndarray | None
-    probes: int
+    @property
+    def estimator(self) -> str:
+        """The name of the estimator that scores by it."""
+        return "sketched"
 
 
 def sketched_eigenbasis(
@@ -85,9 +73,7 @@ def sketched_eigenbasis(
     iterations: int | None = None,
     subset: Sequence[int] | np.ndarray | None = None,
     tolerance: float = 0.05,
-    devices: Sequence[jax.Device] | None = None,
-    matmul_precision: str = "highest",
-    progress: bool = True,
+    execution: Execution | None = None,
 ) -> SketchedBasis:
     """The leading directions of G by three-term Lanczos, kept only as sketches.
 
@@ -105,21 +91,20 @@ def sketched_eigenbasis(
     :param iterations: products with G; 2 · rank + 10 by default.
     :param subset: indices of the images to use, all by default.
     :param tolerance: a pair has converged when its residual is at most tolerance · λ.
-    :param devices: devices that share each batch.
-    :param matmul_precision: of the products, see ``eigenbasis``.
-    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
+    :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
+    execution = execution or Execution()
     images = chosen(images, subset)
     apply, params = checked(apply, params, images)
     check_rank(rank, params)
-    ggn = GGN(apply, params, images, batch_size=batch_size, devices=devices)
+    ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     iterations = min(ggn.size, 2 * rank + 10 if iterations is None else max(rank, iterations))
     check_sketch(sketch_size, iterations, ggn.size)
     start_key, sketch_key = jax.random.split(key)
     sketch = make_sketch(sketch_key, ggn.size, sketch_size)
-    with jax.default_matmul_precision(matmul_precision):
-        alphas, betas, sketches = _three_term(ggn, sketch, iterations, start_key, progress)
+    with jax.default_matmul_precision(execution.matmul_precision):
+        alphas, betas, sketches = _three_term(ggn, sketch, iterations, start_key, execution.progress)
     steps = len(alphas)
     tridiagonal = np.diag(alphas) + np.diag(betas[: steps - 1], 1) + np.diag(betas[: steps - 1], -1)
     values, coefficients = (array[..., ::-1] for array in np.linalg.eigh(tridiagonal))
@@ -212,8 +197,8 @@ def score_sketched(
     batch_size: int = 8,
     key: jax.Array,
     coordinates: Any = None,
-    progress: bool = True,
-) -> SketchedScores:
+    execution: Execution | None = None,
+) -> Scores:
     """SLUG by output-space probes and a sketched basis, and SLU of single output coordinates.
 
     Cost: a backward pass and a transform of p numbers for each image and probe, and for each image and
@@ -227,9 +212,10 @@ def score_sketched(
     :param batch_size: probes, or coordinates, at a time; halved when memory runs out.
     :param key: ``jax.random.key``.
     :param coordinates: (c, 3) integers y, x, channel of outputs whose own SLU is wanted.
-    :param progress: show a progress bar on a terminal, and a line a minute where there is none.
+    :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
+    execution = execution or Execution()
     apply, params = checked(apply, params, images)
     check_sketched_basis(basis, params)
     if probes < 2:
@@ -239,11 +225,11 @@ def score_sketched(
     if (picked < 0).any() or (picked >= np.array(shape)).any():
         raise ValueError(f"coordinates must be (y, x, channel) within an output of shape {shape}")
     size = int(np.prod(shape))
-    room = int(0.2 * memory_bytes() / (8 * parameter_count(params) * 4))
+    room = execution.budget.count("probes", 8 * parameter_count(params) * 4)
     meter = _Meter(apply, params, basis, max(1, min(batch_size, room)))
     positions = np.ravel_multi_index(tuple(picked.T), shape)
     slug, sem, norm, norm_sem, slu = [], [], [], [], []
-    for index in Progress(range(images.shape[0]), desc="score_sketched", unit="image", shown=progress):
+    for index in Progress(range(images.shape[0]), desc="score_sketched", unit="image", shown=execution.progress):
         image = jnp.asarray(images[index : index + 1])
         total, inside = meter(image, probes, lambda first, count: draw(key, first, count, size, jnp.float32))
         score = total - inside
@@ -259,13 +245,15 @@ def score_sketched(
             )
             slu.append(total - inside)
     check_finite_scores(np.array(slug))
-    return SketchedScores(
-        np.array(slug),
-        np.array(sem),
-        np.array(norm),
-        np.array(norm_sem),
-        np.stack(slu) if slu else None,
-        probes,
+    return Scores(
+        slug=np.array(slug),
+        slug_sem=np.array(sem),
+        maps=None,
+        jacobian_norm=np.array(norm),
+        jacobian_norm_sem=np.array(norm_sem),
+        probes=np.full(len(slug), probes),
+        converged=np.ones(len(slug), bool),
+        slu=np.stack(slu) if slu else None,
     )
 
 
@@ -278,23 +266,21 @@ class _Meter:
     def __call__(self, image: jax.Array, count: int, cotangents_of: Any) -> tuple[np.ndarray, np.ndarray]:
         total, inside = np.empty(count), np.empty(count)
         done = 0
-        while done < count:
+
+        def next_block() -> int:
             block = min(self.block, count - done)
-            try:
-                energies = _energies(
-                    self.apply,
-                    self.params,
-                    image,
-                    cotangents_of(done, block).astype(self.basis.sketched.dtype),
-                    self.basis.sketch,
-                    self.basis.sketched,
-                )
-                part = slice(done, done + block)
-                total[part], inside[part] = (np.asarray(array) for array in energies)
-            except Exception as error:
-                if not is_out_of_memory(error) or self.block == 1:
-                    raise
-                self.block //= 2
-                continue
-            done += block
+            cotangents = cotangents_of(done, block).astype(self.basis.sketched.dtype)
+            energies = _energies(self.apply, self.params, image, cotangents, self.basis.sketch, self.basis.sketched)
+            part = slice(done, done + block)
+            total[part], inside[part] = (np.asarray(array) for array in energies)
+            return block
+
+        while done < count:
+            done += until_it_fits(next_block, self._halve)
         return total, inside
+
+    def _halve(self) -> bool:
+        if self.block == 1:
+            return False
+        self.block //= 2
+        return True

@@ -14,12 +14,12 @@ from sluguq.machine.devices import device_in_words
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.networks.vae import reconstruction_function
 from sluguq.networks.weights import load_vae
-from sluguq.slug.eigenbasis import eigenbasis, roomy_storage
+from sluguq.slug.eigenbasis import Checkpoint
+from sluguq.slug.estimators import ESTIMATORS, BasisSettings
 from sluguq.slug.lanczos_state import LanczosState, load_state, save_state
 from sluguq.slug.network import parameter_count
-from sluguq.slug.room import BasisRoom, in_files, room_of_basis, room_of_sketch, subspace_of
-from sluguq.slug.sketched import sketched_eigenbasis
-from sluguq.stages.basis_store import scalars, write_basis, write_sketched_basis, write_summary
+from sluguq.slug.room import BasisRoom
+from sluguq.stages.basis_store import write_basis, write_summary
 from sluguq.stages.keys import model_key
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
@@ -66,43 +66,25 @@ def compute_basis(
     told = {"training_images": len(pixels), "parameters": parameters}
     folder = Path(checkpoint_folder)
     _remove_leftovers(Path(path), folder)
-    if settings["method"] == "sketched":
-        sketch_size = min(settings["sketch_size"], parameter_count(params))
-        _check_disk(Path(path), folder, room_of_sketch(settings["rank"], parameter_count(params), sketch_size))
-        sketched = sketched_eigenbasis(
-            apply,
-            params,
-            pixels,
-            rank=settings["rank"],
-            sketch_size=sketch_size,
-            batch_size=settings["batch_size"],
-            key=key,
-        )
-        write_sketched_basis(sketched, path, attributes=told, configuration=configuration, device=device_in_words())
-        write_summary(sketched, summary_path)
-        return
-    rank, count = settings["rank"], parameter_count(params)
-    # Large bases are computed in files: memory stays free, and a checkpoint names the vectors instead of copying them.
-    files = in_files(rank, count) or roomy_storage(subspace_of(rank, count), count, 4) is None
-    _check_disk(Path(path), folder, room_of_basis(rank, count, dtype=settings["dtype"], files=files))
+    estimator, count = ESTIMATORS[settings["method"]], parameter_count(params)
+    asked = BasisSettings(**{name: settings[name] for name in BasisSettings.__dataclass_fields__})
+    files = estimator.in_files(asked, count)
+    _check_disk(Path(path), folder, estimator.room(asked, count))
     folder.mkdir(parents=True, exist_ok=True)
-    basis = eigenbasis(
+    basis = estimator.basis(
         apply,
         params,
         pixels,
-        rank=rank,
-        tolerance=settings["tolerance"],
-        batch_size=settings["batch_size"],
+        asked,
         key=key,
-        dtype=settings["dtype"],
         storage=folder / "vectors" if files else None,
-        state=_resumed(folder / _STATE),
-        on_block=lambda state: save_state(state, folder / _STATE),
-        block=1 if files else _BLOCK,
+        checkpoint=Checkpoint(
+            state=_resumed(folder / _STATE),
+            on_block=lambda state: save_state(state, folder / _STATE),
+            block=1 if files else _BLOCK,
+        ),
     )
-    write_basis(
-        basis, path, attributes={**told, **scalars(basis)}, configuration=configuration, device=device_in_words()
-    )
+    write_basis(basis, path, attributes=told, configuration=configuration, device=device_in_words())
     write_summary(basis, summary_path)
     # Only now: whatever is killed before goes on from the last state of Lanczos.
     shutil.rmtree(folder, ignore_errors=True)

@@ -14,9 +14,7 @@ from sluguq.machine.devices import device_in_words
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.vae import VAE, reconstruction_function
 from sluguq.networks.weights import load_vae
-from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.score import Scores, score
-from sluguq.slug.sketched import SketchedBasis, SketchedScores, score_sketched
+from sluguq.slug.estimators import ScoreSettings, estimator_of
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
 from sluguq.stores.files import file_sha256
@@ -28,38 +26,30 @@ from sluguq.stores.variables import FST_ATTRIBUTES, MAPS, PER_IMAGE, described, 
 BLOCK = 1024
 """Images whose scores and maps are in memory at a time."""
 
-DEFAULT_TOLERANCE = 0.01
-SKETCHED_PROBES = 500
-"""Probes of the sketched estimator where none are given: S of the SLUG paper, section 4."""
-
 
 def score_images(
     vae: VAE,
-    basis: Eigenbasis | SketchedBasis | None,
+    basis: Any,
     pixels: np.ndarray,
     *,
     key: jax.Array,
-    probes: int | None = None,
-    tolerance: float | None = None,
-    batch_size: int | None = None,
     parameters: str = "all",
-    prior_precision: float = 0.0,
-    maps: bool = True,
     progress: bool = True,
+    **settings: Any,
 ) -> dict[str, np.ndarray]:
-    """Every variable of a score store for images uint8 (n, height, width, channels)."""
+    """Every variable of a score store for images uint8 (n, height, width, channels).
+
+    :param vae: the network.
+    :param basis: of any estimator, or None.
+    :param pixels: the images.
+    :param key: of the probes.
+    :param parameters: all or decoder.
+    :param progress: show a progress bar.
+    :param settings: as :class:`~sluguq.slug.estimators.ScoreSettings` has them.
+    """
+    asked = ScoreSettings(**settings)
     apply, params = reconstruction_function(vae, parameters=parameters)  # type: ignore[arg-type]
-    scores: Scores | SketchedScores
-    if isinstance(basis, SketchedBasis):
-        probes = probes or SKETCHED_PROBES
-        scores = score_sketched(apply, params, basis, pixels, probes=probes, key=key, progress=progress)
-        slug_map = None
-    else:
-        options: dict[str, Any] = {"prior_precision": prior_precision, "maps": maps, "progress": progress}
-        options |= {"tolerance": tolerance or DEFAULT_TOLERANCE} if probes is None else {"probes": probes}
-        options |= {} if batch_size is None else {"batch_size": batch_size}
-        scores = score(apply, params, basis, pixels, key=key, **options)
-        slug_map = scores.maps
+    scores = estimator_of(basis).score(apply, params, basis, pixels, asked, key=key, progress=progress)
     seen = reconstruct(vae, pixels)
     values = {
         "mse": seen.mse,
@@ -71,10 +61,10 @@ def score_images(
         "jacobian_norm_sem": scores.jacobian_norm_sem,
         "probes": np.broadcast_to(np.asarray(scores.probes, "int32"), len(pixels)),
     }
-    if maps:
+    if asked.maps:
         values |= {"error_map": round_mantissa(seen.error_map), "reconstruction": seen.reconstruction}
-        if slug_map is not None:
-            values["slug_map"] = round_mantissa(slug_map)
+        if scores.maps is not None:
+            values["slug_map"] = round_mantissa(scores.maps)
     return values
 
 
@@ -107,11 +97,11 @@ def score_store(
     vae = load_vae(Path(weights))
     vectors = read_basis(basis)
     key = model_key(configuration_name, seed, "probes")
-    sketched = isinstance(vectors, SketchedBasis)
-    names = [*PER_IMAGE, *(name for name in MAPS if settings["maps"] and not (sketched and name == "slug_map"))]
+    estimator = estimator_of(vectors)
+    names = [*PER_IMAGE, *(name for name in MAPS if settings["maps"] and (estimator.maps or name != "slug_map"))]
     attributes = provenance(
         f"Scores of configuration {configuration_name}, seed {seed}",
-        "output-space probes and a sketch" if sketched else "probes in parameter space, projected off the eigenbasis",
+        estimator.words,
         configuration,
         device_in_words(),
     )

@@ -12,8 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.networks.weights import load_vae
-from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.sketched import SketchedBasis
+from sluguq.slug.estimators import estimator_of
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
 from sluguq.stages.score import score_images
@@ -63,7 +62,7 @@ def score_varied(
     frames = []
     for setting, values in varied.items():
         for value in values:
-            used: Eigenbasis | SketchedBasis | None = vectors
+            used = vectors
             own = {**settings, "maps": False}
             key = model_key(configuration_name, seed, "probes")
             if setting == "rank":
@@ -82,19 +81,12 @@ def score_varied(
         table.to_csv(partial, index=False)
 
 
-def cut(basis: Eigenbasis | SketchedBasis, rank: int) -> Eigenbasis | None:
-    """The leading ``rank`` pairs of an eigenbasis without a copy; None, no projection, for rank 0.
+def cut(basis: Any, rank: int) -> Any:
+    """The leading ``rank`` pairs of a basis without a copy; None, no projection, for rank 0.
 
-    :raises ValueError: where the basis is a sketch, whose vectors cannot be told apart, or has fewer pairs.
+    :raises ValueError: where the basis cannot be cut, or has fewer pairs.
     """
-    if rank == 0:
-        return None
-    if isinstance(basis, SketchedBasis):
-        raise ValueError("a sketched basis cannot be cut to another rank; use eigenbasis.method: projected")
-    if rank > len(basis.eigenvalues):
-        raise ValueError(f"rank {rank} exceeds the {len(basis.eigenvalues)} pairs of the eigenbasis")
-    parts = {name: getattr(basis, name)[:rank] for name in ("eigenvalues", "vectors", "residuals", "converged")}
-    return basis._replace(**parts)
+    return None if rank == 0 else estimator_of(basis).truncated(basis, rank)
 
 
 def some_tested(store: xr.Dataset, split: str | os.PathLike[str], per_group: int) -> np.ndarray:

@@ -1,0 +1,338 @@
+"""Estimators of SLUG behind one interface, so that whoever holds a basis need not ask which kind it is.
+
+Each knows how to find its basis, how to score by it, and how to take it apart into plain arrays and put it together
+again, as a store needs. Another estimator is a class with these methods and a line in :data:`ESTIMATORS`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sluguq.slug.budget import Budget
+from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
+from sluguq.slug.execution import Execution
+from sluguq.slug.network import Apply
+from sluguq.slug.room import BasisRoom, in_files, room_of_basis, room_of_sketch, subspace_of
+from sluguq.slug.score import score
+from sluguq.slug.scores import Scores
+from sluguq.slug.sketch import Sketch
+from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
+
+_TOLERANCE = 0.01
+_SKETCHED_PROBES = 500  # S of the SLUG paper, section 4
+
+
+@dataclass(frozen=True)
+class BasisSettings:
+    """What is asked of a basis.
+
+    :ivar rank: k, the number of directions.
+    :ivar tolerance: a pair has converged when its residual is below this share of its eigenvalue.
+    :ivar batch_size: the most images at a time.
+    :ivar dtype: of stored vectors, bfloat16 or float32.
+    :ivar sketch_size: rows of a sketch, at most the number of weights.
+    """
+
+    rank: int
+    tolerance: float
+    batch_size: int
+    dtype: str
+    sketch_size: int
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """What is asked of scores.
+
+    :ivar probes: how many; None leaves it to ``tolerance``, or to the estimator.
+    :ivar tolerance: relative standard error to reach.
+    :ivar batch_size: images at a time; None leaves it to the estimator.
+    :ivar prior_precision: α of the low-rank Laplace covariance.
+    :ivar maps: whether maps are wanted, where the estimator has them.
+    """
+
+    probes: int | None = None
+    tolerance: float | None = None
+    batch_size: int | None = None
+    prior_precision: float = 0.0
+    maps: bool = True
+
+
+class Part(NamedTuple):
+    """An array of a basis.
+
+    :ivar dimensions: their names.
+    :ivar values: the array, or whatever slices like one.
+    :ivar long_name: what it is, in words.
+    """
+
+    dimensions: tuple[str, ...]
+    values: Any
+    long_name: str
+
+
+class Estimator(Protocol):
+    """One way to SLUG.
+
+    :ivar name: as configurations and stores call it.
+    :ivar maps: whether its scores come with maps.
+    :ivar words: how its scores come about.
+    :ivar title: what its basis is.
+    :ivar source: where the numbers of its basis come from.
+    """
+
+    name: str
+    maps: bool
+    words: str
+    title: str
+    source: str
+
+    def in_files(self, settings: BasisSettings, parameters: int) -> bool:
+        """Whether its basis is computed in files, and a checkpoint names them."""
+
+    def room(self, settings: BasisSettings, parameters: int) -> BasisRoom:
+        """What its basis takes of the disk."""
+
+    def basis(
+        self,
+        apply: Apply,
+        params: Any,
+        images: Any,
+        settings: BasisSettings,
+        *,
+        key: jax.Array,
+        storage: Path | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Any:
+        """The basis of a network; an estimator without states to go on from leaves ``checkpoint`` alone."""
+
+    def score(
+        self,
+        apply: Apply,
+        params: Any,
+        basis: Any,
+        images: Any,
+        settings: ScoreSettings,
+        *,
+        key: jax.Array,
+        progress: bool = True,
+    ) -> Scores:
+        """Scores of images by a basis."""
+
+    def parts(self, basis: Any) -> dict[str, Part]:
+        """The arrays of a basis; ``eigenvalues`` and ``residuals``, each (k,), are always among them."""
+
+    def scalars(self, basis: Any) -> dict[str, float]:
+        """What describes a basis as a whole."""
+
+    def restored(self, arrays: Mapping[str, Any], scalars: Mapping[str, Any]) -> Any:
+        """The basis of which these are the parts and the scalars."""
+
+    def truncated(self, basis: Any, rank: int) -> Any:
+        """The leading ``rank`` directions, without a copy.
+
+        :raises ValueError: where there are fewer, or they cannot be told apart.
+        """
+
+
+class Projected:
+    """Stored eigenvectors, and probes in parameter space that are projected off them."""
+
+    name = "projected"
+    maps = True
+    words = "probes in parameter space, projected off the eigenbasis"
+    title = "Leading eigenvectors of the generalised Gauss-Newton matrix"
+    source = "Lanczos with full reorthogonalisation, on the generalised Gauss-Newton matrix of the SLUG paper, eq. 1"
+
+    def in_files(self, settings: BasisSettings, parameters: int) -> bool:
+        """Large bases are computed in files: memory stays free, and a checkpoint names the vectors."""
+        vectors = subspace_of(settings.rank, parameters)
+        return in_files(settings.rank, parameters) or Budget().roomy_storage(vectors, parameters, 4) is None
+
+    def room(self, settings: BasisSettings, parameters: int) -> BasisRoom:
+        """Lanczos vectors, the result where it is computed in files, and the store."""
+        files = self.in_files(settings, parameters)
+        return room_of_basis(settings.rank, parameters, dtype=settings.dtype, files=files)
+
+    def basis(
+        self,
+        apply: Apply,
+        params: Any,
+        images: Any,
+        settings: BasisSettings,
+        *,
+        key: jax.Array,
+        storage: Path | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Eigenbasis:
+        """See :func:`~sluguq.slug.eigenbasis.eigenbasis`."""
+        return eigenbasis(
+            apply,
+            params,
+            images,
+            rank=settings.rank,
+            tolerance=settings.tolerance,
+            batch_size=settings.batch_size,
+            key=key,
+            storage=storage,
+            solver=Lanczos(dtype=settings.dtype),
+            checkpoint=checkpoint,
+        )
+
+    def score(
+        self,
+        apply: Apply,
+        params: Any,
+        basis: Eigenbasis | None,
+        images: Any,
+        settings: ScoreSettings,
+        *,
+        key: jax.Array,
+        progress: bool = True,
+    ) -> Scores:
+        """See :func:`~sluguq.slug.score.score`; without probes and tolerance, to 1 %."""
+        options: dict[str, Any] = {"prior_precision": settings.prior_precision, "maps": settings.maps}
+        if settings.probes is None:
+            options["tolerance"] = settings.tolerance or _TOLERANCE
+        else:
+            options["probes"] = settings.probes
+        if settings.batch_size is not None:
+            options["batch_size"] = settings.batch_size
+        return score(apply, params, basis, images, key=key, execution=Execution(progress=progress), **options)
+
+    def parts(self, basis: Eigenbasis) -> dict[str, Part]:
+        """Eigenvalues, residuals, what has converged, vectors."""
+        converged = np.asarray(basis.converged).astype("uint8")
+        return {
+            "eigenvalues": Part(("rank",), basis.eigenvalues, "eigenvalue, descending"),
+            "residuals": Part(("rank",), basis.residuals, "residual norm ||G u - lambda u||"),
+            "converged": Part(("rank",), converged, "1 where the residual is within the tolerance"),
+            "vectors": Part(
+                ("rank", "parameter"), basis.vectors, "eigenvectors, in the order of ravel_pytree of the weights"
+            ),
+        }
+
+    def scalars(self, basis: Eigenbasis) -> dict[str, float]:
+        """Trace, orthogonality, and what was spent."""
+        return {
+            "orthogonality": float(basis.orthogonality),
+            "trace": float(basis.trace),
+            "trace_sem": float(basis.trace_sem),
+            "products": int(basis.products),
+            "unconverged": int((~np.asarray(basis.converged)).sum()),
+        }
+
+    def restored(self, arrays: Mapping[str, Any], scalars: Mapping[str, Any]) -> Eigenbasis:
+        """An eigenbasis with the vectors wherever they lie."""
+        return Eigenbasis(
+            eigenvalues=arrays["eigenvalues"],
+            vectors=arrays["vectors"],
+            residuals=arrays["residuals"],
+            converged=np.asarray(arrays["converged"]).astype(bool),
+            **{name: scalars[name] for name in ("orthogonality", "trace", "trace_sem", "products")},
+        )
+
+    def truncated(self, basis: Eigenbasis, rank: int) -> Eigenbasis:
+        """See :meth:`~sluguq.slug.eigenbasis.Eigenbasis.truncate`."""
+        return basis.truncate(rank)
+
+
+class Sketched:
+    """The papers' way: a sketched basis, and probes in output space."""
+
+    name = "sketched"
+    maps = False
+    words = "output-space probes and a sketch"
+    title = "Leading directions of the generalised Gauss-Newton matrix, seen through a sketch"
+    source = "Lanczos by a three-term recurrence, sketched as it goes; Miani et al. 2024, Sketched Lanczos Uncertainty"
+
+    def in_files(self, settings: BasisSettings, parameters: int) -> bool:
+        """Three weight vectors and the sketches are all that there is."""
+        return False
+
+    def room(self, settings: BasisSettings, parameters: int) -> BasisRoom:
+        """Sketches, signs and rows."""
+        return room_of_sketch(settings.rank, parameters, min(settings.sketch_size, parameters))
+
+    def basis(
+        self,
+        apply: Apply,
+        params: Any,
+        images: Any,
+        settings: BasisSettings,
+        *,
+        key: jax.Array,
+        storage: Path | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> SketchedBasis:
+        """See :func:`~sluguq.slug.sketched.sketched_eigenbasis`; it has a tolerance of its own."""
+        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        return sketched_eigenbasis(
+            apply,
+            params,
+            images,
+            rank=settings.rank,
+            sketch_size=min(settings.sketch_size, count),
+            batch_size=settings.batch_size,
+            key=key,
+        )
+
+    def score(
+        self,
+        apply: Apply,
+        params: Any,
+        basis: SketchedBasis,
+        images: Any,
+        settings: ScoreSettings,
+        *,
+        key: jax.Array,
+        progress: bool = True,
+    ) -> Scores:
+        """See :func:`~sluguq.slug.sketched.score_sketched`; 500 probes where no number is given."""
+        probes, execution = settings.probes or _SKETCHED_PROBES, Execution(progress=progress)
+        return score_sketched(apply, params, basis, images, probes=probes, key=key, execution=execution)
+
+    def parts(self, basis: SketchedBasis) -> dict[str, Part]:
+        """Eigenvalues, residuals, sketches and the random transform."""
+        sketched = np.asarray(basis.sketched)
+        return {
+            "eigenvalues": Part(("rank",), basis.eigenvalues, "eigenvalue, descending"),
+            "residuals": Part(("rank",), basis.residuals, "residual norm ||G u - lambda u||"),
+            "sketched": Part(("rank", "sketch"), sketched, "orthonormal rows spanning the sketched eigenvectors"),
+            "signs": Part(("block", "entry"), np.asarray(basis.sketch.signs), "signs of the sketch"),
+            "rows": Part(("block", "row"), np.asarray(basis.sketch.rows), "rows kept by the sketch"),
+        }
+
+    def scalars(self, basis: SketchedBasis) -> dict[str, float]:
+        """What was left out, and what was spent."""
+        return {name: int(getattr(basis, name)) for name in ("ghosts", "negative", "unconverged", "products")}
+
+    def restored(self, arrays: Mapping[str, Any], scalars: Mapping[str, Any]) -> SketchedBasis:
+        """A sketched basis on the device."""
+        return SketchedBasis(
+            eigenvalues=arrays["eigenvalues"],
+            sketched=jnp.asarray(arrays["sketched"]),
+            residuals=arrays["residuals"],
+            sketch=Sketch(jnp.asarray(arrays["signs"]), jnp.asarray(arrays["rows"])),
+            **{name: scalars[name] for name in ("ghosts", "negative", "unconverged", "products")},
+        )
+
+    def truncated(self, basis: SketchedBasis, rank: int) -> SketchedBasis:
+        """Refused.
+
+        :raises ValueError: always.
+        """
+        raise ValueError("a sketched basis cannot be cut to another rank; use eigenbasis.method: projected")
+
+
+ESTIMATORS: dict[str, Estimator] = {estimator.name: estimator for estimator in (Projected(), Sketched())}
+
+
+def estimator_of(basis: Any) -> Estimator:
+    """The estimator that a basis belongs to; None, no projection, belongs to ``projected``."""
+    return ESTIMATORS["projected" if basis is None else basis.estimator]
