@@ -8,7 +8,7 @@ VENV_PYTHON = .venv/bin/python
 SNAKEMAKE = $(VENV_PYTHON) -m snakemake
 DEMO = --configfile config/demo.yaml
 
-.PHONY: help demo test torch plugins lint format documents lock clean
+.PHONY: help demo test torch plugins lint format docs documents lock clean
 
 help:
 	@echo "make demo       run the whole chain on synthetic photographs (CORES=$(CORES))"
@@ -17,6 +17,7 @@ help:
 	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate"
 	@echo "make lint       ruff, mypy, import-linter, snakefmt and snakemake --lint"
 	@echo "make format     format Python and Snakemake files"
+	@echo "make docs       build the documentation with the reference as one site, build/site/index.html"
 	@echo "make documents  generate config/README.md and config/schema.json"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      remove .venv and results of the demo"
@@ -60,6 +61,9 @@ format: .venv/installed
 	$(VENV_PYTHON) -m ruff check --fix
 	$(VENV_PYTHON) -m ruff format
 	$(VENV_PYTHON) -m snakefmt Snakefile workflow
+
+docs: .venv/installed
+	$(VENV_PYTHON) tools/build_site.py
 
 documents: .venv/installed
 	$(VENV_PYTHON) -m sluguq.config.documents

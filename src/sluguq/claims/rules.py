@@ -28,7 +28,7 @@ STRONG = 0.5
 """A correlation is called strong from here on (Cohen, Statistical Power Analysis, 1988, section 3.2)."""
 
 MEDIUM_DELTA = 0.33
-"""|Cliff's delta| below this is at most a small difference (Romano et al., 2006)."""
+"""An absolute Cliff's delta below this is at most a small difference (Romano et al., 2006)."""
 
 FINDS = 0.7
 """A map finds an artefact when its pixels' AUROC is above this, the lower end of what Hosmer and Lemeshow

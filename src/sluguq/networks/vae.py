@@ -254,12 +254,12 @@ class VAE(nnx.Module):
         self.decoder = Decoder(self.settings, draw=draw)
 
     def encode(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, jax.Array]:
-        """Images in [-1, 1] (n, h, w, c) to the latent's mean and log-variance, each (n, *latent_shape)."""
+        """Images in [-1, 1] (n, h, w, c) to the latent's mean and log-variance, each (n, ``*latent_shape``)."""
         features = self.encoder.features(x, train=train)
         return self.encoder.mean(features), self.encoder.log_variance(features)
 
     def decode(self, z: jax.Array, *, train: bool = False) -> jax.Array:
-        """Latents (n, *latent_shape) to images in [-1, 1] (n, h, w, c): the mean of the likelihood."""
+        """Latents (n, ``*latent_shape``) to images in [-1, 1] (n, h, w, c): the mean of the likelihood."""
         return self.decoder(z, train=train)
 
 
@@ -358,7 +358,7 @@ def _decode(settings: VAESettings, weights: dict, statistics: dict, latents: jax
 
 
 def encode(vae: VAE, images: Any) -> tuple[jax.Array, jax.Array]:
-    """Mean and log-variance of q(z | x), each (n, *latent_shape), for images uint8 or in [-1, 1].
+    """Mean and log-variance of q(z | x), each (n, ``*latent_shape``), for images uint8 or in [-1, 1].
 
     The mean latent standard deviation of the fairness paper is `exp(log_variance / 2).mean((1, 2, 3))`.
     """
@@ -367,6 +367,6 @@ def encode(vae: VAE, images: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def decode(vae: VAE, latents: Any) -> jax.Array:
-    """Mean of p(x | z), (n, height, width, channels) in [-1, 1], for latents (n, *latent_shape)."""
+    """Mean of p(x | z), (n, height, width, channels) in [-1, 1], for latents (n, ``*latent_shape``)."""
     weights, statistics = split(vae)
     return _decode(vae.settings, weights, statistics, jnp.asarray(latents))

@@ -39,7 +39,7 @@ class Eigenbasis(NamedTuple):
         a JAX array, a NumPy array or a memory map, as ``storage`` had it.
     :ivar residuals: (k,) ‖G u − λ u‖, by the Lanczos identity.
     :ivar converged: (k,) whether the residual is within the tolerance asked for.
-    :ivar orthogonality: largest entry of |U Uᵀ − I| (rows as vectors), after rounding to the stored dtype.
+    :ivar orthogonality: largest entry of ``|U Uᵀ − I|`` (rows as vectors), after rounding to the stored dtype.
     :ivar trace: an unbiased estimate of Tr G, NaN without trace probes.
     :ivar trace_sem: its standard error.
     :ivar products: how many products with G were spent.
