@@ -130,8 +130,12 @@ def test_float64_under_x64(autoencoder, images):
 def test_the_three_calls(autoencoder, images):
     apply, params = sluguq.from_torch(autoencoder, images[:1], channels_last=True)
     pictures = np.moveaxis(images.numpy(), 1, -1)
-    basis = sluguq.eigenbasis(apply, params, pictures, rank=3, key=KEY, trace_probes=0, tolerance=1e-5)
-    scores = sluguq.score(apply, params, basis, pictures, probes=256, norm_probes=0, maps=True, key=KEY)
+    basis = sluguq.eigenbasis(
+        apply, params, pictures, rank=3, key=KEY, solver=sluguq.Lanczos(trace_probes=0), tolerance=1e-5
+    )
+    scores = sluguq.score(
+        apply, params, basis, pictures, probes=256, probing=sluguq.Probing(norm_probes=0), maps=True, key=KEY
+    )
     values, slug, left = expected([torch_jacobian(autoencoder, image) for image in images], 3)
     np.testing.assert_allclose(basis.eigenvalues, values, rtol=1e-5)
     np.testing.assert_allclose(scores.slug, slug, atol=4 * scores.slug_sem.max())
@@ -315,8 +319,10 @@ def test_published_autoencoders(build):
     images = torch.randn(2, 1, 8, 8)
     apply, params = sluguq.from_torch(module, images[:1], forward=forward, channels_last=True)
     pictures = np.moveaxis(images.numpy(), 1, -1)
-    basis = sluguq.eigenbasis(apply, params, pictures, rank=2, key=KEY, trace_probes=0, tolerance=1e-4)
-    scores = sluguq.score(apply, params, basis, pictures, probes=64, norm_probes=0, key=KEY)
+    basis = sluguq.eigenbasis(
+        apply, params, pictures, rank=2, key=KEY, solver=sluguq.Lanczos(trace_probes=0), tolerance=1e-4
+    )
+    scores = sluguq.score(apply, params, basis, pictures, probes=64, probing=sluguq.Probing(norm_probes=0), key=KEY)
     rows = [torch_jacobian(module, image, forward) for image in images]
     values, slug, _ = expected(rows, 2)
     np.testing.assert_allclose(basis.eigenvalues, values, rtol=1e-4)
