@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sluguq.datasets.archives import Limits, UnsafeArchiveError, opened, unpack
+from sluguq.config.sources import Unpacking
+from sluguq.datasets.archives import Limits, UnsafeArchiveError, opened, passed_over, unpack
 from sluguq.datasets.base import AcquisitionError
 
 
@@ -81,7 +86,7 @@ def test_no_member_leaves_the_folder(tmp_path, make, name):
     assert everything(tmp_path) == {"bad": archive.read_bytes()}
 
 
-def test_links_in_a_zip_are_refused(tmp_path):
+def test_links_out_of_a_zip_are_refused(tmp_path):
     path = tmp_path / "link.zip"
     with zipfile.ZipFile(path, "w") as archive:
         info = zipfile.ZipInfo("picture.jpg")
@@ -93,7 +98,7 @@ def test_links_in_a_zip_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
+def test_links_out_of_a_tar_and_devices_are_refused(tmp_path, kind):
     path = tmp_path / "link.tar"
     with tarfile.open(path, "w") as archive:
         info = tarfile.TarInfo("picture.jpg")
@@ -138,3 +143,128 @@ def test_what_is_no_archive(tmp_path):
         opened(tmp_path / "page.zip", tmp_path / "raw")
     with pytest.raises(AcquisitionError, match="correct the key `folder`"):
         opened(tmp_path / "nowhere", tmp_path / "raw")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_peculiar_members_never_stop_the_rest(tmp_path):
+    path = tmp_path / "odd.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (
+            ("images\\", b""),
+            ("folder", b""),
+            ("folder/a.jpg", b"one"),
+            ("images\\b.jpg", b"two"),
+            ("b.jpg", b"first"),
+            ("皮" * 100 + ".jpg", b"long"),
+            ("b.jpg", b"last"),
+            ("a.jpg/c.jpg", b"folder"),
+            ("a.jpg", b"file"),
+        ):
+            info = zipfile.ZipInfo(name)
+            info.filename = name
+            archive.writestr(info, content)
+        for name, aim in (("inner.jpg", "folder/a.jpg"), ("again.jpg", "inner.jpg"), ("out.jpg", "../../etc/passwd")):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, aim)
+    folder = opened(path, tmp_path / "raw")
+    assert everything(folder) == {
+        "folder/a.jpg": b"one",
+        "images/b.jpg": b"two",
+        "b.jpg": b"last",
+        "a.jpg/c.jpg": b"folder",
+        "inner.jpg": b"one",
+        "again.jpg": b"one",
+    }
+    assert not any(found.is_symlink() for found in folder.rglob("*"))
+    reasons = passed_over(tmp_path / "raw")
+    assert set(reasons) == {"皮" * 100 + ".jpg", "a.jpg", "out.jpg"}
+    assert "leads out of the archive" in reasons["out.jpg"]
+
+
+def test_hard_links_and_inner_links_of_a_tar(tmp_path):
+    path = tmp_path / "linked.tar"
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo("images/a.jpg")
+        info.size = 3
+        archive.addfile(info, io.BytesIO(b"one"))
+        for name, kind, aim in (
+            ("b.jpg", tarfile.LNKTYPE, "images/a.jpg"),
+            ("images/c.jpg", tarfile.SYMTYPE, "a.jpg"),
+            ("d.jpg", tarfile.SYMTYPE, "/etc/passwd"),
+            ("pipe", tarfile.FIFOTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, aim
+            archive.addfile(info)
+    unpack(path, tmp_path / "raw" / "unpacked" / "out")
+    assert everything(tmp_path / "raw" / "unpacked" / "out") == dict.fromkeys(
+        ("images/a.jpg", "b.jpg", "images/c.jpg"), b"one"
+    )
+    assert set(passed_over(tmp_path / "raw")) == {"d.jpg", "pipe"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("method", 9, "packed with Deflate64"), ("flag", 1, "encrypted: unpack the archive with its password")],
+)
+def test_what_python_does_not_unpack_is_said_in_words(tmp_path, field, value, message):
+    archive = make_zip(tmp_path / "set.zip", {"a.jpg": b"one"})
+    content = bytearray(archive.read_bytes())
+    for start, offset in ((0, 6), (content.find(b"PK\1\2"), 8)):
+        at = start + offset + (2 if field == "method" else 0)
+        content[at : at + 2] = value.to_bytes(2, "little")
+    archive.write_bytes(bytes(content))
+    with pytest.raises(AcquisitionError, match=message) as caught:
+        unpack(archive, tmp_path / "out")
+    assert "get it again" not in str(caught.value)
+
+
+def without_flag(archive: Path, encoded: bytes, stand_in: bytes) -> None:
+    """Put a name into a zip as a program does that does not tell its encoding."""
+    assert len(encoded) == len(stand_in)
+    archive.write_bytes(archive.read_bytes().replace(stand_in, encoded))
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        (unicodedata.normalize("NFD", "lésion.jpg"), "utf-8"),
+        ("Rücken.jpg", "cp1252"),
+        ("Rücken.jpg", "cp437"),
+        ("Rücken.jpg", "cp850"),
+        ("straße é.jpg", "cp1252"),
+        ("皮肤.jpg", "utf-8"),
+    ],
+)
+def test_names_whose_encoding_is_not_told(tmp_path, name, encoding):
+    encoded = name.encode(encoding)
+    archive = make_zip(tmp_path / "set.zip", {"x" * len(encoded): b"one"})
+    without_flag(archive, encoded, b"x" * len(encoded))
+    unpack(archive, tmp_path / "out")
+    assert list(everything(tmp_path / "out")) == [name]
+
+
+def test_a_bound_that_an_honest_archive_exceeds_can_be_raised(tmp_path):
+    archive = make_zip(tmp_path / "masks.zip", {"black.bmp": bytes(150 * 2**20)})
+    with pytest.raises(UnsafeArchiveError, match=r"raise `unpacking.ratio`"):
+        unpack(archive, tmp_path / "out")
+    unpack(archive, tmp_path / "out", limits=Limits.of(Unpacking(ratio=2000)))
+    assert (tmp_path / "out" / "black.bmp").stat().st_size == 150 * 2**20
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=5))
+def test_no_name_of_a_member_leaves_the_folder(tmp_path_factory, names):
+    root = tmp_path_factory.mktemp("zip")
+    path = root / "any.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            info = zipfile.ZipInfo("x")
+            info.filename = name.encode("utf-8", "replace").decode()
+            archive.writestr(info, b"x")
+    with contextlib.suppress(AcquisitionError):
+        unpack(path, root / "inner" / "out")
+    outside = [found for found in root.rglob("*") if found.is_file() and root / "inner" not in found.parents]
+    assert outside == [path]

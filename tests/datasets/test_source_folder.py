@@ -107,7 +107,7 @@ def test_separator_and_id(folder, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"table": "nowhere.csv"}, "name the csv with the key `table`"),
+        ({"table": "nowhere.csv"}, r"there is no table .*nowhere.csv; .* has labels.csv"),
         ({"columns": {"file": "pictures"}}, "has no column 'pictures'"),
         ({"columns": {**COLUMNS, "labels": ["age"]}}, "has no column 'age'"),
     ],

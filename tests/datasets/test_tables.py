@@ -1,13 +1,11 @@
-"""Skin types, csv files, names of files: what tables of real data sets hold."""
+"""Skin types, signs for nothing, and the workflow's own tables."""
 
 from __future__ import annotations
-
-import unicodedata
 
 import pytest
 
 from sluguq.datasets.acquisition import write_tables
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.base import Acquired
 from sluguq.datasets.nothing import is_nothing, said
 from sluguq.datasets.skin_types import parse_fst
 from sluguq.stores.tables import read_images, read_missing
@@ -69,73 +67,6 @@ def test_what_says_something(cell):
 def test_a_mapping_comes_first():
     assert parse_fst("dark", {"dark": 5}) == 5
     assert parse_fst("1", {"1": 6}) == 6
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
-def test_csv_of_any_usual_encoding(tmp_path, encoding):
-    (tmp_path / "t.csv").write_bytes("file, name\nü.jpg,é\n".encode(encoding))
-    assert read_csv(tmp_path / "t.csv").to_dict("records") == [{"file": "ü.jpg", "name": "é"}]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [("", "cannot be read as a csv"), ('a,b\n"1,2\n', "cannot be read as a csv"), ("a\n1\n", "has no column 'b'")],
-)
-def test_csv_that_is_none(tmp_path, content, message):
-    (tmp_path / "t.csv").write_text(content)
-    with pytest.raises(AcquisitionError, match=message):
-        read_csv(tmp_path / "t.csv", columns=("a", "b"))
-
-
-def test_missing_csv_is_named(tmp_path):
-    with pytest.raises(AcquisitionError, match=r"no table .*t\.csv"):
-        read_csv(tmp_path / "t.csv")
-
-
-@pytest.fixture
-def index(tmp_path):
-    for name in ("a.jpg", "one/b.JPG", "two/b.jpg", "one/c.png", "one/c.jpg", "d e.tiff", ".hidden.jpg", "notes.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    (tmp_path / unicodedata.normalize("NFD", "ü.jpg")).touch()
-    (tmp_path / "outside.jpg").symlink_to("/etc/passwd")
-    return FileIndex(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("a.jpg", "a.jpg"),
-        ("a", "a.jpg"),
-        ("A.JPG", "a.jpg"),
-        ("a.png", "a.jpg"),
-        ("./one/b.jpg", "one/b.JPG"),
-        ("two\\b.jpg", "two/b.jpg"),
-        ("c.png", "one/c.png"),
-        ("d e", "d e.tiff"),
-        (unicodedata.normalize("NFC", "ü.jpg"), unicodedata.normalize("NFD", "ü.jpg")),
-    ],
-)
-def test_files_are_found_by_the_names_that_tables_use(index, tmp_path, name, found):
-    assert index.find(name) == tmp_path / found
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("b.jpg", r"fits 2 files \(one/b.JPG, two/b.jpg\)"),
-        ("c", "fits 2 files"),
-        ("nowhere.jpg", "no such file"),
-        (".hidden.jpg", "no such file"),
-        ("outside.jpg", "no such file"),
-        ("notes.txt", "no such file"),
-        (" ", "names no file"),
-    ],
-)
-def test_names_that_fit_no_single_file(index, name, reason):
-    with pytest.raises(LookupError, match=reason):
-        index.find(name)
 
 
 def test_tables_round_trip_and_a_repeated_id_is_lost(tmp_path):

@@ -113,5 +113,5 @@ def test_counts_of_a_folder_come_from_its_table(tmp_path):
     }
     counts = known_counts(experiment(datasets={"skin": options}).datasets["skin"])
     assert dict(counts) == {2: 1, 5: 1, -1: 1}
-    with pytest.raises(ConfigurationError, match=r"group 'light' \(FST 1, 2\) has 1 images"):
+    with pytest.raises(ConfigurationError, match=r"group 'light' \(FST 1, 2\) has 1 image,"):
         check_experiment(experiment(datasets={"skin": options}))

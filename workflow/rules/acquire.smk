@@ -5,8 +5,9 @@ rule acquire:
     input:
         tables=source_files,
     output:
-        images=acquired_images("{dataset}"),
-        missing=missing_images("{dataset}"),
+        # What was there stays until the new is whole, and comes back where the job fails.
+        images=update(acquired_images("{dataset}")),
+        missing=update(missing_images("{dataset}")),
     log:
         "logs/acquire/{dataset}.log",
     conda:

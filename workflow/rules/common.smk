@@ -23,11 +23,16 @@ from sluguq.config.paths import MODELS as MODELS_STORE
 from sluguq.config.paths import perceptual_weights, rejected_images, results_of
 from sluguq.config.sources import is_synthetic, registry_name
 from sluguq.machine.code import fingerprint_of_code
-from sluguq.stages.preflight import check_disk, check_experiment
+from sluguq.stages.preflight import check_disk, check_experiment, consents_lacking
 
 try:
     EXPERIMENT = resolve(config)
-    check_experiment(EXPERIMENT)
+    # Jobs read the configuration again, perhaps where the originals are not.
+    check_experiment(EXPERIMENT, inputs=workflow.is_main_process)
+    # A plan can be looked at without them; a run is refused when it starts.
+    CONSENTS = consents_lacking(EXPERIMENT) if workflow.is_main_process else ""
+    if CONSENTS:
+        print(CONSENTS, file=sys.stderr)
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
@@ -105,7 +110,8 @@ def source_files(wildcards):
     if options.source != "folder":
         return []
     table = options.folder / options.table
-    return [local(str(table))] if table.is_file() else []
+    # Braces in a path are no wildcards.
+    return [local(str(table).replace("{", "{{").replace("}", "}}"))] if table.is_file() else []
 
 
 def adapter_code(wildcards):

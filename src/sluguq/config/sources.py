@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 SkinType = Annotated[int, Field(ge=1, le=6)]
 
@@ -32,15 +32,37 @@ class Columns(_Options):
     labels: tuple[str, ...] = Field((), description="Further columns to carry along.")
 
 
+class Unpacking(_Options):
+    """What an archive may unpack to; beyond it, it is taken for a decompression bomb."""
+
+    ratio: float = Field(100.0, gt=0, description="Unpacked over packed size of an archive; black masks compress well.")
+    gigabytes: float = Field(200.0, gt=0, description="Size of an archive, unpacked.")
+
+
+Links = Annotated[
+    tuple[Path, ...],
+    Field(description="Folders outside of `folder` into which links within it may lead; other links are not followed."),
+]
+
+
 class FolderSource(_Options):
     """A folder (or zip or tar file) of images and a table with a row an image: your own data."""
 
     source: Literal["folder"]
     folder: Path = Field(description="Folder, zip or tar file that holds the images.")
-    table: Path = Field(Path("labels.csv"), description="The csv; a relative path starts at the folder.")
-    separator: str = Field(",", min_length=1, description="What separates the columns of the csv.")
+    table: Path = Field(
+        Path("labels.csv"),
+        description="The table: csv or tsv, also packed (.gz); .xlsx and .parquet with the extra `tables`. A relative "
+        "path starts at the folder.",
+    )
+    separator: str | None = Field(None, min_length=1, description="What separates the columns; null: found.")
+    encoding: str | None = Field(
+        None, description="Encoding of the table; null: UTF-8, UTF-16 by its mark, else Windows' cp1252."
+    )
+    links: Links = ()
+    unpacking: Unpacking = Field(default_factory=Unpacking)
     columns: Columns = Field(default_factory=Columns)
-    fst_values: dict[str, Literal[-1, 1, 2, 3, 4, 5, 6]] = Field(
+    fst_values: dict[Annotated[str, BeforeValidator(str)], Literal[-1, 1, 2, 3, 4, 5, 6]] = Field(
         default_factory=dict, description="What the values of the FST column mean, where they are no 1 to 6."
     )
     fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
@@ -84,6 +106,8 @@ class PublishedSource(_Options):
     folder: Path | None = Field(None, description="Folder, zip or tar file with the data set, in place of a download.")
     accept_licence: bool = Field(False, description="You have read the data set's licence and accept it.")
     fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
+    links: Links = ()
+    unpacking: Unpacking = Field(default_factory=Unpacking)
     downloads: Downloads = Field(default_factory=Downloads)
 
 

@@ -1,26 +1,36 @@
 """Unpacking zip and tar files without trusting them.
 
-No member leaves the folder, no link or device is made, sizes and compression ratios are bounded, and the
-folder appears under its name only when all of it is there.
+No member leaves the folder, no link or device is made, sizes and compression ratios are bounded, and the folder
+appears under its name only when all of it is there. A member that is merely peculiar (encrypted, packed in a way that
+Python does not read, broken, a name that is too long) never stops the rest: it is remembered with the reason.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import os
+import posixpath
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from sluguq.config.sources import Unpacking
 from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.member_names import name_of_member
 
 _BLOCK = 2**20
+_LONGEST_NAME = 255
+_PASSED_OVER = "passed_over.json"
+
+_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 97: "WavPack", 98: "PPMd", 99: "AES"}
 
 
 class UnsafeArchiveError(AcquisitionError):
@@ -41,6 +51,27 @@ class Limits:
     member_bytes: int = 2 * 2**30
     members: int = 1_000_000
     ratio: float = 100.0
+
+    @classmethod
+    def of(cls, options: Unpacking) -> Limits:
+        """The bounds that a data set's options set."""
+        return cls(total_bytes=int(options.gigabytes * 2**30), ratio=options.ratio)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One member of an archive.
+
+    :ivar name: its path within the archive.
+    :ivar open: gives its content.
+    :ivar link: the path within the archive that it is a link to; empty for a file.
+    :ivar fault: why it cannot be unpacked; empty where it can.
+    """
+
+    name: str
+    open: Callable[[], IO[bytes]] | None = None
+    link: str = ""
+    fault: str = ""
 
 
 def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Path:
@@ -66,11 +97,34 @@ def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Pat
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else target
 
 
-def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None:
-    """Unpack a zip or tar file into a folder that must not exist yet, all of it or nothing.
+def with_inner(folder: Path, raw_folder: Path, *, limits: Limits | None = None) -> list[Path]:
+    """The folder, and a folder for each zip file inside it; nothing is written into a user's folder."""
+    folders = [folder]
+    for archive in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip"):
+        target = raw_folder / "unpacked" / f"{folder.name}-inner" / archive.relative_to(folder).with_suffix("")
+        if archive.is_file() and not archive.name.startswith(".") and "__MACOSX" not in archive.parts:
+            if not target.is_dir():
+                unpack(archive, target, limits=limits)
+            folders.append(target)
+    return folders
 
-    :raises AcquisitionError: where the file is no archive, or a broken one.
-    :raises UnsafeArchiveError: where a member would leave the folder, is a link or a device, or a bound is exceeded.
+
+def passed_over(raw_folder: Path) -> dict[str, str]:
+    """Reasons by name of the members of all unpacked archives that were not unpacked."""
+    reasons: dict[str, str] = {}
+    for note in sorted((raw_folder / "unpacked").rglob(f".*.{_PASSED_OVER}")):
+        reasons |= json.loads(note.read_text(encoding="utf-8"))
+    return reasons
+
+
+def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None:
+    """Unpack a zip or tar file into a folder that must not exist yet, all that can be had of it or nothing.
+
+    Links to members are unpacked as the files that they mean. Of two members of one name the last one counts, as for
+    other programs.
+
+    :raises AcquisitionError: where the file is no archive, or nothing of it can be unpacked.
+    :raises UnsafeArchiveError: where a member would leave the folder, or a bound is exceeded.
     """
     limits = limits or Limits()
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
@@ -78,41 +132,22 @@ def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None
     partial.mkdir(parents=True)
     try:
         if zipfile.is_zipfile(archive):
-            members = _zip_members(archive)
+            faults = _write_members(_zip_members(archive), archive, partial, limits)
         elif tarfile.is_tarfile(archive):
-            members = _tar_members(archive)
+            faults = _write_members(_tar_members(archive), archive, partial, limits)
         else:
             raise AcquisitionError(f"{archive} is neither a zip nor a tar file")
-        _write_members(members, archive, partial, limits)
+        if faults:
+            if not any(path.is_file() for path in partial.rglob("*")):
+                name, reason = next(iter(faults.items()))
+                raise UnsafeArchiveError(f"{archive} cannot be unpacked: {name!r}: {reason}")
+            note = target.with_name(f".{target.name}.{_PASSED_OVER}")
+            note.write_text(json.dumps(faults, ensure_ascii=True, indent=1), encoding="utf-8")
         partial.rename(target)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, AcquisitionError):
-            raise
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise AcquisitionError(f"{archive} cannot be unpacked ({error}); delete it and get it again") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _write_members(members: Iterator[tuple[str, IO[bytes]]], archive: Path, target: Path, limits: Limits) -> None:
-    largest_total = min(limits.total_bytes, int(limits.ratio * max(archive.stat().st_size, 2**20)))
-    total = 0
-    for count, (name, stream) in enumerate(members, start=1):
-        if count > limits.members:
-            raise UnsafeArchiveError(f"{archive} holds more than {limits.members} members")
-        path = target / safe_member(name, archive)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = 0
-        # Sizes are counted as they come: what an archive says about itself may be a lie.
-        with stream, path.open("xb") as out:
-            while block := stream.read(_BLOCK):
-                written += len(block)
-                total += len(block)
-                if written > limits.member_bytes or total > largest_total:
-                    raise UnsafeArchiveError(
-                        f"{archive} was not unpacked: {name!r} takes it over {largest_total} bytes in all or "
-                        f"{limits.member_bytes} bytes a member, as a decompression bomb does"
-                    )
-                out.write(block)
 
 
 def safe_member(name: str, archive: Path) -> PurePosixPath:
@@ -126,23 +161,135 @@ def safe_member(name: str, archive: Path) -> PurePosixPath:
     return path
 
 
-def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+class _Writer:
+    """Writes members below a folder, and counts their bytes against the bounds."""
+
+    def __init__(self, archive: Path, target: Path, limits: Limits):
+        self.archive, self.target, self.limits = archive, target, limits
+        self._most = min(limits.total_bytes, int(limits.ratio * max(archive.stat().st_size, 2**20)))
+        self._total = 0
+
+    def write(self, member: _Member) -> str:
+        """Write one member; why it could not be written, or nothing."""
+        path = self.target / safe_member(member.name, self.archive)
+        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.relative_to(self.target).parts):
+            return f"its name is longer than {_LONGEST_NAME} bytes: rename it in the archive"
+        assert member.open is not None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with member.open() as stream, path.open("wb") as out:
+                self._copy(stream, out, member.name)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            return "a file and a folder of one name"
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            path.unlink(missing_ok=True)
+            if isinstance(error, AcquisitionError):
+                raise
+            return f"broken ({error}); delete the archive and get it again"
+        return ""
+
+    def _copy(self, stream: IO[bytes], out: IO[bytes], name: str) -> None:
+        written = 0
+        # Sizes are counted as they come: what an archive says about itself may be a lie.
+        while block := stream.read(_BLOCK):
+            written += len(block)
+            self._total += len(block)
+            if written > self.limits.member_bytes or self._total > self._most:
+                raise UnsafeArchiveError(
+                    f"{self.archive} was not unpacked: {name!r} takes it over {self._most} bytes in all or "
+                    f"{self.limits.member_bytes} bytes a member, as a decompression bomb does; if it is honest, raise "
+                    "`unpacking.ratio` of this data set"
+                )
+            out.write(block)
+
+    def link(self, member: _Member) -> str:
+        """Give the file that a link means the link's name too; why it could not be done, or nothing."""
+        aim = posixpath.normpath(member.link.replace("\\", "/"))
+        if posixpath.isabs(aim) or aim.split("/")[0] == "..":
+            return f"a link or a device: it leads out of the archive, to {member.link}"
+        source, path = self.target / aim, self.target / safe_member(member.name, self.archive)
+        if not source.is_file():
+            return f"a link to {aim}, which is no file of the archive"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.link(source, path)
+        return ""
+
+
+def _write_members(members: Iterator[_Member], archive: Path, target: Path, limits: Limits) -> dict[str, str]:
+    """Write all members; reasons by name of those that could not be written."""
+    writer = _Writer(archive, target, limits)
+    faults: dict[str, str] = {}
+    links = []
+    for count, member in enumerate(members, start=1):
+        if count > limits.members:
+            raise UnsafeArchiveError(f"{archive} holds more than {limits.members} members")
+        safe_member(member.name, archive)
+        if member.link:
+            links.append(member)
+            continue
+        reason = member.fault or writer.write(member)
+        if reason:
+            faults[member.name] = reason
+    # Links of links come last, each where what it means is there by then.
+    for _ in range(len(links)):
+        waiting = [(member, writer.link(member)) for member in links]
+        if len([member for member, reason in waiting if reason]) == len(links):
+            break
+        links = [member for member, reason in waiting if reason]
+    faults |= {member.name: writer.link(member) for member in links}
+    return faults
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as opened_zip:
-        for info in opened_zip.infolist():
-            if info.is_dir():
-                continue
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG):
-                raise UnsafeArchiveError(f"{archive} was not unpacked: {info.filename!r} is a link or a device")
-            yield info.filename, opened_zip.open(info)
+        infos = [(name_of_member(info), info) for info in opened_zip.infolist()]
+        parents = {str(parent) for name, _ in infos for parent in PurePosixPath(name.replace("\\", "/")).parents}
+        for name, info in infos:
+            is_folder = name.endswith(("/", "\\")) or (info.file_size == 0 and name.replace("\\", "/") in parents)
+            if not is_folder:
+                yield _zip_member(opened_zip, name, info)
 
 
-def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_member(opened_zip: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> _Member:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if info.flag_bits & 1 or info.compress_type == 99:
+        return _Member(name, fault="it is encrypted: unpack the archive with its password, and give the folder")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+        return _Member(
+            name, fault=f"it is packed with {method}, which is not read here: unpack it with 7-Zip, and give the folder"
+        )
+    if kind == stat.S_IFLNK:
+        try:
+            aim = opened_zip.read(info)[:4096].decode("utf-8", "surrogateescape") if info.file_size < 4096 else ""
+        except (zipfile.BadZipFile, zlib.error):
+            aim = ""
+        if not aim:
+            return _Member(name, fault="a link or a device: it leads nowhere")
+        return _Member(name, link=aim if aim.startswith("/") else posixpath.join(posixpath.dirname(name), aim))
+    if kind not in (0, stat.S_IFREG):
+        return _Member(name, fault="a link or a device, not a file")
+    return _Member(name, lambda: opened_zip.open(info))
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
     with tarfile.open(archive) as opened_tar:
         for info in opened_tar:
             if info.isdir():
                 continue
-            stream = opened_tar.extractfile(info) if info.isreg() else None
-            if stream is None:
-                raise UnsafeArchiveError(f"{archive} was not unpacked: {info.name!r} is a link or a device")
-            yield info.name, stream
+            if info.islnk():
+                yield _Member(info.name, link=info.linkname)
+            elif info.issym():
+                aim = info.linkname
+                yield _Member(info.name, link=aim if aim.startswith("/") else f"{posixpath.dirname(info.name)}/{aim}")
+            elif info.isreg():
+                yield _Member(info.name, functools.partial(_stream, opened_tar, info))
+            else:
+                yield _Member(info.name, fault="a link or a device, not a file")
+
+
+def _stream(opened_tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    stream = opened_tar.extractfile(info)
+    assert stream is not None
+    return stream

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sluguq.config.sources import PublishedSource
-from sluguq.datasets.archives import opened, unpack
+from sluguq.datasets.archives import Limits, opened, unpack, with_inner
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.download import Downloader, DownloadError, Request
+from sluguq.datasets.files import FileIndex
 from sluguq.datasets.registry import Entry, RegisteredFile, Registry, load_registry
 
 
@@ -42,7 +43,12 @@ class Published:
 
         :raises AcquisitionError: where there is no such folder or archive.
         """
-        return _with_inner(opened(folder, self.raw), self.raw)
+        limits = Limits.of(self._options.unpacking)
+        return with_inner(opened(folder, self.raw, limits=limits), self.raw, limits=limits)
+
+    def index(self, *folders: Path) -> FileIndex:
+        """The pictures in some folders; links lead only where the options allow."""
+        return FileIndex(*folders, roots=self._options.links)
 
     def file(self, key: str) -> Path:
         """A registered file, downloaded once.
@@ -68,9 +74,10 @@ class Published:
         """A registered archive, downloaded and unpacked once, and what the zip files in it hold."""
         registered = self.entry.files[key]
         target = self.raw / Path(registered.name).stem
+        limits = Limits.of(self._options.unpacking)
         if not target.is_dir():
-            unpack(self.file(key), target)
-        return _with_inner(target, self.raw)
+            unpack(self.file(key), target, limits=limits)
+        return with_inner(target, self.raw, limits=limits)
 
     def pictures(self, wanted: Sequence[Request]) -> dict[Path, str]:
         """Download many pictures; the reason for each that could not be had.
@@ -107,6 +114,28 @@ class Published:
         self._shown = True
 
 
+def by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
+    """Files by their name without the ending."""
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def the_one(files: Mapping[str, list[Path]], stem: str) -> Path:
+    """The one file of a name without its ending.
+
+    :raises LookupError: where there is none, or several; the message is a reason for missing.csv.
+    """
+    found = files.get(stem, [])
+    if not found:
+        raise LookupError("there is no such file")
+    if len(found) > 1:
+        names = ", ".join("/".join(path.parts[-2:]) for path in found[:3])
+        raise LookupError(f"{len(found)} files are called so ({names}): remove all but the photograph")
+    return found[0]
+
+
 def find_table(folders: Sequence[Path], *names: str) -> Path | None:
     """The first of the named tables that one of the folders holds, at any depth."""
     for name in names:
@@ -115,15 +144,3 @@ def find_table(folders: Sequence[Path], *names: str) -> Path | None:
             if found:
                 return found[0]
     return None
-
-
-def _with_inner(folder: Path, raw_folder: Path) -> list[Path]:
-    """The folder, and a folder for each zip file inside it; nothing is written into a user's folder."""
-    folders = [folder]
-    for archive in sorted(folder.rglob("*.zip")):
-        target = raw_folder / "unpacked" / f"{folder.name}-inner" / archive.relative_to(folder).with_suffix("")
-        if archive.is_file() and not archive.name.startswith("."):
-            if not target.is_dir():
-                unpack(archive, target)
-            folders.append(target)
-    return folders

@@ -1,13 +1,13 @@
 """What can be refused before any job starts: groups too small, a rank beyond the weights, a disk that is too small.
 
-Only what is known without downloading, decoding or importing the networks is looked at, so that planning stays
-quick. What must wait for the data is checked again by the split.
+Folders, tables, columns and files of weights are looked for too, and all that is wrong is told at once.
+Only what is known without downloading, unpacking, decoding or importing the networks is looked at, so that planning
+stays quick. What must wait for the data is checked again by the split.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import os
 from collections import Counter
@@ -16,21 +16,39 @@ from pathlib import Path
 
 from sluguq.config.experiment import Experiment, Model
 from sluguq.config.loading import ConfigurationError
+from sluguq.config.paths import acquired_images
 from sluguq.config.sources import FolderSource, PhantomSource, Source
+from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.preconditions import consents_wanted, lines, table_of_folder, unmet
+from sluguq.datasets.skin_types import parse_fst
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.slug.room import room_of_basis, room_of_sketch, subspace_of
 
 _WORTH_TELLING = 10**9  # bytes
 
 
-def check_experiment(experiment: Experiment) -> None:
+def check_experiment(experiment: Experiment, *, inputs: bool = True) -> None:
     """Refuse an experiment that cannot succeed.
 
-    :raises ConfigurationError: with one line for every reason: the key's path and what is allowed.
+    :param experiment: the experiment.
+    :param inputs: look for folders, tables and files too; jobs on other machines need not see them.
+    :raises ConfigurationError: with one line for every reason: the key's path and what is allowed, or was found.
     """
     reasons = [*_rank(experiment), *_sketch(experiment), *_group_sizes(experiment)]
+    if inputs:
+        reasons += _inputs(experiment)
     if reasons:
         raise ConfigurationError("the experiment cannot succeed:\n" + "\n".join(f"  {reason}" for reason in reasons))
+
+
+def consents_lacking(experiment: Experiment) -> str:
+    """Licences to accept and data sets to ask for before the experiment can run, a line each; empty where none."""
+    wanted = {
+        name: consents_wanted(experiment.datasets[name], Path(acquired_images(name)).parent)
+        for name in experiment.scored_datasets
+    }
+    told = lines(wanted)
+    return "before the experiment can run:\n" + "\n".join(f"  {line}" for line in told) if told else ""
 
 
 def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: int, removed: int) -> str:
@@ -124,8 +142,9 @@ def _group_sizes(experiment: Experiment) -> list[str]:
             trained = min(trained, 1)
         needed = split.test_images + trained
         if there < needed:
+            noun = "image" if there == 1 else "images"
             reasons.append(
-                f"datasets.{name}: group {group!r} (FST {', '.join(map(str, types))}) has {there} images, but "
+                f"datasets.{name}: group {group!r} (FST {', '.join(map(str, types))}) has {there} {noun}, but "
                 f"split.test_images and split.train_images need {needed} ({split.test_images} to test, {trained} to "
                 "train); lower them, widen the group under groups, or add images"
             )
@@ -140,18 +159,28 @@ def known_counts(options: Source) -> Mapping[int, int] | None:
     if isinstance(options, PhantomSource):
         return options.counts
     if isinstance(options, FolderSource) and options.columns.fst:
-        table = options.folder / options.table
-        if not table.is_file():
+        try:
+            table = table_of_folder(options)
+        except AcquisitionError:
             return None
-        # Imported here: planning an experiment on other sources should not wait for pandas.
-        from sluguq.datasets.skin_types import parse_fst
-
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, delimiter=options.separator)
-            values = [(row.get(options.columns.fst) or "").strip() for row in rows]
+        if table is None:
+            return None
         counts: Counter[int] = Counter()
-        for value in values:
+        for row in table.rows:
             with contextlib.suppress(ValueError):
-                counts[parse_fst(value, options.fst_values)] += 1
+                counts[parse_fst(row[options.columns.fst], options.fst_values)] += 1
         return counts
     return None
+
+
+def _inputs(experiment: Experiment) -> list[str]:
+    """What the experiment reads and cannot: folders, tables, columns, files of weights."""
+    reasons = lines({name: unmet(experiment.datasets[name]) for name in experiment.scored_datasets})
+    training = experiment.training
+    file = training.perceptual.file
+    if file and training.perceptual.weights == "imagenet" and training.perceptual_weight and not Path(file).is_file():
+        reasons.append(
+            f"training.perceptual.file: there is no file {file}; leave it out to download the weights, or set "
+            "training.perceptual_weight to 0 to do without"
+        )
+    return reasons

@@ -47,7 +47,8 @@ def as_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.Da
 def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
     """Write a table as csv, whole or not at all, with its checksum beside it."""
     with whole_file(path, sealed=True) as partial:
-        table.to_csv(partial, index=False)
+        # A path on the disk need not be UTF-8; it is written as it is.
+        table.to_csv(partial, index=False, errors="surrogateescape")
 
 
 def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -80,10 +81,10 @@ def read_split(path: str | os.PathLike[str]) -> pd.DataFrame:
 def _read(path: str | os.PathLike[str], expected: Iterable[str], remedy: str) -> pd.DataFrame:
     check_seal(path)
     try:
-        table = pd.read_csv(Path(path), dtype=str, keep_default_na=False, encoding="utf-8")
+        table = pd.read_csv(Path(path), dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
     except FileNotFoundError:
         raise TableError(f"there is no table {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise TableError(f"{path} cannot be read ({str(error).strip()}); {remedy}") from error
     absent = sorted(set(expected) - set(table.columns))
     if absent:

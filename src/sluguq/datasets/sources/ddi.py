@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sluguq.config.sources import DdiSource
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.datasets.label_tables import read_labels
+from sluguq.datasets.nothing import said
 from sluguq.datasets.published import Published, find_table
 from sluguq.datasets.registry import Registry
 
@@ -29,10 +31,11 @@ def collect(options: DdiSource, raw_folder: Path, registry: Registry | None = No
     table_path = find_table(folders, "ddi_metadata.csv")
     if table_path is None:
         raise AcquisitionError(f"{options.folder} holds no ddi_metadata.csv. {published.entry.obtain}")
-    table = read_csv(table_path, columns=("DDI_file", "skin_tone"))
-    index = FileIndex(*folders)
+    table = read_labels(table_path, columns=("DDI_file", "skin_tone"))
+    index = published.index(*folders)
     acquired = Acquired()
-    for row in table.to_dict("records"):
+    acquired.lose_unread_rows(table.path.name, table.refused)
+    for row in table.rows:
         name, band = row["DDI_file"].strip(), row["skin_tone"].strip().removesuffix(".0")
         if band not in BANDS:
             acquired.lose(f"skin_tone {band!r} is none of {', '.join(BANDS)}", id=name, file=name)
@@ -51,8 +54,8 @@ def collect(options: DdiSource, raw_folder: Path, registry: Registry | None = No
                 "file": str(path),
                 "fst": fst,
                 "label_fst_band": f"{fst}-{fst + 1}",
-                "label_malignant": row.get("malignant", ""),
-                "label_condition": row.get("disease", ""),
+                "label_malignant": said(row.get("malignant", "")),
+                "label_condition": said(row.get("disease", "")),
             }
         )
     return acquired

@@ -8,21 +8,29 @@ patients: two photographs of one person cannot be told, except as near-duplicate
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import pandas as pd
-
 from sluguq.config.sources import Fitzpatrick17kSource
-from sluguq.datasets.base import Acquired, FileIndex, read_csv
+from sluguq.datasets.base import Acquired
 from sluguq.datasets.download import Request
-from sluguq.datasets.published import Published, find_table
+from sluguq.datasets.files import FileIndex
+from sluguq.datasets.label_tables import LabelTable, read_labels
+from sluguq.datasets.nothing import said
+from sluguq.datasets.published import Published, by_stem, find_table, the_one
 from sluguq.datasets.registry import Registry
-from sluguq.datasets.skin_types import parse_fst
+from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
 TABLE = "fitzpatrick17k.csv"
-COLUMNS = ("md5hash", "fitzpatrick_scale", "label", "nine_partition_label", "three_partition_label", "qc", "url")
+SCALE = "fitzpatrick_scale"
+COLUMNS = ("md5hash", "label", "nine_partition_label", "three_partition_label", "qc", "url")
+
+
+Row = dict[str, Any]
+"""One row of the label table; its FST under ``fst``."""
 
 
 def collect(options: Fitzpatrick17kSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
@@ -34,63 +42,76 @@ def collect(options: Fitzpatrick17kSource, raw_folder: Path, registry: Registry 
 def collect_rows(
     options: Fitzpatrick17kSource,
     published: Published,
-    chosen: Callable[[pd.DataFrame, Acquired], pd.DataFrame],
+    chosen: Callable[[list[Row], Acquired], list[Row]],
 ) -> Acquired:
     """Collect the rows that `chosen` leaves of the label table."""
     folders = published.local(options.folder) if options.folder else []
     table_path = options.table or find_table(folders, TABLE) or published.file("labels")
-    table = read_csv(table_path, columns=(*COLUMNS, options.fst_column))
+    table = _with_fst_column(options, table_path)
     acquired = Acquired()
-    table["fst"] = _skin_types(table, options.fst_column, acquired)
-    table = chosen(table[table["fst"].notna()], acquired)
-    if not options.unlabelled:
-        table = table[table["fst"] != -1]
-    if options.fst is not None:
-        table = table[table["fst"].isin(options.fst)]
-    if options.exclude_quality:
-        table = table[~table["qc"].str.startswith(tuple(options.exclude_quality))]
+    acquired.lose_unread_rows(table.path.name, table.refused)
+    rows = [row for row in chosen(_with_skin_types(table, options, acquired), acquired) if _is_wanted(row, options)]
     if options.folder or options.images == "record":
-        _from_files(table, folders or published.unpacked("images"), acquired)
+        _from_files(rows, published.index(*(folders or published.unpacked("images"))), acquired)
     else:
-        _from_addresses(table, options, published, acquired)
+        _from_addresses(rows, options, published, acquired)
     return acquired
 
 
-def _skin_types(table: pd.DataFrame, column: str, acquired: Acquired) -> pd.Series:
-    """FST of each row; rows whose value means none are listed as lost and hold NA."""
-    types: list[int | None] = []
-    for name, value in zip(table["md5hash"], table[column], strict=True):
+def _with_fst_column(options: Fitzpatrick17kSource, path: Path) -> LabelTable:
+    """The label table; the column that some copies call ``fitzpatrick`` is the labels' first one, fitzpatrick_scale."""
+    table = read_labels(path, columns=COLUMNS)
+    column = options.fst_column
+    if column not in table.columns and column == SCALE and "fitzpatrick" in table.columns:
+        for row in table.rows:
+            row[SCALE] = row["fitzpatrick"]
+        return table
+    return read_labels(path, columns=(*COLUMNS, column))
+
+
+def _with_skin_types(table: LabelTable, options: Fitzpatrick17kSource, acquired: Acquired) -> list[Row]:
+    """Rows with their FST; those whose value means none are listed as lost."""
+    rows: list[Row] = []
+    for row in table.rows:
         try:
-            types.append(parse_fst(value))
+            rows.append({**row, "fst": parse_fst(row[options.fst_column])})
         except ValueError as error:
-            acquired.lose(f"column {column}: {error}", id=name)
-            types.append(None)
-    return pd.Series(types, index=table.index, dtype="Int64")
+            acquired.lose(f"column {options.fst_column}: {error}", id=row["md5hash"])
+    return rows
 
 
-def _from_files(table: pd.DataFrame, folders: list[Path], acquired: Acquired) -> None:
+def _is_wanted(row: Row, options: Fitzpatrick17kSource) -> bool:
+    if row["fst"] == UNLABELLED and not options.unlabelled:
+        return False
+    if options.fst is not None and row["fst"] not in options.fst:
+        return False
+    return not (options.exclude_quality and row["qc"].startswith(tuple(options.exclude_quality)))
+
+
+def _from_files(rows: list[Row], index: FileIndex, acquired: Acquired) -> None:
     """Find the images in folders, by their MD5, its first eight digits (Fitzpatrick17k-C's names), or their address."""
-    index = FileIndex(*folders)
-    by_prefix = {path.stem.rsplit("_", 1)[-1].lower(): path for path in index.files if "_" in path.stem}
-    for row in table.to_dict("records"):
-        path = by_prefix.get(row["md5hash"][:8])
-        for name in (row["md5hash"], row.get("url_alphanum", "")):
-            if path is None and name:
-                try:
-                    path = index.find(name)
-                except LookupError:
-                    continue
+    # A mask that is named after its photograph is no photograph.
+    photographs = [path for path, relative in index.relative.items() if "mask" not in relative.as_posix().lower()]
+    by_name = by_stem(photographs)
+    by_prefix = {path.stem.rsplit("_", 1)[-1].lower(): path for path in photographs if "_" in path.stem}
+    for row in rows:
+        path, reason = by_prefix.get(row["md5hash"][:8]), "not among the files given"
+        try:
+            path = the_one(by_name, row["md5hash"]) if row["md5hash"] in by_name else path
+            path = path or index.find(row["md5hash"])
+        except LookupError as error:
+            reason = str(error) if row["md5hash"] in by_name else reason
+        if path is None and row.get("url_alphanum"):
+            with contextlib.suppress(LookupError):
+                path = index.find(row["url_alphanum"])
         if path is None:
-            acquired.lose("not among the files given", id=row["md5hash"], fst=int(row["fst"]), url=row["url"])
+            acquired.lose(reason, id=row["md5hash"], fst=int(row["fst"]), url=row["url"])
         else:
             _add(acquired, row, path)
 
 
-def _from_addresses(
-    table: pd.DataFrame, options: Fitzpatrick17kSource, published: Published, acquired: Acquired
-) -> None:
+def _from_addresses(rows: list[Row], options: Fitzpatrick17kSource, published: Published, acquired: Acquired) -> None:
     """Download each image from its atlas."""
-    rows = table.to_dict("records")
     requests = {
         row["md5hash"]: Request(
             row["url"],
@@ -124,10 +145,10 @@ def _add(acquired: Acquired, row: dict, path: Path) -> None:
             "id": row["md5hash"],
             "file": path.as_posix(),
             "fst": int(row["fst"]),
-            "label_condition": row["label"],
-            "label_nine_partition": row["nine_partition_label"],
-            "label_three_partition": row["three_partition_label"],
-            "label_quality": row["qc"],
+            "label_condition": said(row["label"]),
+            "label_nine_partition": said(row["nine_partition_label"]),
+            "label_three_partition": said(row["three_partition_label"]),
+            "label_quality": said(row["qc"]),
             "label_atlas": urlsplit(row["url"]).netloc.removeprefix("www."),
         }
     )

@@ -1,4 +1,4 @@
-"""A folder of images and a csv: how a user brings data of their own.
+"""A folder of images and a table: how a user brings data of their own.
 
 Rows without a file, files without a row and skin types that are none are listed with the reason, and the rest
 goes on.
@@ -7,12 +7,14 @@ goes on.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from sluguq.config.sources import FolderSource
-from sluguq.datasets.archives import opened
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
-from sluguq.datasets.skin_types import parse_fst
+from sluguq.datasets.archives import Limits, opened, passed_over, with_inner
+from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.datasets.files import FileIndex
+from sluguq.datasets.label_tables import LabelTable, read_labels, rounded_by_spreadsheet
+from sluguq.datasets.nothing import said
+from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
 
 def collect(options: FolderSource, raw_folder: Path) -> Acquired:
@@ -20,82 +22,134 @@ def collect(options: FolderSource, raw_folder: Path) -> Acquired:
 
     :raises AcquisitionError: where the folder or table does not exist, or the table lacks a named column.
     """
-    folder = opened(options.folder, raw_folder)
-    table_path = options.table if options.table.is_absolute() else folder / options.table
-    if not table_path.is_file():
-        # A relative path may also start where the run was started.
-        if not options.table.is_file():
-            raise AcquisitionError(
-                f"there is no table {table_path}; name the csv with the key `table` of this data set"
-            )
-        table_path = options.table
-    columns = options.columns
-    named = [columns.file, columns.fst, columns.id, columns.patient, columns.lesion, columns.mask, *columns.labels]
-    table = read_csv(table_path, separator=options.separator, columns=[name for name in named if name])
-    index = FileIndex(folder)
+    limits = Limits.of(options.unpacking)
+    folders = with_inner(opened(options.folder, raw_folder, limits=limits), raw_folder, limits=limits)
+    table = read_table(options, folders)
+    index = FileIndex(*folders, roots=options.links, any_ending=True)
     if not index.files:
-        raise AcquisitionError(f"{folder} holds no image file")
-
-    acquired = Acquired()
-    used: set[Path] = set()
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        _collect_row(options, row, f"row {number} of {table_path.name}", index, used, acquired)
-    for path in index.files:
-        if path not in used:
-            name = index.relative[path].as_posix()
-            acquired.lose(f"the file has no row in {table_path.name}", id=name, file=str(path))
-    return acquired
+        raise AcquisitionError(f"{folders[0]} holds no image file{_reasons(index.passed_over)}")
+    rows = _Rows(options, table, index)
+    for number in range(len(table.rows)):
+        rows.collect(number)
+    rows.list_the_rest(passed_over(raw_folder))
+    return rows.acquired
 
 
-def _collect_row(
-    options: FolderSource,
-    row: dict[Any, str],
-    place: str,
-    index: FileIndex,
-    used: set[Path],
-    acquired: Acquired,
-) -> None:
-    columns = options.columns
-    name = row[columns.file].strip()
-    identity = (row[columns.id].strip() if columns.id else "") or name
-    mask = None
-    if columns.mask and row[columns.mask].strip():
-        mask = _file(index, row[columns.mask])
-        if isinstance(mask, Path):
-            used.add(mask)
-    path = _file(index, name)
-    if isinstance(path, Path):
-        used.add(path)
-    try:
-        fst = parse_fst(row[columns.fst], options.fst_values) if columns.fst else -1
-    except ValueError as error:
-        acquired.lose(f"{place}: {error}", id=identity, file=name)
-        return
-    if options.fst is not None and fst not in options.fst:
-        return
-    for found, what in ((path, ""), (mask, "mask: ")):
-        if isinstance(found, LookupError):
-            acquired.lose(f"{place}: {what}{found}", id=identity, file=name, fst=fst)
-            return
-    acquired.images.append(
-        {
-            "id": identity,
-            "file": str(path),
-            "fst": fst,
-            "patient": row[columns.patient].strip() if columns.patient else "",
-            "lesion": row[columns.lesion].strip() if columns.lesion else "",
-            "mask": "" if mask is None else str(mask),
-            **{f"label_{label}": row[label].strip() for label in columns.labels},
-        }
+def read_table(options: FolderSource, folders: list[Path]) -> LabelTable:
+    """The table of a folder, which must have the columns that are named.
+
+    :param folders: the folder, and those of the archives within it.
+    :raises AcquisitionError: where there is no such table, or it lacks a column.
+    """
+    return read_labels(
+        _table_path(options, folders),
+        columns=named_columns(options),
+        separator=options.separator,
+        encoding=options.encoding,
     )
 
 
-def _file(index: FileIndex, name: str) -> Path | LookupError:
-    """The file a cell names, or why there is none."""
-    if Path(name.strip()).is_absolute():
-        path = Path(name.strip())
-        return path if path.is_file() else LookupError("there is no such file")
-    try:
-        return index.find(name)
-    except LookupError as error:
-        return error
+def named_columns(options: FolderSource) -> list[str]:
+    """Columns that the options name."""
+    columns = options.columns
+    named = (columns.file, columns.fst, columns.id, columns.patient, columns.lesion, columns.mask, *columns.labels)
+    return [name for name in named if name]
+
+
+def _table_path(options: FolderSource, folders: list[Path]) -> Path:
+    # A relative path may also start where the run was started.
+    for place in (*(folder / options.table for folder in folders), options.table):
+        if place.is_file():
+            return place
+    return folders[0] / options.table
+
+
+def _reasons(passed: dict[str, str]) -> str:
+    return "".join(f"; {name}: {reason}" for name, reason in list(passed.items())[:3])
+
+
+class _Rows:
+    """Rows of a table on their way to images and losses."""
+
+    def __init__(self, options: FolderSource, table: LabelTable, index: FileIndex):
+        self.acquired = Acquired()
+        self._options, self._table, self._index = options, table, index
+        self._used: set[Path] = {table.path.resolve()}
+        self._first: dict[Path, tuple[int, str]] = {}
+
+    def collect(self, number: int) -> None:
+        """Take one row, or list it with the reason."""
+        row, columns, place = self._table.rows[number], self._options.columns, self._table.place(number)
+        name = said(row[columns.file])
+        identity = (said(row[columns.id]) if columns.id else "") or name
+        # Looked for first: a file that a lost row names is no file without a row.
+        path, mask = self._file(name), self._file(said(row[columns.mask])) if columns.mask else None
+        has_mask = bool(columns.mask and said(row[columns.mask]))
+        try:
+            fst = parse_fst(row[columns.fst], self._options.fst_values) if columns.fst else UNLABELLED
+        except ValueError as error:
+            self.acquired.lose(f"{place}: {error}", id=identity, file=name)
+            return
+        if self._options.fst is not None and fst not in self._options.fst:
+            return
+        reason = self._fault(row, path, mask if has_mask else None) or self._contradiction(path, fst, place)
+        if reason:
+            self.acquired.lose(f"{place}: {reason}", id=identity, file=name, fst=fst)
+            return
+        self.acquired.images.append(
+            {
+                "id": identity,
+                "file": str(path),
+                "fst": fst,
+                "patient": said(row[columns.patient]) if columns.patient else "",
+                "lesion": said(row[columns.lesion]) if columns.lesion else "",
+                "mask": str(mask) if has_mask else "",
+                **{f"label_{label}": said(row[label]) for label in columns.labels},
+            }
+        )
+
+    def list_the_rest(self, not_unpacked: dict[str, str]) -> None:
+        """List rows that could not be read, and files that no row names."""
+        self.acquired.lose_unread_rows(self._table.path.name, self._table.refused)
+        for path in self._index.files:
+            if path.resolve() not in self._used:
+                name = self._index.relative[path].as_posix()
+                self.acquired.lose(f"the file has no row in {self._table.path.name}", id=name, file=str(path))
+        named = {row["file"] for row in self.acquired.missing}
+        for name, reason in (self._index.passed_over | not_unpacked).items():
+            if name not in named:
+                self.acquired.lose(f"no row in {self._table.path.name}, and {reason}", id=name, file=name)
+
+    def _file(self, name: str) -> Path | LookupError:
+        """The file a cell names, or why there is none."""
+        try:
+            path = Path(name)
+            inside = path.is_absolute() and self._index.within(path) and path.is_file()
+            found = path if inside else self._index.find(name)
+        except LookupError as error:
+            return error
+        except (OSError, ValueError):
+            return LookupError("there is no such file")
+        self._used.add(found.resolve())
+        return found
+
+    def _fault(self, row: dict[str, str], path: Path | LookupError, mask: Path | LookupError | None) -> str:
+        for file, what in ((path, ""), (mask, "mask: ")):
+            if isinstance(file, LookupError):
+                return f"{what}{file}"
+        columns = self._options.columns
+        for column in (columns.id, columns.patient, columns.lesion):
+            if column and rounded_by_spreadsheet(row[column]):
+                return (
+                    f"{row[column]!r} in column {column!r} is a number that a spreadsheet rounded; export the table "
+                    "anew, with this column as text"
+                )
+        return ""
+
+    def _contradiction(self, path: Path | LookupError, fst: int, place: str) -> str:
+        """Why a photograph that an earlier row named too cannot be taken again: its skin type differs there."""
+        assert isinstance(path, Path)
+        first, where = self._first.setdefault(path.resolve(), (fst, place))
+        if first == fst:
+            return ""
+        return f"the photograph has FST {fst} here, but FST {first} in {where}, which was kept; correct one of them"

@@ -16,13 +16,19 @@ from typing import Any
 
 from sluguq.config.sources import IsicSource
 from sluguq.datasets.archives import opened
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.download import Request
-from sluguq.datasets.published import Published, find_table
+from sluguq.datasets.files import FileIndex
+from sluguq.datasets.label_tables import read_labels
+from sluguq.datasets.nothing import said
+from sluguq.datasets.published import Published, by_stem, find_table, the_one
 from sluguq.datasets.registry import Registry
 from sluguq.stores.variables import ARTEFACT_LABELS
 
 ARTEFACTS = ARTEFACT_LABELS
+
+DIAGNOSES = {"diagnosis": "label_diagnosis", "diagnosis_1": "label_diagnosis", "diagnosis_3": "label_diagnosis"}
+"""Columns that isic-cli writes a diagnosis in; the most particular last."""
 
 _IMAGE = re.compile(r"ISIC_\d{7}(_downsampled)?$", re.IGNORECASE)
 _MASK_FOLDERS = re.compile(r"mask|ground.?truth|part1", re.IGNORECASE)
@@ -44,16 +50,21 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
     else:
         assert asked is not None
         folders = [_from_archive(asked, published, acquired)]
-    images, masks = _images_and_masks(folders)
+    images, masks = _images_and_masks(published.index(*folders))
     masks |= _more_masks(options, published)
     labels = _labels(options, published, folders)
 
     lost = {row["id"] for row in acquired.missing}
     for name in sorted(asked if asked is not None else images):
-        path = images.get(name) or images.get(f"{name}_downsampled")
-        if path is None:
+        there = name if name in images else f"{name}_downsampled"
+        if there not in images:
             if name not in lost:
                 acquired.lose("asked for, but not among the files", id=name)
+            continue
+        try:
+            path = the_one(images, there)
+        except LookupError as error:
+            acquired.lose(str(error), id=name)
             continue
         known = {**labels.get(_bare(path.stem), {}), **labels.get(path.stem, {})}
         mask = masks.get(path.stem) or masks.get(_bare(path.stem)) or ""
@@ -76,18 +87,20 @@ def _asked_ids(path: Path) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _images_and_masks(folders: list[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+def _images_and_masks(index: FileIndex) -> tuple[dict[str, list[Path]], dict[str, Path]]:
     """Images and lesion masks of some folders, by name."""
-    images: dict[str, Path] = {}
+    images: list[Path] = []
     masks: dict[str, Path] = {}
-    for path, relative in FileIndex(*folders).relative.items():
+    for path, relative in index.relative.items():
         stem = path.stem
         if stem.endswith(_MASK_SUFFIX):
             masks[stem.removesuffix(_MASK_SUFFIX)] = path
         elif _IMAGE.match(stem):
-            in_masks = any(_MASK_FOLDERS.search(part) for part in relative.parts[:-1])
-            (masks if in_masks else images)[stem] = path
-    return images, masks
+            if any(_MASK_FOLDERS.search(part) for part in relative.parts[:-1]):
+                masks[stem] = path
+            else:
+                images.append(path)
+    return by_stem(images), masks
 
 
 def _more_masks(options: IsicSource, published: Published) -> dict[str, Path]:
@@ -95,22 +108,22 @@ def _more_masks(options: IsicSource, published: Published) -> dict[str, Path]:
     if options.masks is None:
         return {}
     folders = published.unpacked("masks") if options.masks == "download" else [opened(options.masks, published.raw)]
-    return {path.stem.removesuffix(_MASK_SUFFIX): path for path in FileIndex(*folders).files}
+    return {path.stem.removesuffix(_MASK_SUFFIX): path for path in published.index(*folders).files}
 
 
 def _labels(options: IsicSource, published: Published, folders: list[Path]) -> dict[str, dict[str, str]]:
     """Labels and lesion of each image, by name, from all tables there are."""
     labels: dict[str, dict[str, str]] = {}
 
-    def add(path: Path | None, columns: dict[str, str], separator: str = ",") -> None:
+    def add(path: Path | None, columns: dict[str, str]) -> None:
         if path is None:
             return
-        table = read_csv(path, separator=separator)
+        table = read_labels(path)
         key = next((name for name in ("isic_id", "image", "image_id", "image_name") if name in table.columns), None)
         if key is None:
             raise AcquisitionError(f"{path} has no column isic_id or image; it has {list(table.columns)}")
-        for row in table.to_dict("records"):
-            found = {new: row[old] for old, new in columns.items() if row.get(old, "")}
+        for row in table.rows:
+            found = {new: said(row[old]) for old, new in columns.items() if said(row.get(old, ""))}
             labels.setdefault(Path(row[key].strip()).stem, {}).update(found)
 
     artefacts = {name: f"label_{name}" for name in ARTEFACTS}
@@ -132,23 +145,46 @@ def _labels(options: IsicSource, published: Published, folders: list[Path]) -> d
             add(path, columns)
     if options.artefacts is None:
         add(find_table(folders, "labels.csv"), artefacts)
-        add(find_table(folders, "isic_bias.csv"), artefacts, ";")
+        add(find_table(folders, "isic_bias.csv"), artefacts)
     else:
-        path = published.file("artefacts") if options.artefacts == "download" else options.artefacts
-        first = path.read_text(encoding="utf-8-sig").partition("\n")[0] if path.is_file() else ""
-        add(path, artefacts, ";" if ";" in first else ",")
-    for row in labels.values():
-        for name in artefacts.values():
-            if name in row:
-                row[name] = str(int(float(row[name])))
+        add(published.file("artefacts") if options.artefacts == "download" else options.artefacts, artefacts)
+    # A folder as isic-cli leaves it.
+    add(find_table(folders, "metadata.csv"), metadata | {"patient_id": "patient", **DIAGNOSES})
+    for name, row in labels.items():
+        for column in artefacts.values():
+            if column in row:
+                row[column] = _yes_or_no(row[column], f"{column.removeprefix('label_')} of {name}")
     return labels
+
+
+def _yes_or_no(cell: str, what: str) -> str:
+    """0 or 1, whether it is written with a comma, a point or in words.
+
+    :raises AcquisitionError: where it says neither.
+    """
+    answer = {"true": "1", "yes": "1", "false": "0", "no": "0"}.get(cell.lower(), cell.replace(",", "."))
+    try:
+        number = float(answer)
+    except ValueError:
+        number = -1.0
+    if number not in (0, 1):
+        raise AcquisitionError(f"the label {what} is {cell!r}, which is neither 0 nor 1; correct the table")
+    return str(int(number))
 
 
 def _add_diagnoses(path: Path, labels: dict[str, dict[str, str]]) -> None:
     """Diagnoses of 2019's ground truth: one column a diagnosis, 1.0 where it holds."""
-    for row in read_csv(path, columns=("image",)).to_dict("records"):
-        holds = [name for name, value in row.items() if name != "image" and value and float(value) == 1]
-        labels.setdefault(row["image"], {})["label_diagnosis"] = str(holds[0]) if holds else ""
+    for row in read_labels(path, columns=("image",)).rows:
+        holds = [name for name, cell in row.items() if name != "image" and _is_one(cell)]
+        labels.setdefault(row["image"].strip(), {})["label_diagnosis"] = holds[0] if holds else ""
+
+
+def _is_one(cell: str) -> bool:
+    """Whether a cell of a ground truth says that a diagnosis holds; text columns beside them say nothing."""
+    try:
+        return float(cell.replace(",", ".")) == 1
+    except ValueError:
+        return False
 
 
 def _from_archive(asked: list[str], published: Published, acquired: Acquired) -> Path:

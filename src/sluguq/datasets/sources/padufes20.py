@@ -11,8 +11,10 @@ from pathlib import Path
 
 from sluguq.config.sources import PadUfes20Source
 from sluguq.datasets.archives import opened
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
-from sluguq.datasets.published import Published, find_table
+from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.datasets.label_tables import read_labels
+from sluguq.datasets.nothing import said
+from sluguq.datasets.published import Published, by_stem, find_table, the_one
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import parse_fst
 
@@ -30,16 +32,17 @@ def collect(options: PadUfes20Source, raw_folder: Path, registry: Registry | Non
     table_path = find_table(folders, "metadata.csv")
     if table_path is None:
         raise AcquisitionError(f"{folders[0]} holds no metadata.csv. {published.entry.obtain}")
-    table = read_csv(table_path, columns=("img_id", "patient_id", "lesion_id", "fitspatrick"))
-    files = FileIndex(*folders).relative
-    images = {path.stem: path for path, relative in files.items() if MASKS not in relative.parts}
+    table = read_labels(table_path, columns=("img_id", "patient_id", "lesion_id", "fitspatrick"))
+    files = published.index(*folders).relative
+    images = by_stem(path for path, relative in files.items() if MASKS not in relative.parts)
     if options.masks:
-        masks = {path.stem: path for path in FileIndex(opened(options.masks, raw_folder)).files}
+        masks = by_stem(published.index(opened(options.masks, raw_folder)).files)
     else:
-        masks = {path.stem: path for path, relative in files.items() if MASKS in relative.parts}
+        masks = by_stem(path for path, relative in files.items() if MASKS in relative.parts)
 
     acquired = Acquired()
-    for row in table.to_dict("records"):
+    acquired.lose_unread_rows(table.path.name, table.refused)
+    for row in table.rows:
         name = row["img_id"].strip()
         try:
             fst = parse_fst(row["fitspatrick"])
@@ -48,20 +51,22 @@ def collect(options: PadUfes20Source, raw_folder: Path, registry: Registry | Non
             continue
         if options.fst is not None and fst not in options.fst:
             continue
-        path = images.get(Path(name).stem)
-        if path is None:
-            acquired.lose("there is no such file", id=name, file=name, fst=fst)
+        try:
+            path = the_one(images, Path(name).stem)
+            mask = the_one(masks, path.stem) if path.stem in masks else ""
+        except LookupError as error:
+            acquired.lose(str(error), id=name, file=name, fst=fst)
             continue
-        mask = masks.get(path.stem, "")
+        patient, lesion = said(row["patient_id"]), said(row["lesion_id"])
         acquired.images.append(
             {
                 "id": name,
                 "file": str(path),
                 "fst": fst,
-                "patient": row["patient_id"],
-                "lesion": f"{row['patient_id']}/{row['lesion_id']}",
+                "patient": patient,
+                "lesion": f"{patient}/{lesion}" if patient and lesion else lesion,
                 "mask": str(mask),
-                **{f"label_{label}": row[column] for column, label in LABELS.items() if column in row},
+                **{f"label_{label}": said(row[column]) for column, label in LABELS.items() if column in row},
             }
         )
     return acquired

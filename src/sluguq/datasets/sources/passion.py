@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 
 from sluguq.config.sources import PassionSource
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.datasets.label_tables import read_labels
+from sluguq.datasets.nothing import said
 from sluguq.datasets.published import Published, find_table
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import parse_fst
@@ -40,13 +42,14 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
     table_path = find_table(folders, "label.csv")
     if table_path is None:
         raise AcquisitionError(f"{options.folder} holds no label.csv. {published.entry.obtain}")
-    table = read_csv(table_path, columns=("subject_id", "fitzpatrick"))
-    subjects = {row["subject_id"].strip(): row for row in table.to_dict("records")}
+    table = read_labels(table_path, columns=("subject_id", "fitzpatrick"))
+    subjects = {row["subject_id"].strip(): row for row in table.rows}
     splits = _splits(options, folders)
 
     acquired = Acquired()
+    acquired.lose_unread_rows(table.path.name, table.refused)
     seen: set[str] = set()
-    for path in FileIndex(*folders).files:
+    for path in published.index(*folders).files:
         match = _SUBJECT.match(path.stem)
         subject = match.group() if match else ""
         row = subjects.get(subject)
@@ -64,7 +67,7 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
             continue
         if options.fst is not None and fst not in options.fst:
             continue
-        labels = {f"label_{name}": row[column] for column, name in LABELS.items() if column in row}
+        labels = {f"label_{name}": said(row[column]) for column, name in LABELS.items() if column in row}
         acquired.images.append(
             {"id": path.stem, "file": str(path), "fst": fst, "patient": subject, "label_split": split, **labels}
         )
@@ -83,5 +86,5 @@ def _splits(options: PassionSource, folders: list[Path]) -> dict[str, str]:
             f"split: {options.split} needs PASSION_split.csv; it is in the repository Digital-Dermatology/"
             "PASSION-Evaluation: put it into the folder, or name it with split_table"
         )
-    table = read_csv(path, columns=("subject_id", "Split"))
-    return {row["subject_id"].strip(): row["Split"].strip().lower() for row in table.to_dict("records")}
+    table = read_labels(path, columns=("subject_id", "Split"))
+    return {row["subject_id"].strip(): row["Split"].strip().lower() for row in table.rows}

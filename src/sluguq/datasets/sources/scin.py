@@ -13,8 +13,10 @@ import statistics
 from pathlib import Path, PurePosixPath
 
 from sluguq.config.sources import ScinSource
-from sluguq.datasets.base import Acquired, AcquisitionError, FileIndex, read_csv
+from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.download import Request
+from sluguq.datasets.label_tables import LabelTable, read_labels, rounded_by_spreadsheet
+from sluguq.datasets.nothing import said
 from sluguq.datasets.published import Published, find_table
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import UNLABELLED, parse_fst
@@ -33,7 +35,7 @@ def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = N
     folders = published.local(options.folder) if options.folder else []
     rows = _rows(options, published, folders, acquired)
     if options.folder:
-        index = FileIndex(*folders)
+        index = published.index(*folders)
         for row, path in rows:
             try:
                 acquired.images.append({**row, "file": str(index.find(PurePosixPath(path).name))})
@@ -58,19 +60,34 @@ def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = N
 
 def _rows(options: ScinSource, published: Published, folders: list[Path], acquired: Acquired) -> list[tuple[dict, str]]:
     """One row an image, without its file, and the image's path in the bucket."""
-    tables = []
+    tables: list[LabelTable] = []
+    without_labels: list[str] = []
     for key in ("cases", "labels"):
         # People who copied the bucket have the tables with and without its folder's name in front.
         name = published.registered(key).name
         path = find_table(folders, name, f"dataset_{name}")
         if path is None and options.folder:
             raise AcquisitionError(f"{options.folder} holds no {name}. {published.entry.obtain}")
-        tables.append(read_csv(path or published.file(key), columns=("case_id",)).set_index("case_id", drop=False))
-    cases, labels = tables
+        tables.append(read_labels(path or published.file(key), columns=("case_id",)))
+        acquired.lose_unread_rows(tables[-1].path.name, tables[-1].refused)
+    cases, labels = (table.rows for table in tables)
+    estimates_of = {row["case_id"].strip(): row for row in labels}
     rows = []
-    for case in cases.to_dict("records"):
-        identity = case["case_id"]
-        estimates = labels.loc[identity].to_dict() if identity in labels.index else {}
+    for case in cases:
+        identity = case["case_id"].strip()
+        if rounded_by_spreadsheet(identity):
+            # Nor is it known which cases are of one person.
+            acquired.lose(
+                f"case {identity}: a spreadsheet rounded the number, so the labels of its images are lost; get "
+                f"{tables[0].path.name} anew, and open no copy of it in a spreadsheet",
+                id=identity,
+            )
+            case = {**case, "case_id": ""}
+        estimates = estimates_of.get(identity)
+        if estimates is None:
+            if case["case_id"]:
+                without_labels.append(identity)
+            estimates = {}
         try:
             fst = _skin_type(options, case, estimates)
         except ValueError as error:
@@ -80,21 +97,26 @@ def _rows(options: ScinSource, published: Published, folders: list[Path], acquir
         if (options.fst is not None and fst not in options.fst) or (options.gradable_only and not gradable):
             continue
         for number in (1, 2, 3):
-            path = case.get(f"image_{number}_path", "").strip()
-            if path:
-                rows.append((_row(path, identity, fst, case, estimates, number), path))
+            image = case.get(f"image_{number}_path", "").strip()
+            if image:
+                rows.append((_row(image, fst, case, estimates, number), image))
+    if len(without_labels) == len(cases) > 0 and options.fst_column == "dermatologist":
+        raise AcquisitionError(
+            f"no case_id of {tables[0].path} is in {tables[1].path}, for example {without_labels[0]!r}: the tables are "
+            "of two releases, or a spreadsheet changed the numbers"
+        )
     return rows
 
 
-def _row(path: str, case_id: str, fst: int, case: dict, estimates: dict, number: int) -> dict:
+def _row(path: str, fst: int, case: dict, estimates: dict, number: int) -> dict:
     return {
         "id": PurePosixPath(path).stem,
         "fst": fst,
-        "patient": case_id,
-        "label_condition": estimates.get("weighted_skin_condition_label", ""),
-        "label_shot": case.get(f"image_{number}_shot_type", ""),
+        "patient": case["case_id"].strip(),
+        "label_condition": said(estimates.get("weighted_skin_condition_label", "")),
+        "label_shot": said(case.get(f"image_{number}_shot_type", "")),
         "label_fst_self_reported": case.get("fitzpatrick_skin_type", ""),
-        "label_monk_skin_tone_us": estimates.get("monk_skin_tone_label_us", ""),
+        "label_monk_skin_tone_us": said(estimates.get("monk_skin_tone_label_us", "")),
     }
 
 
