@@ -140,14 +140,14 @@ def test_any_number_of_threads_gives_the_same_bytes(raw):
 def test_without_masks_there_is_none(raw):
     table = pd.read_csv(raw / "images.csv", dtype=str, keep_default_na=False)
     table["mask"] = ""
-    table.to_csv(raw / "images.csv", index=False)
+    write_table(raw / "images.csv", table)
     store, _ = run(raw)
     assert "lesion_mask" not in store
 
 
 def test_no_usable_picture_at_all(raw):
     table = pd.read_csv(raw / "images.csv", dtype=str, keep_default_na=False)
-    table[table["id"] == "page.jpg"].to_csv(raw / "images.csv", index=False)
+    write_table(raw / "images.csv", table[table["id"] == "page.jpg"])
     with pytest.raises(PreparationError, match="none of 1 files is a usable picture; the first: an HTML page"):
         run(raw)
     assert not (raw.parent / "set.zarr").exists()

@@ -37,7 +37,8 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
         if isinstance(options, PublishedSource)
         else adapter.collect(options, raw)
     )
-    write_tables(acquired, raw)
+    if acquired.images or not (raw / "images.csv").exists():
+        write_tables(acquired, raw)
     if not acquired.images:
         reasons = Counter(str(row["reason"]) for row in acquired.missing).most_common(3)
         listed = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "its table is empty"
@@ -55,8 +56,7 @@ def write_tables(acquired: Acquired, raw_folder: Path) -> None:
             if path.is_absolute() and path.is_relative_to(raw_folder):
                 row[column] = path.relative_to(raw_folder).as_posix()
     labels = sorted({key for row in acquired.images for key in row if key.startswith("label_")})
-    # First gone, last written: an images.csv is there only beside the missing.csv that belongs to it.
-    (raw_folder / "images.csv").unlink(missing_ok=True)
+    # Last written: a run that comes to nothing leaves the images.csv of the one before.
     write_table(raw_folder / "missing.csv", as_table(acquired.missing, MISSING_COLUMNS))
     if acquired.images:
         write_table(raw_folder / "images.csv", as_table(acquired.images, [*IMAGE_COLUMNS, *labels]))
