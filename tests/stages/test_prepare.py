@@ -16,6 +16,7 @@ from sluguq.datasets.base import Acquired
 from sluguq.stages import prepare as preparation
 from sluguq.stages.prepare import PreparationError, prepare
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import write_table
 from tests.places import SHARED
 
 
