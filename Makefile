@@ -8,10 +8,11 @@ VENV_PYTHON = .venv/bin/python
 SNAKEMAKE = $(VENV_PYTHON) -m snakemake
 DEMO = --configfile config/demo.yaml
 
-.PHONY: help demo test torch plugins lint format docs documents lock clean
+.PHONY: help demo notebook test torch plugins lint format docs documents lock clean
 
 help:
 	@echo "make demo       run the whole chain on synthetic photographs (CORES=$(CORES))"
+	@echo "make notebook   open examples/inspect.ipynb, which looks into the demo's results"
 	@echo "make test       run the tests (those against PyTorch skip without it)"
 	@echo "make torch      add PyTorch, torchax and models in PyTorch to .venv, for the tests that use them"
 	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate"
@@ -35,6 +36,10 @@ demo: .venv/installed
 	$(SNAKEMAKE) --cores $(CORES) $(DEMO)
 	$(SNAKEMAKE) --cores 1 $(DEMO) --report results/demo/report.html
 	@echo "Snakemake's report, with every figure and how it was made: results/demo/report.html"
+
+notebook: .venv/installed
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check jupyterlab==4.6.6
+	.venv/bin/jupyter lab examples/inspect.ipynb
 
 test: .venv/installed
 	$(VENV_PYTHON) -m pytest -n 2 --durations=15

@@ -1,13 +1,15 @@
 """For whom does a generative model of skin images fail, and does it know?
 
-The five calls for a model of one's own, and what they return, are to be had from here; they are
-imported on first use, so that ``import sluguq`` itself costs nothing.
+The calls for a model of one's own and what they return, and ``open`` for the results of an experiment, are to be had
+from here; they are imported on first use, so that ``import sluguq`` itself costs nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sluguq.analysis.results import Results
+    from sluguq.analysis.results import open_results as open
     from sluguq.slug.budget import Budget
     from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
     from sluguq.slug.exact import score_exact
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "open": "sluguq.analysis.results",
+    "Results": "sluguq.analysis.results",
     "eigenbasis": "sluguq.slug.eigenbasis",
     "Eigenbasis": "sluguq.slug.eigenbasis",
     "Lanczos": "sluguq.slug.eigenbasis",
@@ -48,10 +52,12 @@ __all__ = [
     "Lanczos",
     "LanczosState",
     "Probing",
+    "Results",
     "Scores",
     "SketchedBasis",
     "eigenbasis",
     "from_torch",
+    "open",
     "restrict",
     "score",
     "score_exact",
@@ -64,7 +70,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its module when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'sluguq' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    # `open` is too good a name for a module that also opens files.
+    value = getattr(import_module(_HOMES[name]), "open_results" if name == "open" else name)
     globals()[name] = value
     return value
 

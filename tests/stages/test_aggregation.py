@@ -74,6 +74,8 @@ def test_every_value_is_at_its_image_and_model(aggregated):
     assert list(aggregated.configuration.values) == ["B", "A"]
     assert list(aggregated.seed.values) == [0, 3]
     assert list(aggregated.id.values) == [IDS[0], IDS[1], IDS[4], IDS[6]]
+    assert list(aggregated.image.values) == list(aggregated.id.values)
+    assert aggregated.tested.values.tolist() == [[True, True, True, False], [False, True, False, True]]
     expected = {"B": {0: [0, 1, 4, np.nan], 3: [np.nan, 4, np.nan, 9]}}
     expected["A"] = {seed: [v + 10 for v in values] for seed, values in expected["B"].items()}
     for name, seeds in expected.items():

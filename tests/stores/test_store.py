@@ -41,8 +41,8 @@ def test_round_trip_is_silent_and_exact(tmp_path, dataset):
         warnings.simplefilter("error")
         write_store(dataset, tmp_path / "a.zarr", title="t", source="s", configuration="x: 1")
         opened = open_store(tmp_path / "a.zarr")
-        xr.testing.assert_equal(opened.load(), dataset)
-    assert set(opened.coords) == {"id", "seed"}
+        xr.testing.assert_equal(opened.load().drop_vars("image"), dataset)
+    assert set(opened.coords) == {"id", "image", "seed"}
     assert opened.id.dtype == object
     assert opened.mse.attrs == dataset.mse.attrs
     assert opened.attrs["configuration"] == "x: 1"
@@ -118,3 +118,44 @@ def test_whole_file(tmp_path):
     with whole_file(tmp_path / "a.csv") as partial:
         partial.write_text("whole")
     assert (tmp_path / "a.csv").read_text() == "whole"
+
+
+def test_a_store_opens_with_xarray_alone_and_its_usual_calls_work(tmp_path):
+    """Text, numbers and pictures of five images, of which a seed tested three."""
+    count = 5
+    names = np.array([f"image-{i}" for i in range(count)], dtype=object)
+    scores = np.where(np.arange(count) < 3, np.arange(count, dtype=np.float32), np.nan)
+    dataset = xr.Dataset(
+        {
+            "mse": ("image", scores, described("error", "test")),
+            "pixels": (("image", "y"), np.full((count, 4), 200, np.uint8), described("intensity", "test")),
+            "label_site": ("image", np.array(["arm", "leg", "arm", "", "arm"], object), described("site", "test")),
+        },
+        coords={
+            "id": ("image", names, described("id", "test")),
+            "group": ("image", np.array(["dark", "light"] * 2 + ["dark"], object), described("group", "test")),
+        },
+    )
+    write_store(dataset, tmp_path / "store.zarr", title="a store", source="test")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain = xr.open_zarr(tmp_path / "store.zarr", chunks=None)
+        dark = plain.where(plain.group == "dark", drop=True)
+        assert dark.id.values.tolist() == ["image-0", "image-2", "image-4"]
+        assert float(plain.sel(image="image-2").mse) == 2
+        assert plain.sel(image=["image-4", "image-0"]).label_site.values.tolist() == ["arm", "arm"]
+        by_site = plain.mse.groupby("label_site").mean()
+        assert float(by_site.sel(label_site="arm")) == 1
+        table = plain[["mse"]].to_dataframe()
+        assert table.query("group == 'dark'").mse.tolist()[:2] == [0, 2]
+        plain.to_netcdf(tmp_path / "store.nc")
+        again = xr.open_dataset(tmp_path / "store.nc")
+        assert again.pixels.dtype == np.uint8
+        assert again.id.values.tolist() == names.tolist()
+    # Opened here, text is plain objects, and the names are the index as well.
+    opened = open_store(tmp_path / "store.zarr")
+    assert opened.label_site.dtype == object
+    assert float(opened.sel(image="image-1").mse) == 1
+    # What is opened can be written again.
+    write_store(opened, tmp_path / "again.zarr", title="again", source="test")
+    assert xr.open_zarr(tmp_path / "again.zarr", chunks=None).image.values.tolist() == names.tolist()

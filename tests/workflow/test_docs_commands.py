@@ -100,22 +100,24 @@ def test_configurations_are_understood(text):
 
 
 def _adapted(snippet: str, results: Path) -> str:
-    """The snippet on the stores of the tiny experiment."""
-    for store in ("results/demo/phantom.zarr", "s3://my-bucket/sluguq/results/slug/fitzpatrick17k.zarr"):
-        snippet = snippet.replace(store, str(results / "skin.zarr"))
-    return snippet
+    """The snippet on the results of the tiny experiment."""
+    snippet = snippet.replace("s3://my-bucket/sluguq/results/slug/fitzpatrick17k.zarr", str(results / "skin.zarr"))
+    return snippet.replace("results/demo", str(results)).replace("phantom", "skin")
 
 
 @pytest.mark.parametrize("snippet", _snippets("python"))
 def test_snippets_run(snippet, request, tmp_path):
     if "module skin:" in snippet:
         _plan_as_a_module(snippet, tmp_path)
-    elif ".zarr" in snippet:
+    elif ".zarr" in snippet or "results/demo" in snippet:
+        for package in ("duckdb", "fiftyone"):
+            if f"import {package}" in snippet and importlib.util.find_spec(package) is None:
+                pytest.skip(f"no {package}: pip install {package}")
         finished = request.getfixturevalue("finished")
         adapted = _adapted(snippet, finished.results)
         assert adapted != snippet
         command = [sys.executable, "-W", "error", "-c", adapted]
-        subprocess.run(command, cwd=finished.folder, env={**environment(), "PYTHONPATH": str(ROOT / "src")}, check=True)
+        subprocess.run(command, cwd=tmp_path, env={**environment(), "PYTHONPATH": str(ROOT / "src")}, check=True)
     else:
         _run_on_a_model(snippet)
 

@@ -39,7 +39,7 @@ def mixes_of(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
 
 def labels_of(dataset: xr.Dataset) -> list[str]:
     """Names of the label variables (`label_*`) of a dataset."""
-    return sorted(str(name) for name in dataset.data_vars if str(name).startswith("label_"))
+    return sorted(str(name) for name in dataset.variables if str(name).startswith("label_"))
 
 
 def label_values(dataset: xr.Dataset, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.analysis.aggregated import labels_of
+from sluguq.analysis.given import takes_results
 from sluguq.analysis.retention import caught_share, flagged_share
 from sluguq.analysis.statistics import (
     Array,
@@ -38,6 +39,7 @@ FEWEST = 10
 """Intersections with fewer images than this in all are not listed."""
 
 
+@takes_results
 def gaps(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Every group against the lightest, by variable and configuration.
 
@@ -60,6 +62,7 @@ def gaps(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variable", "configuration", "group", "reference", "measure", *ESTIMATE])
 
 
+@takes_results
 def levels(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Mean and quantiles of every variable by configuration and group, and which group is worst.
 
@@ -116,6 +119,7 @@ SHARE = 0.1
 """The share of images that is flagged, and of errors that counts as worst."""
 
 
+@takes_results
 def flagging(dataset: xr.Dataset, share: float = SHARE, replicates: int = REPLICATES) -> pd.DataFrame:
     """Whose images are flagged when the highest `share` of SLUG is, and which of the worst errors are caught.
 
@@ -162,6 +166,7 @@ def _flagged_by(signal: str, share: float) -> Measure:
     return Measure(flagged, {"score": signal, "group": "inside"}, "share", among=inside)
 
 
+@takes_results
 def intersections(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """Mean error and SLUG of every group crossed with every value of every label (condition, body site).
 
@@ -184,6 +189,7 @@ def intersections(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataF
     return pd.DataFrame(rows, columns=["label", "level", "group", "configuration", "variable", *ESTIMATE])
 
 
+@takes_results
 def gaps_within(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """The gap between groups among images of one condition, or body site: is it the skin, or what is photographed?
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sluguq.analysis.given import takes_results
 from sluguq.analysis.retention import retention_gain
 from sluguq.analysis.statistics import Array, auroc, partial_spearman, quantile, spearman
 from sluguq.analysis.tables import ESTIMATE, REPLICATES, SIGNALS, Measure, estimate_rows, per_image
@@ -35,6 +36,7 @@ def comparable_signals(dataset: xr.Dataset) -> list[str]:
     return known
 
 
+@takes_results
 def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """How well each signal tells where the error is large, by configuration.
 

@@ -12,6 +12,7 @@ import xarray as xr
 from sluguq.analysis.aggregated import label_values
 from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.fairness import SHARE, flag_measures
+from sluguq.analysis.given import takes_results
 from sluguq.analysis.labelled_images import ordered_flags
 from sluguq.analysis.signals import ENSEMBLE, comparable_signals
 from sluguq.analysis.statistics import Array, auroc, cliffs_delta
@@ -30,6 +31,7 @@ from sluguq.analysis.tables import (
 _SIGNALS = ("configuration", "signal", "group", "reference", "test", *ESTIMATE)
 
 
+@takes_results
 def signals_by_group(dataset: xr.Dataset, share: float = SHARE, replicates: int = REPLICATES) -> pd.DataFrame:
     """Does each signal see the groups as the error does? The error itself (`mse`) and every comparable signal.
 
@@ -114,6 +116,7 @@ def _same_order(x: Array, y: Array, group: np.ndarray, weights: Array) -> Array:
     return np.mean(alike, axis=0)
 
 
+@takes_results
 def labels_by_signal(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """How well each signal of a whole image, and the error, tell images that carry a yes-or-no label from the rest.
 

@@ -18,6 +18,7 @@ import xarray as xr
 
 from sluguq.analysis.aggregated import clusters_of, groups_of, labels_of
 from sluguq.analysis.estimates import Estimate, Statistic, Transform, over_seeds
+from sluguq.analysis.given import takes_results
 from sluguq.analysis.statistics import Array
 from sluguq.stores.files import whole_file
 
@@ -58,6 +59,7 @@ def estimate_fields(estimate: Estimate) -> dict[str, float]:
     return {name: getattr(estimate, name) for name in ESTIMATE}
 
 
+@takes_results
 def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """One row an image and model: configuration, seed, id, image, group, fst, cluster, and numbers.
 

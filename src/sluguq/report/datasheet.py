@@ -236,7 +236,7 @@ def _relations(store: xr.Dataset) -> str:
 
 def _labels(store: xr.Dataset) -> str:
     rows = []
-    for name in sorted(str(name) for name in store.data_vars if str(name).startswith("label_")):
+    for name in sorted(str(name) for name in store.variables if str(name).startswith("label_")):
         values = pd.Series(store[name].values.tolist())
         numeric = pd.api.types.is_numeric_dtype(values)
         known = values.dropna() if numeric else values[values != ""]

@@ -49,17 +49,21 @@ def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
         store = xr.open_zarr(content, consolidated=True, chunks=None)
         if MENTION in store.attrs and files is None and not remote:
             raise damaged(Path(path), MANIFEST, "is missing")
-        # NumPy's new string type knows neither astype(str) nor most of pandas: hand over plain objects.
-        texts = {name: v.astype(object) for name, v in store.variables.items() if v.dtype.kind == "T"}
-        return store.assign({n: v for n, v in texts.items() if n not in store.coords}).assign_coords(
-            {n: v for n, v in texts.items() if n in store.coords}
-        )
+        return with_plain_text(store)
     except StoreError:
         raise
     except FileNotFoundError as error:
         raise StoreError(absent) from error
     except Exception as error:
         raise StoreError(f"{path} is not a readable store ({error}); delete it and run its rule again") from error
+
+
+def with_plain_text(dataset: xr.Dataset) -> xr.Dataset:
+    """The same dataset with text as plain objects: NumPy's new type knows neither astype(str) nor most of pandas."""
+    texts = {name: v.astype(object) for name, v in dataset.variables.items() if v.dtype.kind == "T"}
+    return dataset.assign({n: v for n, v in texts.items() if n not in dataset.coords}).assign_coords(
+        {n: v for n, v in texts.items() if n in dataset.coords}
+    )
 
 
 def write_store(
@@ -110,6 +114,7 @@ class StoreWriter:
         self._partial = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}")
         self._attributes = dict(attributes)
         self._coordinates: list[str] = []
+        self._dimensions: dict[str, tuple[str, ...]] = {}
         self._pending: dict[str, list[np.ndarray]] = {}
         self._appended: dict[str, int] = {}
         self._adopted: dict[str, tuple[int, int]] = {}
@@ -135,6 +140,8 @@ class StoreWriter:
     ) -> None:
         """Declare a variable.
 
+        Text is always a coordinate: then xarray's ``where`` leaves it as it is, which NumPy's type of text needs.
+
         :raises StoreError: where ``long_name``, ``units`` or ``source`` is missing from the attributes.
         """
         missing = {"long_name", "units", "source"} - set(attributes)
@@ -153,8 +160,17 @@ class StoreWriter:
             dimension_names=list(dimensions),
             attributes=_plain(attributes),
         )
-        if coordinate:
+        self._dimensions[name] = tuple(dimensions)
+        if coordinate or dtype.kind in "OTU":
             self._coordinates.append(name)
+
+    def _name_images(self) -> None:
+        """Make the names of images the index of their dimension, so that ``sel(image=...)`` takes one."""
+        if self._dimensions.get("id") != ("image",) or "image" in self._dimensions:
+            return
+        names = self._array("id")
+        self.create("image", ("image",), names.shape, object, attributes=dict(names.attrs))
+        self.write("image", ..., np.asarray(names[...]).astype(object))
 
     def write(self, name: str, region: Any, values: np.ndarray) -> None:
         """Write an array into a region of a variable; `...` is all of it."""
@@ -229,6 +245,7 @@ class StoreWriter:
             expected = self._array(name).shape[0]
             if self._appended.get(name, 0) != expected:
                 raise StoreError(f"{self.path}: {self._appended.get(name, 0)} of {expected} rows of {name!r} came")
+        self._name_images()
         if self._coordinates:
             self._attributes["coordinates"] = " ".join(sorted(self._coordinates))
         self._attributes[MENTION] = f"size and CRC-32C of every file are in {MANIFEST}"

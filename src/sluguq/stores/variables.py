@@ -30,6 +30,12 @@ FST_ATTRIBUTES: dict[str, Any] = {
 }
 
 
+TESTED: dict[str, Any] = described(
+    "whether the image is among the seed's test images; where not, scores and maps are NaN and reconstructions 0",
+    "splits of the experiment",
+)
+
+
 class Variable(NamedTuple):
     """How a variable is stored."""
 

@@ -16,7 +16,7 @@ from sluguq.stages.aggregation.ensemble import ENSEMBLE_VARIANCE, ensemble_varia
 from sluguq.stores.provenance import provenance
 from sluguq.stores.selection import read_rows
 from sluguq.stores.store import StoreWriter, open_store
-from sluguq.stores.variables import IMAGE_COORDINATES, MAPS, PER_IMAGE, described
+from sluguq.stores.variables import IMAGE_COORDINATES, MAPS, PER_IMAGE, TESTED, described
 
 ScorePaths = Mapping[tuple[str, int], str | os.PathLike[str]]
 
@@ -38,7 +38,8 @@ def aggregate_scores(
     """Gather the scores of one data set by every model into ``results/<experiment>/<dataset>.zarr``.
 
     The dimension ``image`` is the union of the images that any model was scored on, in the order of the image
-    stores; values of images that a seed did not test are NaN (0 where a variable is of integers). With two seeds or
+    stores; values of images that a seed did not test are NaN (0 where a variable is of integers, as reconstructions
+    are), which the coordinate ``tested`` (seed, image) tells from values. With two seeds or
     more and stored reconstructions there is ``ensemble_variance`` besides.
 
     :param image_stores: prepared images; together they hold every scored id.
@@ -86,6 +87,12 @@ def aggregate_scores(
         writer.write("weights_sha256", ..., np.array(digests, dtype=object))
         images.write(writer, group_of)
         count = len(images.ids)
+        rows = {key: images.ids.get_indexer(store.id.values) for key, store in opened.items()}
+        writer.create("tested", ("seed", "image"), (len(seeds), count), bool, attributes=TESTED, coordinate=True)
+        tested = np.zeros((len(seeds), count), bool)
+        for (_, seed), places in rows.items():
+            tested[seeds.index(seed), places] = True
+        writer.write("tested", ..., tested)
         for name, variable in {**PER_IMAGE, **MAPS}.items():
             if name not in first:
                 continue
@@ -96,7 +103,6 @@ def aggregate_scores(
                 variable.dtype,
                 attributes=dict(first[name].attrs),
             )
-        rows = {key: images.ids.get_indexer(store.id.values) for key, store in opened.items()}
         for (name, seed), store in opened.items():
             position = (configurations.index(name), seeds.index(seed))
             whole = np.array_equal(rows[name, seed], np.arange(count))
@@ -141,7 +147,8 @@ class _Images:
         shared = [
             name
             for name in self.parts[0][0].variables
-            if all(name in store.variables for store, _ in self.parts) and name not in ("pixels", "y", "x", "channel")
+            if all(name in store.variables for store, _ in self.parts)
+            and name not in ("pixels", "image", "y", "x", "channel")
         ]
         columns = {str(name): self._gather(str(name)) for name in shared if self.parts[0][0][name].dims == ("image",)}
         columns["group"] = np.array([group_of.get(int(fst), "") for fst in columns["fst"]], dtype=object)
