@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sluguq.slug.exact import score_exact
     from sluguq.slug.execution import Execution
     from sluguq.slug.lanczos_state import LanczosState
+    from sluguq.slug.posterior import Posterior, best_prior_precision, posterior
     from sluguq.slug.restriction import restrict
+    from sluguq.slug.saved import load_basis
     from sluguq.slug.score import Probing, score
     from sluguq.slug.scores import Scores
     from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
@@ -42,6 +44,10 @@ _HOMES = {
     "SketchedBasis": "sluguq.slug.sketched",
     "from_torch": "sluguq.slug.torch_bridge",
     "restrict": "sluguq.slug.restriction",
+    "load_basis": "sluguq.slug.saved",
+    "posterior": "sluguq.slug.posterior",
+    "Posterior": "sluguq.slug.posterior",
+    "best_prior_precision": "sluguq.slug.posterior",
 }
 
 __all__ = [
@@ -51,13 +57,17 @@ __all__ = [
     "Execution",
     "Lanczos",
     "LanczosState",
+    "Posterior",
     "Probing",
     "Results",
     "Scores",
     "SketchedBasis",
+    "best_prior_precision",
     "eigenbasis",
     "from_torch",
+    "load_basis",
     "open",
+    "posterior",
     "restrict",
     "score",
     "score_exact",

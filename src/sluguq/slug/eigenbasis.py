@@ -18,6 +18,7 @@ import numpy as np
 
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.machine.progress import Progress
+from sluguq.slug.basis_files import write_basis
 from sluguq.slug.batches import chosen
 from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_rank, checked
@@ -70,6 +71,13 @@ class Eigenbasis(NamedTuple):
             raise ValueError(f"rank {rank} exceeds the {len(self.eigenvalues)} pairs of the eigenbasis")
         names = ("eigenvalues", "vectors", "residuals", "converged")
         return self._replace(**{name: getattr(self, name)[:rank] for name in names})
+
+    def save(self, path: str | Path) -> None:
+        """Write the basis as one file, whole or not at all; :func:`~sluguq.slug.saved.load_basis` reads it.
+
+        :param path: of the file, which is in the safetensors format.
+        """
+        write_basis(path, self.estimator, self)
 
     @property
     def explained(self) -> float:

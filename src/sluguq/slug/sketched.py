@@ -11,6 +11,7 @@ bias; what lies within it errs by a share of ‖J‖², alike for all images of 
 off, and negative, where they are small against ‖J‖²: :func:`sluguq.score` has neither fault and is faster.
 """
 
+import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -22,6 +23,7 @@ import numpy as np
 
 from sluguq.machine.progress import Progress
 from sluguq.slug.backoff import until_it_fits
+from sluguq.slug.basis_files import write_basis
 from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
 from sluguq.slug.execution import Execution
@@ -59,6 +61,10 @@ class SketchedBasis(NamedTuple):
     def estimator(self) -> str:
         """The name of the estimator that scores by it."""
         return "sketched"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the basis as one file, whole or not at all; :func:`~sluguq.slug.saved.load_basis` reads it."""
+        write_basis(path, self.estimator, self)
 
 
 def sketched_eigenbasis(
