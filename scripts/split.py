@@ -14,5 +14,6 @@ with job(snakemake.log[0]):
         snakemake.params.groups,
         snakemake.params.configurations,
         seed=int(snakemake.wildcards.seed),
+        held_out=snakemake.input.held_out,
         **snakemake.params.split,
     )

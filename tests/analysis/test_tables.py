@@ -24,6 +24,7 @@ from sluguq.analysis.drawn_artefacts import (
 )
 from sluguq.analysis.fairness import flagging, gaps, gaps_within, intersections, levels
 from sluguq.analysis.labelled_images import labels_found, map_summaries
+from sluguq.analysis.making import make_table
 from sluguq.analysis.signals import comparable_signals, compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
 from sluguq.analysis.tables import by_seed, per_image
@@ -386,3 +387,13 @@ def test_a_gap_that_is_the_condition_s_vanishes_within_it():
 
 def test_no_label_no_gap_within(store):
     assert gaps_within(store.drop_vars(["label_site", "label_ruler"])).empty
+
+
+def test_masks_drawn_by_hand_are_asked_as_drawn_artefacts_are(artefacts):
+    ruler = artefacts.isel(image=np.flatnonzero(artefacts["artefact"].values == "ruler"))
+    by_hand = pixel_scores(ruler.drop_vars(["artefact", "clean_image"]), ("slug_map", "error_map", "slug_bare"))
+    drawn = pixel_scores(ruler, ("slug_map", "error_map"))
+    assert set(by_hand["map"]) == {"slug_map", "error_map"}, "there is no bare image to compare with"
+    assert set(by_hand["artefact"]) == {"masked by hand"}
+    np.testing.assert_array_equal(by_hand["auroc"], drawn["auroc"])
+    assert make_table("drawn_artefacts", ruler.drop_vars(["artefact", "clean_image"]), 20)["images"].min() > 0

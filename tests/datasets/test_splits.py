@@ -292,3 +292,14 @@ def test_what_seeds_share_is_counted():
     splits = {seed: pd.DataFrame({"id": ids, "role": "train_A"}) for seed, ids in drawn.items()}
     shared = split_sizes(splits).set_index("seed")["shared"]
     assert shared.to_dict() == pytest.approx({0: (2 / 3 + 1 / 3) / 2, 1: (2 / 3 + 1 / 3) / 2, 2: 0.5})
+
+
+@pytest.mark.parametrize("column", ["id", "sha256"])
+def test_what_is_held_out_is_nowhere_nor_what_shares_a_unit_with_it(column):
+    table = images(60, 50).assign(sha256=[f"hash{n}" for n in range(113)])
+    table.loc[[3, 7], "patient"] = "p"
+    held = table.loc[[3, 80], column].tolist()
+    drawn = split(table, 30, 10, held_out=held)
+    assert not set(drawn["id"]) & set(table.loc[[3, 7, 80], "id"])
+    assert sizes(drawn)["train_A"] == 30
+    assert drawn.equals(split(table.drop(index=[3, 7, 80]), 30, 10)), "the others are drawn as if these did not exist"

@@ -16,7 +16,7 @@ from sluguq.datasets.base import Acquired
 from sluguq.stages import prepare as preparation
 from sluguq.stages.prepare import PreparationError, prepare
 from sluguq.stores.store import open_store
-from sluguq.stores.tables import write_table
+from sluguq.stores.tables import read_images, write_table
 from tests.places import SHARED
 
 
@@ -183,3 +183,18 @@ def test_real_photographs(tmp_path):
     inside = np.array([image[mask].mean() for image, mask in zip(grey, lesion, strict=True)])
     corner = grey[:, 12:20, 2:6].mean((1, 2))
     assert (inside < corner).mean() > 0.7, "lesions are darker than the skin beside them where masks fit their images"
+
+
+def test_masks_of_artefacts_are_beside_those_of_lesions(raw):
+    table = read_images(raw / "images.csv")
+    inverse = np.full((128, 160), 255, np.uint8)
+    inverse[:, :80] = 0
+    Image.fromarray(inverse).save(raw / "artefacts.png")
+    rows = table.assign(artefact_mask=["artefacts.png" if name == "1.png" else "" for name in table["id"]])
+    write_tables(Acquired(images=rows.to_dict("records")), raw)
+    prepare(raw / "images.csv", raw / "store.zarr", raw / "rejected.csv", size=32, progress=False)
+    store = open_store(raw / "store.zarr")
+    assert store["has_artefact_mask"].values.tolist() == [False, True] + [False] * 7
+    lesion, artefact = store["lesion_mask"].values[1], store["artefact_mask"].values[1]
+    assert lesion[:, :15].min() == artefact[:, 17:].min() == 1
+    assert lesion[:, 17:].max() == artefact[:, :15].max() == 0

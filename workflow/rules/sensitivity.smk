@@ -44,7 +44,7 @@ use rule split as split_of_variant with:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/split-seed-{{seed}}.log",
     params:
         split=lambda wildcards: {
-            **EXPERIMENT.split.model_dump(mode="json"),
+            **EXPERIMENT.split.model_dump(mode="json", exclude={"hold_out"}),
             "train_images": varied_value(wildcards, "training_images", EXPERIMENT.split.train_images),
         },
 

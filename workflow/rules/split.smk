@@ -4,6 +4,7 @@
 rule split:
     input:
         images=prepared(EXPERIMENT.training_dataset),
+        held_out=[prepared(dataset) for dataset in EXPERIMENT.split.hold_out],
     output:
         PATHS.split("{seed}"),
     log:
@@ -18,7 +19,7 @@ rule split:
         code=code("split.py"),
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
         configurations=EXPERIMENT.configurations,
-        split=EXPERIMENT.split.model_dump(mode="json"),
+        split=EXPERIMENT.split.model_dump(mode="json", exclude={"hold_out"}),
     script:
         "../../scripts/split.py"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _PHOTOGRAPHS = ("training", "external")
+_MASKED = ("artefacts", "external")
 
 
 class Table(NamedTuple):
@@ -30,8 +31,8 @@ TABLES: dict[str, Table] = {
     "signals_by_group": Table(_PHOTOGRAPHS, "Gaps between groups in every signal, and whose images it flags."),
     "labels_by_signal": Table(_PHOTOGRAPHS, "How well every signal tells images that carry a label."),
     "labelled": Table(_PHOTOGRAPHS, "How well summaries of the maps tell images that carry a label."),
-    "artefact_pixels": Table(("artefacts",), "How well each map finds the pixels of a drawn artefact, image by image."),
-    "drawn_artefacts": Table(("artefacts",), "How well each map finds the pixels of drawn artefacts."),
+    "artefact_pixels": Table(_MASKED, "How well each map finds the pixels of an artefact, image by image."),
+    "drawn_artefacts": Table(_MASKED, "How well each map finds the pixels of artefacts, with intervals."),
     "artefact_change": Table(("artefacts",), "SLUG and error with a drawn artefact over those without."),
     "tones": Table(("models",), "Skin tone of prior samples and of training images."),
 }

@@ -1,8 +1,9 @@
-"""Do the maps find artefacts? Measured against drawn artefacts with masks.
+"""Do the maps find artefacts? Measured against drawn artefacts with masks, and against masks that people drew.
 
 A store of images with drawn artefacts is an aggregated store with `artefact_mask` (image, y, x), `artefact`
 (image), the kind of the artefact, and `clean_image` (image), the id of the image that it was drawn on. The
-bare images are in it too, with an empty `artefact`.
+bare images are in it too, with an empty `artefact`. A store of photographs whose artefacts a person outlined has
+`artefact_mask` alone: its artefacts are of the one kind `MASKED`, and there is no bare image to compare with.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ The control is the SLUG map of the same image without the artefact, held against
 comes from where the artefact lies (rulers lie along borders, where maps glow anyhow), not from the artefact.
 """
 
+
+MASKED = "masked by hand"
+"""The kind of an artefact in a photograph that came with a mask of it."""
 
 _WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
 
@@ -87,6 +91,7 @@ def pixel_scores(
     if configuration is not None:
         chosen = [str(c) for c in dataset["configuration"].values].index(configuration)
         dataset = dataset.isel(configuration=[chosen])
+    dataset = with_kinds(dataset)
     mask = dataset["artefact_mask"].transpose("image", "y", "x")
     kinds, origin = dataset["artefact"].values.astype(str), dataset["clean_image"].values.astype(str)
     bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
@@ -119,6 +124,14 @@ def pixel_scores(
                 if name in measured
             ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def with_kinds(dataset: xr.Dataset) -> xr.Dataset:
+    """The store with `artefact` and `clean_image`, also where a person outlined the artefacts of photographs."""
+    if "clean_image" in dataset:
+        return dataset
+    kinds = np.full(dataset.sizes["image"], MASKED, dtype=object)
+    return dataset.assign(artefact=("image", kinds), clean_image=("image", dataset["id"].values))
 
 
 def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -256,7 +269,7 @@ def artefact_clusters(dataset: xr.Dataset) -> dict[str, int]:
 
     All drawings on one image are together, and so are those on images of one patient, lesion or group of duplicates.
     """
-    origin = dataset["clean_image"].values.astype(str)
+    origin = with_kinds(dataset)["clean_image"].values.astype(str)
     images = np.unique(origin, return_inverse=True)[1]
     ties = tying_labels({name: dataset[name].values for name in TIES if name in dataset.variables})
     return dict(zip(origin, map(int, cluster_labels(images, *ties.values())), strict=True))

@@ -27,7 +27,7 @@ class Run:
     """The opened stores of one experiment, by role.
 
     datasets: aggregated stores by name, each with the attribute `role`: one `training`, any number
-    `external`, and at most one with drawn artefacts (it has `artefact_mask`).
+    `external`, and at most one with drawn artefacts (it has `clean_image`).
     labels: the label table of the training data set with columns fst and state, or None. replicates: of the
     bootstrap. models: the store of models, or None.
     """
@@ -42,8 +42,8 @@ class Run:
         self.labels = labels
         self.replicates = replicates
         self._models = models
-        self._objects = next((d for d in datasets.values() if "artefact_mask" in d), None)
-        self.photographs = {name: d for name, d in datasets.items() if "artefact_mask" not in d}
+        self._objects = next((d for d in datasets.values() if "clean_image" in d), None)
+        self.photographs = {name: d for name, d in datasets.items() if "clean_image" not in d}
         self._training = next((d for d in self.photographs.values() if d.attrs.get("role") == "training"), None)
         self.external = {name: d for name, d in self.photographs.items() if d.attrs.get("role") == "external"}
         self._clusters: dict[int, np.ndarray] = {}

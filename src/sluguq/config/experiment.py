@@ -67,6 +67,11 @@ class Split(Section):
         True,
         description="Keep exact and near duplicates on one side of the split. false is the papers' protocol.",
     )
+    hold_out: tuple[Name, ...] = Field(
+        (),
+        description="External data sets whose images, where they are in the training data set too (by id or content), "
+        "are neither trained on nor tested there.",
+    )
 
 
 class Model(Section):
@@ -327,6 +332,11 @@ class Experiment(Section):
                 raise ValueError(f"data set {name!r} is not under datasets, which has {sorted(self.datasets)}")
         if len(set(self.scored_datasets)) != len(self.scored_datasets):
             raise ValueError("a data set is named twice among training_dataset and external_datasets")
+        for name in self.split.hold_out:
+            if name not in self.external_datasets:
+                raise ValueError(
+                    f"split.hold_out: {name!r} is none of external_datasets ({', '.join(self.external_datasets)})"
+                )
         for name, mix in self.configurations.items():
             unknown = sorted(set(mix) - set(self.groups))
             if unknown:

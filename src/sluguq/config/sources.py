@@ -29,6 +29,11 @@ class Columns(_Options):
     patient: str | None = Field(None, description="Images of one patient never part between splits.")
     lesion: str | None = Field(None, description="Images of one lesion never part between splits.")
     mask: str | None = Field(None, description="Path of the lesion mask, relative to the folder.")
+    artefact_mask: str | None = Field(
+        None,
+        description="Path of a mask of artefacts (all that is not skin: rulers, ink, clothes, background), relative to "
+        "the folder. Maps are held against it as against drawn artefacts.",
+    )
     labels: tuple[str, ...] = Field((), description="Further columns to carry along.")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from sluguq.config.sources import PublishedSource, Source, registry_name
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.registry import Entry, Registry, load_registry
-from sluguq.stores.tables import IMAGE_COLUMNS, MISSING_COLUMNS, as_table, write_table
+from sluguq.stores.tables import IMAGE_COLUMNS, MISSING_COLUMNS, OPTIONAL_COLUMNS, as_table, write_table
 
 
 def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Registry | None = None) -> Acquired:
@@ -50,7 +50,7 @@ def write_tables(acquired: Acquired, raw_folder: Path) -> None:
     """Write missing.csv and, unless there is no image, images.csv, each whole or not at all."""
     acquired.lose_repeated_ids()
     for row in acquired.images:
-        for column in ("file", "mask"):
+        for column in ("file", "mask", "artefact_mask"):
             path = Path(row.get(column, ""))
             # Relative, so that the raw folder can be moved.
             if path.is_absolute() and path.is_relative_to(raw_folder):
@@ -59,7 +59,8 @@ def write_tables(acquired: Acquired, raw_folder: Path) -> None:
     # Last written: a run that comes to nothing leaves the images.csv of the one before.
     write_table(raw_folder / "missing.csv", as_table(acquired.missing, MISSING_COLUMNS))
     if acquired.images:
-        write_table(raw_folder / "images.csv", as_table(acquired.images, [*IMAGE_COLUMNS, *labels]))
+        optional = [column for column in OPTIONAL_COLUMNS if any(row.get(column) for row in acquired.images)]
+        write_table(raw_folder / "images.csv", as_table(acquired.images, [*IMAGE_COLUMNS, *optional, *labels]))
 
 
 def entry_of(options: Source, registry: Registry | None = None) -> Entry | None:

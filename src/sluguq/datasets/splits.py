@@ -10,7 +10,7 @@ configuration of dark images alone. `shortage` says what then happens.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -38,6 +38,7 @@ def make_split(
     replacement: bool = False,
     deduplicate: bool = True,
     shortage: Shortage = "error",
+    held_out: Collection[str] = (),
 ) -> pd.DataFrame:
     """Draw the test sets of all groups and the training sets of all configurations for one seed.
 
@@ -57,10 +58,17 @@ def make_split(
     :param deduplicate: treat duplicates as one unit. False is the papers' protocol.
     :param shortage: what to do where a group has too few images left to draw from without replacement. ``error``: stop;
         ``repeat``: take all, and draw the images that lack a second time; ``fewer``: take all there are.
+    :param held_out: ids or SHA-256 of images that are neither tested nor trained on, nor what shares a unit with them:
+        they are scored as another data set, of which no network has seen anything.
     :returns: columns id and role (``test_<group>`` or ``train_<configuration>``), sorted by role and id.
     :raises SplitError: where a group is too small, with how many there are and how many are needed.
     """
     images = _with_units(table, deduplicate)
+    if len(held_out):
+        named = images["id"].isin(held_out)
+        if "sha256" in images:
+            named |= images["sha256"].isin(held_out)
+        images = images[~images["unit"].isin(images.loc[named, "unit"])]
     needed = _training_needs(configurations, train_images)
     tested, rows = _draw_tests(images, groups, test_images, needed, seed)
     pool = images[~images["unit"].isin(tested)]

@@ -12,7 +12,7 @@ import os
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,17 @@ _IN_FLIGHT = 8
 _BLOCK_BYTES = 32 * 2**20
 
 
+_MASKS = {
+    "lesion_mask": ("mask", "lesion mask, 1 on the lesion", "whether the image has a lesion mask"),
+    "artefact_mask": (
+        "artefact_mask",
+        "mask of artefacts, 1 on what is not skin",
+        "whether the image has a mask of artefacts",
+    ),
+}
+"""Masks of a store: their column in images.csv, and what they and ``has_<mask>`` say."""
+
+
 class PreparationError(RuntimeError):
     """No store can be made; the message says why."""
 
@@ -42,7 +53,7 @@ class _Picture:
     """One decoded photograph and what identifies it."""
 
     pixels: np.ndarray
-    mask: np.ndarray | None
+    masks: dict[str, np.ndarray | None]
     sha256: str
     key: bytes
     hash: np.ndarray
@@ -67,8 +78,9 @@ def prepare(
     """Decode and resample the photographs of images.csv into an image store, listing those that fail.
 
     The store has the dimensions image, y, x, channel and the variables pixels, id, fst, patient, lesion,
-    duplicate_group, sha256, every ``label_<name>`` column, and lesion_mask with has_lesion_mask where there are
-    masks. The same files give the same store, whatever the number of threads.
+    duplicate_group, sha256, every ``label_<name>`` column, and lesion_mask and artefact_mask with has_lesion_mask
+    and has_artefact_mask where there are such masks. The same files give the same store, whatever the number of
+    threads.
 
     :param images_csv: table written by :func:`sluguq.datasets.acquisition.acquire`; relative files start at its folder.
     :param store: path of the store, replaced if it exists.
@@ -89,16 +101,16 @@ def prepare(
     images_csv = Path(images_csv)
     table = read_images(images_csv)
     files = [images_csv.parent / file for file in table["file"]]
-    masks = [images_csv.parent / mask if mask else None for mask in table["mask"]]
+    masks = _mask_files(table, images_csv.parent)
     workers = workers or _cores()
 
     def load(index: int) -> _Picture:
-        return _load(files[index], masks[index], size, fit, max_pixels)
+        return _load(files[index], {name: files[index] for name, files in masks.items()}, size, fit, max_pixels)
 
     kept: list[int] = []
     rejected: list[dict[str, Any]] = []
-    found: list[tuple[str, bytes, np.ndarray, bool]] = []
-    with_masks = any(masks)
+    found: list[tuple[str, bytes, np.ndarray]] = []
+    masked: dict[str, list[bool]] = {name: [] for name in masks}
     Path(store).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, warnings.catch_warnings():
         # Pillow's remarks on odd metadata are of no use to somebody who prepares ten thousand files.
@@ -111,10 +123,11 @@ def prepare(
                 rejected.append({"id": row["id"], "file": row["file"], "fst": row["fst"], "reason": str(result)})
                 continue
             kept.append(index)
-            found.append((result.sha256, result.key, result.hash, result.mask is not None))
+            found.append((result.sha256, result.key, result.hash))
             scratch.write(result.pixels.tobytes())
-            if with_masks:
-                scratch.write((np.zeros((size, size), np.uint8) if result.mask is None else result.mask).tobytes())
+            for name, mask in result.masks.items():
+                masked[name].append(mask is not None)
+                scratch.write((np.zeros((size, size), np.uint8) if mask is None else mask).tobytes())
         rejections = as_table(rejected, REJECTED_COLUMNS)
         write_table(rejected_csv, rejections)
         if not kept:
@@ -130,25 +143,34 @@ def prepare(
             "near_duplicate_bits": near_duplicate_bits,
         }
         groups = duplicate_groups(
-            [key for _, key, _, _ in found], np.stack([hash for _, _, hash, _ in found]), near_duplicate_bits
+            [key for _, key, _ in found], np.stack([hash for _, _, hash in found]), near_duplicate_bits
         )
         with StoreWriter(store, attributes=attributes) as writer:
             _write_labels(writer, table.iloc[kept], [sha for sha, *_ in found], groups, near_duplicate_bits)
-            _write_pictures(writer, scratch, len(kept), size, [masked for *_, masked in found] if with_masks else None)
+            _write_pictures(writer, scratch, len(kept), size, masked)
     return rejections
 
 
-def _load(file: Path, mask: Path | None, size: int, fit: Fit, max_pixels: int) -> _Picture:
+def _mask_files(table: pd.DataFrame, folder: Path) -> dict[str, list[Path | None]]:
+    """Files of the masks that there are, by name of the mask; None where an image has none of it."""
+    columns = {name: column for name, (column, *_) in _MASKS.items() if column in table and any(table[column])}
+    return {name: [folder / file if file else None for file in table[column]] for name, column in columns.items()}
+
+
+def _load(file: Path, masks: Mapping[str, Path | None], size: int, fit: Fit, max_pixels: int) -> _Picture:
     try:
         content = file.read_bytes()
-        drawn = mask.read_bytes() if mask else None
+        drawn = {name: mask.read_bytes() if mask else None for name, mask in masks.items()}
     except OSError as error:
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
     pixels = decode(content, size, fit=fit, max_pixels=max_pixels)
     hashed = pixels if size >= HASH_PIXELS else decode(content, HASH_PIXELS, fit=fit, max_pixels=max_pixels)
     return _Picture(
         pixels,
-        None if drawn is None else decode_mask(drawn, size, fit=fit, max_pixels=max_pixels),
+        {
+            name: None if mask is None else decode_mask(mask, size, fit=fit, max_pixels=max_pixels)
+            for name, mask in drawn.items()
+        },
         hashlib.sha256(content).hexdigest(),
         hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(),
         perceptual_hash(hashed),
@@ -223,23 +245,23 @@ def _numbers_if_any(column: pd.Series) -> tuple[np.ndarray, Any]:
     return (numbers.astype(np.int32), np.int32) if whole else (numbers, np.float64)
 
 
-def _write_pictures(writer: StoreWriter, scratch: Any, count: int, size: int, masked: list[bool] | None) -> None:
+def _write_pictures(writer: StoreWriter, scratch: Any, count: int, size: int, masked: Mapping[str, list[bool]]) -> None:
     pixels = described("photograph, sRGB", f"decoded with Pillow, {FILTER}", "1")
     writer.create("pixels", ("image", "y", "x", "channel"), (count, size, size, 3), np.uint8, attributes=pixels)
-    if masked is not None:
-        mask = described("lesion mask, 1 on the lesion", "mask of the data set")
-        writer.create("lesion_mask", ("image", "y", "x"), (count, size, size), np.uint8, attributes=mask)
-        has = described("whether the image has a lesion mask", "mask of the data set")
-        writer.create("has_lesion_mask", ("image",), (count,), np.bool_, attributes=has)
-        writer.write("has_lesion_mask", ..., np.array(masked))
-    planes = 3 if masked is None else 4
+    for name, present in masked.items():
+        mask, has = (described(text, "mask of the data set") for text in _MASKS[name][1:])
+        writer.create(name, ("image", "y", "x"), (count, size, size), np.uint8, attributes=mask)
+        writer.create(f"has_{name}", ("image",), (count,), np.bool_, attributes=has)
+        writer.write(f"has_{name}", ..., np.array(present))
+    planes = 3 + len(masked)
     at_once = max(1, _BLOCK_BYTES // (planes * size * size))
     for start in range(0, count, at_once):
         images = min(at_once, count - start)
         block = np.frombuffer(scratch.read(images * planes * size * size), np.uint8).reshape(images, -1)
         writer.append("pixels", block[:, : 3 * size * size].reshape(images, size, size, 3))
-        if masked is not None:
-            writer.append("lesion_mask", block[:, 3 * size * size :].reshape(images, size, size))
+        for plane, name in enumerate(masked, start=3):
+            part = block[:, plane * size * size : (plane + 1) * size * size]
+            writer.append(name, part.reshape(images, size, size))
 
 
 def _cores() -> int:

@@ -18,6 +18,7 @@ def draw_split(
     configurations: Mapping[str, Mapping[str, float]],
     *,
     seed: int,
+    held_out: Sequence[str | os.PathLike[str]] = (),
     **settings: Any,
 ) -> None:
     """Write the split of one seed.
@@ -27,9 +28,11 @@ def draw_split(
     :param groups: FSTs of each group.
     :param configurations: share of each group in the training images of each configuration.
     :param seed: seed of all draws.
+    :param held_out: prepared images that are neither trained on nor tested here.
     :param settings: the other arguments of :func:`sluguq.datasets.splits.make_split`.
     """
-    write_table(path, make_split(image_table(images), groups, configurations, seed=seed, **settings))
+    names = {name for store in held_out for column in ("id", "sha256") for name in image_table(store)[column]}
+    write_table(path, make_split(image_table(images), groups, configurations, seed=seed, held_out=names, **settings))
 
 
 def write_split_sizes(path: str | os.PathLike[str], splits: Mapping[int, str | os.PathLike[str]]) -> None:

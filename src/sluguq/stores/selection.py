@@ -56,7 +56,8 @@ def tested_rows(store: str | os.PathLike[str], split: str | os.PathLike[str] | N
 
 
 def image_table(store: str | os.PathLike[str]) -> pd.DataFrame:
-    """What a split needs to know of prepared images: id, fst, patient, lesion and duplicate_group."""
+    """What a split needs to know of prepared images: id, fst, patient, lesion, duplicate_group and sha256."""
     opened = open_store(store)
-    names = [name for name in ("id", "fst", "patient", "lesion", "duplicate_group") if name in opened.variables]
+    wanted = ("id", "fst", "patient", "lesion", "duplicate_group", "sha256")
+    names = [name for name in wanted if name in opened.variables]
     return pd.DataFrame({name: opened[name].values for name in names})

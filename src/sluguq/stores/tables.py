@@ -17,6 +17,9 @@ from sluguq.stores.files import check_seal, whole_file
 IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
 """Columns of images.csv, before any ``label_<name>``."""
 
+OPTIONAL_COLUMNS = ("artefact_mask",)
+"""Columns of images.csv that only some data sets have."""
+
 MISSING_COLUMNS = ("id", "file", "fst", "url", "reason")
 """Columns of missing.csv."""
 

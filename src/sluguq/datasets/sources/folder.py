@@ -52,8 +52,8 @@ def read_table(options: FolderSource, folders: list[Path]) -> LabelTable:
 def named_columns(options: FolderSource) -> list[str]:
     """Columns that the options name."""
     columns = options.columns
-    named = (columns.file, columns.fst, columns.id, columns.patient, columns.lesion, columns.mask, *columns.labels)
-    return [name for name in named if name]
+    named = (columns.file, columns.fst, columns.id, columns.patient, columns.lesion, columns.mask)
+    return [name for name in (*named, columns.artefact_mask, *columns.labels) if name]
 
 
 def _table_path(options: FolderSource, folders: list[Path]) -> Path:
@@ -83,8 +83,7 @@ class _Rows:
         name = said(row[columns.file])
         identity = (said(row[columns.id]) if columns.id else "") or name
         # Looked for first: a file that a lost row names is no file without a row.
-        path, mask = self._file(name), self._file(said(row[columns.mask])) if columns.mask else None
-        has_mask = bool(columns.mask and said(row[columns.mask]))
+        path, mask, artefacts = self._file(name), self._mask(row, columns.mask), self._mask(row, columns.artefact_mask)
         try:
             fst = parse_fst(row[columns.fst], self._options.fst_values) if columns.fst else UNLABELLED
         except ValueError as error:
@@ -92,7 +91,7 @@ class _Rows:
             return
         if self._options.fst is not None and fst not in self._options.fst:
             return
-        reason = self._fault(row, path, mask if has_mask else None) or self._contradiction(path, fst, place)
+        reason = self._fault(row, path, mask, artefacts) or self._contradiction(path, fst, place)
         if reason:
             self.acquired.lose(f"{place}: {reason}", id=identity, file=name, fst=fst)
             return
@@ -103,7 +102,8 @@ class _Rows:
                 "fst": fst,
                 "patient": said(row[columns.patient]) if columns.patient else "",
                 "lesion": said(row[columns.lesion]) if columns.lesion else "",
-                "mask": str(mask) if has_mask else "",
+                "mask": str(mask or ""),
+                "artefact_mask": str(artefacts or ""),
                 **{f"label_{label}": said(row[label]) for label in columns.labels},
             }
         )
@@ -133,8 +133,13 @@ class _Rows:
         self._used.add(found.resolve())
         return found
 
-    def _fault(self, row: dict[str, str], path: Path | LookupError, mask: Path | LookupError | None) -> str:
-        for file, what in ((path, ""), (mask, "mask: ")):
+    def _mask(self, row: dict[str, str], column: str | None) -> Path | LookupError | None:
+        """The file that a cell of masks names, why there is none, or None where it names nothing."""
+        name = said(row[column]) if column else ""
+        return self._file(name) if name else None
+
+    def _fault(self, row: dict[str, str], path: Path | LookupError, *masks: Path | LookupError | None) -> str:
+        for file, what in ((path, ""), *((mask, "mask: ") for mask in masks)):
             if isinstance(file, LookupError):
                 return f"{what}{file}"
         columns = self._options.columns
