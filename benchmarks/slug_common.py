@@ -12,9 +12,10 @@ import jax
 import numpy as np
 
 from sluguq.images.phantom.scene import render
+from sluguq.networks.network import reconstruction_function
 from sluguq.networks.objective import ObjectiveSettings
 from sluguq.networks.training import TrainingSettings, train
-from sluguq.networks.vae import VAESettings, join, reconstruction_function, split
+from sluguq.networks.vae import VAESettings
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 DOCS = Path(__file__).parents[1] / "docs"
@@ -44,10 +45,10 @@ def trained(size: int, width: int, depth: int, latent: int, epochs: int, count: 
             learning_rate=1e-3,
             schedule="cosine",
         )
-        weights, statistics = split(train(images, settings, seed=0).vae)
+        weights, statistics = train(images, settings, seed=0).network.split()
         path.write_bytes(pickle.dumps((weights, statistics, images, phantoms(24, size, [1, 2, 3, 4, 5, 6], 2))))
     weights, statistics, images, test = pickle.loads(path.read_bytes())
-    apply, params = reconstruction_function(join(network, weights, statistics))
+    apply, params = reconstruction_function(network.join(weights, statistics))
     return apply, params, images, test
 
 

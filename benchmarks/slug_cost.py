@@ -20,7 +20,9 @@ import sluguq
 from slug_common import DOCS, RESULTS, publish, seconds, table
 from sluguq.config import Experiment, load_experiment
 from sluguq.datasets.acquisition import entry_of
-from sluguq.networks.vae import VAE, VAESettings, reconstruction_function
+from sluguq.networks.network import reconstruction_function
+from sluguq.networks.registry import settings_of
+from sluguq.networks.vae import VAE, VAESettings
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import parameter_count
 from sluguq.slug.passes import backward, forward
@@ -226,7 +228,7 @@ def whole_experiment() -> str:
     """What all scores of the SLUG paper's experiment cost, from the papers' network on this machine."""
     experiment = load_experiment(PAPERS)
     size = experiment.images.size
-    apply, params = reconstruction_function(VAE(VAESettings(image_size=size, **experiment.model.model_dump())))
+    apply, params = reconstruction_function(settings_of(experiment.model.model_dump(), size).initial(0))
     weights = parameter_count(params)
     images = jnp.asarray(pictures(4, size))
     passed = jax.jit(apply)

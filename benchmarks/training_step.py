@@ -26,10 +26,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sluguq.networks.network import matmul_precision
 from sluguq.networks.objective import ObjectiveSettings
 from sluguq.networks.perceptual.features import features, layer_shapes, load_perceptual
 from sluguq.networks.training import TrainingSettings, compiled_advance, epoch_order, initial_state
-from sluguq.networks.vae import VAESettings, matmul_precision
+from sluguq.networks.vae import VAESettings
 
 Step = Callable[[], None]
 

@@ -1,4 +1,4 @@
-"""Train the VAE of one configuration and seed."""
+"""Train the network of one configuration and seed."""
 
 import sys
 

@@ -22,8 +22,9 @@ from sluguq.flag.photographs import read_photographs
 from sluguq.flag.run import flag
 from sluguq.flag.scores import Maps
 from sluguq.flag.table import agreement, judged_table
-from sluguq.networks.vae import VAE, VAESettings, reconstruction_function
-from sluguq.networks.weights import save_vae
+from sluguq.networks.network import reconstruction_function
+from sluguq.networks.vae import VAE, VAESettings
+from sluguq.networks.weights import save_network
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.stages.aggregation import aggregate_scores
 from sluguq.stages.basis_store import write_basis
@@ -91,7 +92,7 @@ def made(tmp_path_factory):
             weights = results / "models" / name / f"seed-{seed}" / "weights.safetensors"
             basis = results / "eigenbases" / name / f"seed-{seed}.zarr"
             vae = VAE(NETWORK, seed=seed + 10 * (name == "A"))
-            save_vae(weights, vae, configuration=name, seed=seed)
+            save_network(weights, vae, configuration=name, seed=seed)
             write_basis(orthonormal(vae, rng), basis, attributes=BASIS, configuration="", device="")
             scores[name, seed] = results / "scores" / name / f"seed-{seed}" / "drawn.zarr"
             score_store(

@@ -13,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sluguq.networks.objective import ObjectiveSettings, kl_divergence, objective
+from sluguq.networks.gaussian_vae import kl_divergence
+from sluguq.networks.network import decode, to_pixels, to_unit_range
+from sluguq.networks.objective import ObjectiveSettings, objective
 from sluguq.networks.perceptual.features import load_perceptual, perceptual_loss
 from sluguq.networks.sampling import prior_samples
 from sluguq.networks.training import TrainingInterrupted, TrainingSettings, compiled_advance, epoch_order, train
-from sluguq.networks.vae import VAE, VAESettings, decode, join, split, to_pixels, to_unit_range
+from sluguq.networks.vae import VAE, VAESettings
 from sluguq.networks.watch import CollapseWatch, TrainingDiverged
 from tests.places import ROOT
 
@@ -46,7 +48,8 @@ def trained(images):
 
 
 def equal(a, b) -> bool:
-    return all(jax.tree.leaves(jax.tree.map(np.array_equal, split(a.vae), split(b.vae)))) and (a.history == b.history)
+    same = jax.tree.map(np.array_equal, a.network.split(), b.network.split())
+    return all(jax.tree.leaves(same)) and a.history == b.history
 
 
 def test_training_lowers_the_loss_and_logs_every_term(trained):
@@ -72,16 +75,16 @@ def test_steps_equal_a_plain_loop_of_the_equations(images):
         SETTINGS, network=network, epochs=1, schedule="cosine", gradient_clip=0.5, batch_size=6
     )
     result = train(images, settings, seed=SEED, progress=False)
-    weights, statistics = split(VAE(network, seed=SEED))
+    weights, statistics = VAE(network, seed=SEED).split()
     order = np.asarray(epoch_order(SEED, 0, len(images)))
     moments = jax.tree.map(lambda leaf: (np.zeros(leaf.shape), np.zeros(leaf.shape)), weights)
 
     def loss(weights, statistics, x, key):
-        vae = join(network, weights, statistics)
+        vae = network.join(weights, statistics)
         mean, log_variance = vae.encode(x, train=True)
         z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
         kl = -0.5 * (1 + log_variance - mean**2 - jnp.exp(log_variance)).mean()
-        return ((vae.decode(z, train=True) - x) ** 2).mean() + kl, split(vae)[1]
+        return ((vae.decode(z, train=True) - x) ** 2).mean() + kl, vae.split()[1]
 
     gradient_of = jax.jit(jax.value_and_grad(loss, has_aux=True))
     losses = []
@@ -101,7 +104,7 @@ def test_steps_equal_a_plain_loop_of_the_equations(images):
             return jnp.asarray(weight - rate * first / (np.sqrt(second) + 1e-8), jnp.float32)
 
         weights = jax.tree.map(adam, weights, gradient, moments)
-    for ours, theirs in zip(*map(jax.tree.leaves, (split(result.vae)[0], weights)), strict=True):
+    for ours, theirs in zip(*map(jax.tree.leaves, (result.network.split()[0], weights)), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_allclose(result.history[0]["loss"], np.mean(losses), rtol=1e-4)
     assert result.history[0]["learning_rate"] == pytest.approx(0)
@@ -121,7 +124,7 @@ def test_kl_divergence_equals_an_integral():
 def test_sums_are_the_printed_equations():
     """Per image ½‖x − f‖² + KL + Σ_l ½ mean‖ΔΦ_l‖², against the means that are logged."""
     network = load_perceptual("squeezenet1_1", None, weights="random")
-    weights, statistics = split(VAE(NETWORK, seed=0))
+    weights, statistics = VAE(NETWORK, seed=0).split()
     x = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), np.uint8)
     settings = ObjectiveSettings(reduction="sum", kl_weight=0.5, perceptual_weight=2.0)
     loss, (terms, _) = objective(weights, statistics, x, jax.random.key(0), network, network=NETWORK, settings=settings)
@@ -131,7 +134,7 @@ def test_sums_are_the_printed_equations():
 
     @jax.jit
     def distance(weights, statistics, network):
-        vae = join(NETWORK, weights, statistics)
+        vae = NETWORK.join(weights, statistics)
         mean, log_variance = vae.encode(to_unit_range(x), train=True)
         z = mean + jnp.exp(log_variance / 2) * jax.random.normal(jax.random.key(0), mean.shape)
         return perceptual_loss(network, to_unit_range(x), vae.decode(z, train=True))
@@ -157,7 +160,7 @@ def test_flips_mirror_some_images(images):
 
 def test_bfloat16_trains_to_nearly_the_same_loss_with_float32_weights(images, trained):
     result = train(images, dataclasses.replace(SETTINGS, precision="bfloat16"), seed=SEED, progress=False)
-    assert {leaf.dtype for leaf in jax.tree.leaves(split(result.vae))} == {jnp.float32.dtype}
+    assert {leaf.dtype for leaf in jax.tree.leaves(result.network.split())} == {jnp.float32.dtype}
     assert not equal(result, trained)
     for ours, exact in zip(result.history, trained.history, strict=True):
         assert ours["mse"] == pytest.approx(exact["mse"], rel=0.05)
@@ -212,7 +215,7 @@ SCRIPT = """
     from sluguq.networks.training import TrainingSettings, train
     from sluguq.networks.objective import ObjectiveSettings
     from sluguq.networks.vae import VAESettings
-    from sluguq.networks.weights import save_vae
+    from sluguq.networks.weights import save_network
     folder = sys.argv[1]
     network = VAESettings(image_size=32, width=2, depth=1, latent_channels=2, bottleneck_blocks=0)
     settings = TrainingSettings(
@@ -314,7 +317,7 @@ def test_a_term_that_is_not_finite_is_told_and_the_last_good_network_kept(images
         train(images, settings, seed=SEED, progress=False)
     assert caught.value.epoch == 1
     assert caught.value.term == "loss"
-    jax.tree.map(np.testing.assert_array_equal, split(caught.value.vae), split(VAE(NETWORK, seed=SEED)))
+    jax.tree.map(np.testing.assert_array_equal, caught.value.network.split(), VAE(NETWORK, seed=SEED).split())
 
 
 def test_a_collapsed_kl_divergence_is_told(images):
@@ -328,7 +331,7 @@ def test_a_collapsed_kl_divergence_is_told(images):
 
 
 def test_dead_batch_statistics_are_told_with_their_layer():
-    statistics = split(VAE(NETWORK))[1]
+    statistics = VAE(NETWORK).split()[1]
     row = {"epoch": 1, "loss": 1.0, "mse": 1.0, "kl": 0.1}
     watch = CollapseWatch()
     assert watch.fault(row, statistics) is None

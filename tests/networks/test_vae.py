@@ -7,19 +7,10 @@ import numpy as np
 import pytest
 
 from sluguq.networks.convolution import convolve, convolve_upsampled
-from sluguq.networks.vae import (
-    VAE,
-    VAESettings,
-    count_weights,
-    decode,
-    encode,
-    graph_definition,
-    join,
-    reconstruction_function,
-    split,
-    to_unit_range,
-)
-from sluguq.networks.weights import WeightsError, load_vae, save_vae
+from sluguq.networks.gaussian_vae import graph_definition
+from sluguq.networks.network import count_weights, decode, encode, reconstruction_function, to_unit_range
+from sluguq.networks.vae import VAE, VAESettings
+from sluguq.networks.weights import WeightsError, load_network, save_network
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -52,7 +43,7 @@ def published_count(width: int, depth: int, latent: int, bottleneck: int) -> int
 
 
 def test_full_size_has_the_published_number_of_weights():
-    full = jax.eval_shape(lambda: split(VAE(VAESettings(), seed=None))[0])
+    full = jax.eval_shape(lambda: VAE(VAESettings(), seed=None).split()[0])
     counted = sum(leaf.size for leaf in jax.tree.leaves(full))
     assert counted == published_count(64, 4, 64, 1) == 50_439_619
 
@@ -85,7 +76,7 @@ def torch_twin(vae: VAE):
     """The published network as a function of NCHW arrays, written with torch.nn.functional alone."""
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
-    weights, statistics = split(vae)
+    weights, statistics = vae.split()
     zero = vae.settings.padding == "zero"
 
     def tensor(value):
@@ -139,9 +130,9 @@ def shaken(vae: VAE) -> VAE:
     generator = np.random.default_rng(1)
     weights, statistics = jax.tree.map(
         lambda a: jnp.asarray(a * generator.uniform(0.5, 1.5, a.shape) + 0.1, jnp.float32) if a.ndim == 1 else a,
-        split(vae),
+        vae.split(),
     )
-    return join(vae.settings, weights, statistics)
+    return vae.settings.join(weights, statistics)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +196,7 @@ def test_convolution_equals_its_definition(padding, size, stride, inputs, output
 
 
 def test_same_seed_same_weights_other_seed_other_weights():
-    first, again, other = (split(VAE(SMALL, seed=seed))[0] for seed in (0, 0, 1))
+    first, again, other = (VAE(SMALL, seed=seed).split()[0] for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     kernel, elsewhere = first["encoder"]["conv_in"]["kernel"], other["encoder"]["conv_in"]["kernel"]
     assert not np.array_equal(kernel, elsewhere)
@@ -217,10 +208,10 @@ def test_same_seed_same_weights_other_seed_other_weights():
 def test_training_mode_uses_the_batch_and_moves_running_statistics():
     vae = VAE(SMALL, seed=0)
     x = to_unit_range(images(8))
-    before = split(vae)[1]["encoder"]["blocks"][0]["norm1"]
+    before = vae.split()[1]["encoder"]["blocks"][0]["norm1"]
     seen = vae.encoder.conv_in(x)
     vae.encode(x, train=True)
-    after = split(vae)[1]["encoder"]["blocks"][0]["norm1"]
+    after = vae.split()[1]["encoder"]["blocks"][0]["norm1"]
     np.testing.assert_allclose(after["mean"], 0.9 * before["mean"] + 0.1 * seen.mean((0, 1, 2)), rtol=1e-4)
     np.testing.assert_allclose(after["variance"], 0.9 * before["variance"] + 0.1 * seen.var((0, 1, 2)), rtol=1e-4)
 
@@ -282,30 +273,30 @@ def test_forward_and_reverse_mode_agree(padding):
 def test_saved_networks_come_back_bit_for_bit(tmp_path):
     vae = shaken(VAE(SMALL, seed=4))
     file = tmp_path / "model" / "weights.safetensors"
-    save_vae(file, vae, seed=4)
-    loaded = load_vae(file)
+    save_network(file, vae, seed=4)
+    loaded = load_network(file)
     assert loaded.settings == SMALL
-    jax.tree.map(np.testing.assert_array_equal, split(loaded), split(vae))
+    jax.tree.map(np.testing.assert_array_equal, loaded.split(), vae.split())
     first = file.read_bytes()
-    save_vae(file, vae, seed=4)
+    save_network(file, vae, seed=4)
     assert file.read_bytes() == first
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_a_file_of_another_network_is_refused_by_name(tmp_path):
     file = tmp_path / "weights.safetensors"
-    save_vae(file, VAE(SMALL))
+    save_network(file, VAE(SMALL))
     with pytest.raises(WeightsError, match=r"weights\.safetensors: .*kernel is float32"):
-        load_vae(file, dataclasses.replace(SMALL, latent_channels=4))
+        load_network(file, dataclasses.replace(SMALL, latent_channels=4))
     with pytest.raises(WeightsError, match="padding='zero'"):
-        load_vae(file, dataclasses.replace(SMALL, padding="reflect"))
+        load_network(file, dataclasses.replace(SMALL, padding="reflect"))
 
 
 def test_a_damaged_file_is_refused(tmp_path):
     file = tmp_path / "weights.safetensors"
-    save_vae(file, VAE(SMALL))
+    save_network(file, VAE(SMALL))
     whole = file.read_bytes()
     for damaged in (whole[:-10], whole[:-4] + bytes(4), b"", whole[50:]):
         file.write_bytes(damaged)
         with pytest.raises(WeightsError, match=r"weights\.safetensors: damaged"):
-            load_vae(file)
+            load_network(file)

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from sluguq.config import ConfigurationError, resolve
-from sluguq.networks.vae import VAE, VAESettings, split
+from sluguq.networks.vae import VAE, VAESettings
 from sluguq.stages.preflight import check_disk, check_experiment, known_counts, weight_count
 
 
@@ -97,7 +97,7 @@ def test_the_disk_of_interrupted_runs_counts_as_free(monkeypatch, tmp_path):
 )
 def test_counted_weights_are_those_of_the_network(model):
     settings = VAESettings(image_size=64, **model)
-    weights = jax.eval_shape(lambda: split(VAE(settings, seed=None))[0])
+    weights = jax.eval_shape(lambda: VAE(settings, seed=None).split()[0])
     counted = {name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in weights.items()}
     expected = {"all": sum(counted.values()), "decoder": counted["decoder"]}
     assert weight_count(experiment(images={"size": 64}, model=model).model) == expected

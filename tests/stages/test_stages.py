@@ -11,7 +11,7 @@ import xarray as xr
 
 from sluguq.config.experiment import Model
 from sluguq.networks.vae import VAE, VAESettings
-from sluguq.networks.weights import save_vae
+from sluguq.networks.weights import save_network
 from sluguq.slug.budget import Budget
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.lanczos_state import LanczosState
@@ -55,7 +55,7 @@ def world(tmp_path_factory):
     roles = ["train_A"] * 6 + ["test_light"] * 4
     pd.DataFrame({"id": ids, "role": roles}).to_csv(folder / "split.csv", index=False)
     vae = VAE(VAESettings(image_size=32, width=2, depth=1, latent_channels=2), seed=0)
-    save_vae(folder / "weights.safetensors", vae)
+    save_network(folder / "weights.safetensors", vae)
     return folder
 
 

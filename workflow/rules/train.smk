@@ -1,4 +1,4 @@
-# One VAE per configuration and seed.
+# One network per configuration and seed.
 rule train:
     input:
         images=prepared(EXPERIMENT.training_dataset),

@@ -75,8 +75,23 @@ class Split(Section):
 
 
 class Model(Section):
-    """The residual VAE."""
+    """The generative network: which one, its shape, or where trained ones lie."""
 
+    network: str = Field(
+        "residual_vae",
+        min_length=1,
+        description="Architecture: residual_vae (the papers'), attention_vae (group normalisation and one attention "
+        "block), or `path/to/file.py:name` for one of your own (docs/your-own-network.md).",
+    )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="Files of networks that are trained already, with `{configuration}` and `{seed}` in their name: "
+        "nothing is trained. Left out, the workflow trains.",
+    )
+    options: dict[str, bool | int | float | str] = Field(
+        {}, description="What a network of your own takes besides, by name."
+    )
     width: Positive = Field(64, description="Channels after the first convolution; doubled at every down block.")
     depth: int = Field(4, ge=1, le=6, description="Number of down blocks; the image size is halved this often.")
     latent_channels: Positive = Field(64, description="Channels of the latent variable.")
@@ -109,7 +124,7 @@ class Perceptual(Section):
 
 
 class Training(Section):
-    """How the VAE is trained."""
+    """How the network is trained."""
 
     epochs: Positive = Field(1000, description="Passes over the training images.")
     batch_size: Positive = Field(
@@ -182,7 +197,7 @@ class Score(Section):
     )
     batch_size: Positive | None = Field(None, description="Images a batch; chosen by the device when left out.")
     parameters: Literal["all", "decoder"] = Field(
-        "all", description="Weights whose uncertainty is asked for: all of the VAE, or the decoder's alone."
+        "all", description="Weights whose uncertainty is asked for: all of the network, or the decoder's alone."
     )
     prior_precision: Weight = Field(
         0.0, description="Prior precision of the low-rank Laplace covariance; 0 is the SLUG paper's score."
@@ -347,7 +362,8 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _network_fits(self) -> Experiment:
-        smallest = 2**self.model.depth
+        # A network of one's own says itself which sizes it takes.
+        smallest = 1 if ".py:" in self.model.network else 2**self.model.depth
         for key, size in (
             ("images.size", self.images.size),
             *(("sensitivity.image_size", size) for size in self.sensitivity.image_size),
@@ -362,6 +378,19 @@ class Experiment(Section):
             raise ValueError(
                 f"training.batch_size {self.training.batch_size} exceeds split.train_images {self.split.train_images}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Experiment:
+        pattern = self.model.weights
+        if pattern is None:
+            return self
+        for key, count in (("configuration", len(self.configurations)), ("seed", len(self.seeds))):
+            if count > 1 and f"{{{key}}}" not in pattern:
+                raise ValueError(f"model.weights {pattern!r} is one file for {count} {key}s: put {{{key}}} into it")
+        for setting in ("training_images", "image_size"):
+            if getattr(self.sensitivity, setting):
+                raise ValueError(f"sensitivity.{setting} needs networks trained for it, but model.weights trains none")
         return self
 
     @model_validator(mode="after")

@@ -24,18 +24,18 @@ def score_photographs(
     :returns: for each network slug, slug_sem and mse, each (n,); and the maps.
     """
     # JAX takes seconds to import: a wrong folder is told before.
-    from sluguq.networks.weights import load_vae
+    from sluguq.networks.weights import load_network
     from sluguq.stages.basis_store import read_basis
     from sluguq.stages.keys import model_key
     from sluguq.stages.score import BLOCK, score_images
 
     scores: list[dict[str, np.ndarray]] = []
     sums: dict[str, np.ndarray] = {}
-    for network in judges.networks:
-        vae, basis = load_vae(network.weights), read_basis(network.basis)
-        key = model_key(judges.configuration, network.seed, "probes")
+    for judge in judges.networks:
+        network, basis = load_network(judge.weights), read_basis(judge.basis)
+        key = model_key(judges.configuration, judge.seed, "probes")
         blocks = [
-            score_images(vae, basis, pixels[start : start + BLOCK], key=key, **{**settings, "maps": maps})
+            score_images(network, basis, pixels[start : start + BLOCK], key=key, **{**settings, "maps": maps})
             for start in range(0, len(pixels), BLOCK)
         ]
         whole = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}

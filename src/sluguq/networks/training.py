@@ -1,4 +1,4 @@
-"""Training a VAE: the loop, and what watches over it.
+"""Training a network: the loop, and what watches over it.
 
 The images stay on the device as uint8, the order of every epoch and all random numbers follow from the seed
 and the step's number, and the state is one pytree that the compiled step replaces in place. So a training
@@ -31,9 +31,10 @@ from sluguq.networks.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from sluguq.networks.network import Network, Precision, Settings, TrainableNetwork
 from sluguq.networks.objective import ObjectiveSettings, objective
 from sluguq.networks.perceptual.features import Perceptual
-from sluguq.networks.vae import VAE, Precision, VAESettings, join, split
+from sluguq.networks.vae import VAESettings
 from sluguq.networks.watch import CollapseWatch, TrainingDiverged
 
 # Steps in one call on a GPU: enough to hide the call, few enough to notice a signal within seconds.
@@ -41,14 +42,14 @@ _STEPS_A_CALL = 32
 
 State = dict[str, Any]
 Row = dict[str, float]
-OnEpoch = Callable[[int, VAE, Row], Mapping[str, Any] | None]
+OnEpoch = Callable[[int, Network, Row], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a network is trained. The defaults are the fairness paper's protocol.
 
-    :ivar network: shape of the VAE.
+    :ivar network: its shape.
     :ivar objective: weights and reduction of the loss terms.
     :ivar epochs: passes over the images.
     :ivar batch_size: images a step. An epoch has floor(images / batch size) steps; the images left over, other
@@ -62,7 +63,7 @@ class TrainingSettings:
         always.
     """
 
-    network: VAESettings = field(default_factory=VAESettings)
+    network: Settings = field(default_factory=VAESettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     epochs: int = 15
     batch_size: int = 64
@@ -89,16 +90,17 @@ class TrainingSettings:
 class TrainingResult:
     """A trained network and how it came about.
 
-    :ivar vae: the network after the last epoch.
-    :ivar history: a row for each epoch: epoch (from 1), loss, its unweighted terms mse, kl and perceptual (where
-        there is one) averaged over the epoch's steps, gradient_norm before clipping, learning_rate after it.
+    :ivar network: the network after the last epoch.
+    :ivar history: a row for each epoch: epoch (from 1), loss, its unweighted terms (mse, the
+        network's regularisers such as kl, and perceptual where there is one) averaged over the epoch's steps,
+        gradient_norm before clipping, learning_rate after it.
     :ivar snapshots: what ``on_epoch`` returned, by epoch.
     :ivar steps: number of steps of the whole training.
     :ivar resumed_at: step from which a checkpoint was continued; 0 where there was none.
     :ivar seconds: of this call's loop, compilation included.
     """
 
-    vae: VAE
+    network: Network
     history: list[Row]
     snapshots: dict[int, dict[str, np.ndarray]]
     steps: int
@@ -129,9 +131,24 @@ def _optimiser(settings: TrainingSettings, steps: int) -> tuple[optax.GradientTr
     return optax.chain(clip, optax.adam(schedule)), schedule
 
 
+def term_names(settings: TrainingSettings, perceptual: Perceptual | None) -> tuple[str, ...]:
+    """What a step tells: the loss, its terms with the network's own regularisers, the gradient's norm."""
+    network = settings.network
+
+    def regularisers(images: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        made = network.initial(None)
+        if not isinstance(made, TrainableNetwork):
+            raise ValueError(f"{type(made).__name__} has no training_pass: this network can be scored, not trained")
+        return made.training_pass(images, key).regularisers
+
+    image = jax.ShapeDtypeStruct((1, network.image_size, network.image_size, network.channels), jnp.float32)
+    own = jax.eval_shape(regularisers, image, jax.random.key(0))
+    return ("loss", "mse", *own, *(["perceptual"] if perceptual is not None else []), "gradient_norm")
+
+
 def initial_state(settings: TrainingSettings, seed: int, steps: int, *, terms: tuple[str, ...]) -> State:
     """The state before the first step: all that changes from one step to the next, on the device."""
-    weights, statistics = split(VAE(settings.network, seed=seed))
+    weights, statistics = settings.network.initial(seed).split()
     return {
         "weights": weights,
         "statistics": statistics,
@@ -238,7 +255,7 @@ def train(
     on_epoch: OnEpoch | None = None,
     devices: int | None = None,
 ) -> TrainingResult:
-    """Train a VAE from its seeded initial weights.
+    """Train a network from its seeded initial weights.
 
     :param images: uint8 (n, image_size, image_size, channels).
     :param settings: network, objective and optimisation.
@@ -264,7 +281,7 @@ def train(
         perceptual = None
     epoch_steps = len(images) // settings.batch_size
     steps = settings.epochs * epoch_steps
-    terms = ("loss", "mse", "kl", *(["perceptual"] if perceptual is not None else []), "gradient_norm")
+    terms = term_names(settings, perceptual)
     _, schedule = _optimiser(settings, steps)
     mesh = _mesh(settings.batch_size, devices)
     advance = compiled_advance(settings, steps, epoch_steps, mesh)
@@ -275,7 +292,11 @@ def train(
     identity = ""
     found = None
     if checkpoint_folder is not None:
-        described = {"settings": dataclasses.asdict(settings), "seed": seed}
+        described = {
+            "network": type(settings.network).__qualname__,
+            "settings": dataclasses.asdict(settings),
+            "seed": seed,
+        }
         identity = fingerprint(described, {"images": images}, perceptual)
         try:
             found = load_checkpoint(checkpoint_folder, jax.eval_shape(fresh), identity)
@@ -315,14 +336,14 @@ def train(
                     row["learning_rate"] = float(schedule(done))
                     fault = watch.fault(row, state["statistics"])
                     if fault is not None:
-                        kept = join(settings.network, good["weights"], good["statistics"])
+                        kept = settings.network.join(good["weights"], good["statistics"])
                         raise TrainingDiverged(epoch + 1, *fault, kept, [*history, row])
                     history.append(row)
                     good = _copy(state)
                     bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.4g}", mse=f"{row['mse']:.4g}")
                     if on_epoch is not None:
-                        vae = join(settings.network, good["weights"], good["statistics"])
-                        arrays = on_epoch(epoch + 1, vae, dict(row))
+                        network = settings.network.join(good["weights"], good["statistics"])
+                        arrays = on_epoch(epoch + 1, network, dict(row))
                         if arrays:
                             snapshots[epoch + 1] = {name: np.asarray(item) for name, item in arrays.items()}
                 waited = time.monotonic() - saved_at
@@ -335,8 +356,8 @@ def train(
                 if termination.requested:
                     where = f"checkpoint in {checkpoint_folder}" if checkpoint_folder else "no checkpoint folder given"
                     raise TrainingInterrupted(f"stopped by SIGTERM after step {done} of {steps}; {where}")
-    vae = join(settings.network, state["weights"], state["statistics"])
-    return TrainingResult(vae, history, snapshots, steps, resumed_at, time.monotonic() - started)
+    network = settings.network.join(state["weights"], state["statistics"])
+    return TrainingResult(network, history, snapshots, steps, resumed_at, time.monotonic() - started)
 
 
 def _checked(images: np.ndarray, settings: TrainingSettings, perceptual: Perceptual | None) -> TrainingSettings:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from sluguq.networks.vae import VAE
+from sluguq.networks.network import Network
 
 # Nats a latent value. An encoder that ignores its input has 0; the prior-like ones of trained networks lie
 # orders of magnitude above this.
@@ -21,18 +21,18 @@ class TrainingDiverged(RuntimeError):
 
     :ivar epoch: the epoch (from 1) after which it was noticed.
     :ivar term: the loss term, or the layer whose batch statistics are concerned.
-    :ivar vae: the network after the last epoch in which all was well (the initial one if there is none).
+    :ivar network: the network after the last epoch in which all was well (the initial one if there is none).
     :ivar history: rows of all epochs, the bad one included.
     """
 
-    def __init__(self, epoch: int, term: str, reason: str, vae: VAE, history: list[dict[str, float]]):
+    def __init__(self, epoch: int, term: str, reason: str, network: Network, history: list[dict[str, float]]):
         super().__init__(
             f"training diverged in epoch {epoch}: {term} {reason}; the state after epoch {epoch - 1} is kept. "
             "A lower learning rate, another seed or, for the KL divergence, a lower kl_weight may help"
         )
         self.epoch = epoch
         self.term = term
-        self.vae = vae
+        self.network = network
         self.history = history
 
 
@@ -44,7 +44,7 @@ class CollapseWatch:
 
     def observe(self, row: dict[str, float]) -> None:
         """Count the epochs in a row in which the KL divergence was nearly zero."""
-        self._low = self._low + 1 if row["kl"] < _COLLAPSED_KL else 0
+        self._low = self._low + 1 if row.get("kl", math.inf) < _COLLAPSED_KL else 0
 
     def fault(self, row: dict[str, float], statistics: Any) -> tuple[str, str] | None:
         """(term, reason) where the epoch of `row`, ending with these batch statistics, went wrong."""

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from sluguq.machine.owner import owned
-from sluguq.networks.vae import VAE, VAESettings, join, split
+from sluguq.networks.network import Network, Settings
+from sluguq.networks.own import load_own
+from sluguq.networks.registry import ArchitectureError, found, name_of, place_of
 
+_REFERENCE = "reference"
 _KEY = "sluguq"  # a single entry, since the order of several in the file is left to chance
 
 
@@ -119,33 +122,88 @@ def restored(template: Any, arrays: Mapping[str, np.ndarray], origin: str) -> An
     return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(arrays[name]) for name in wanted])
 
 
-def save_vae(path: str | Path, vae: VAE, **description: Any) -> None:
-    """Write a network: weights and batch statistics, with its settings and ``description`` as metadata.
+def save_network(path: str | Path, network: Network, *, architecture: str | None = None, **description: Any) -> None:
+    """Write a network: weights and statistics, with its settings and ``description`` as metadata.
 
     :param path: of the safetensors file.
-    :param vae: the network.
+    :param network: the network.
+    :param architecture: name under which :mod:`~sluguq.networks.registry` finds its settings; None looks it up there.
     :param description: anything else that JSON can hold, such as configuration and seed.
     """
-    weights, statistics = split(vae)
-    content = {"kind": "vae", "settings": dataclasses.asdict(vae.settings), "description": description}
+    weights, statistics = network.split()
+    settings = network.settings
+    content = {
+        "kind": architecture if architecture is not None else name_of(settings),
+        "settings": dataclasses.asdict(settings),
+        "description": description,
+    }
     write_arrays(path, named({"weights": weights, "statistics": statistics}), content)
 
 
-def load_vae(path: str | Path, settings: VAESettings | None = None) -> VAE:
-    """Read a network written by :func:`save_vae`.
+def save_reference(
+    path: str | Path,
+    factory: str,
+    weights: str | Path,
+    *,
+    image_size: int,
+    options: Mapping[str, Any],
+    **description: Any,
+) -> None:
+    """Write, in place of a network, where it is: a factory in a file and the weights that it reads.
+
+    :param path: of the safetensors file, which holds no array.
+    :param factory: ``path/to/file.py:factory``, see :func:`sluguq.networks.own.load_own`.
+    :param weights: the file that the factory is given.
+    :param image_size: height and width in pixels.
+    :param options: further arguments of the factory.
+    :param description: anything else that JSON can hold.
+    """
+    content = {
+        "kind": _REFERENCE,
+        "factory": factory,
+        "weights": str(weights),
+        "weights_sha256": _file_digest(weights),
+        "image_size": image_size,
+        "options": dict(options),
+        "description": description,
+    }
+    write_arrays(path, {}, content)
+
+
+def _file_digest(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def load_network(path: str | Path, settings: Settings | None = None) -> Network:
+    """Read a network written by :func:`save_network` or :func:`save_reference`.
 
     :param path: of the safetensors file.
     :param settings: what the network is expected to be; None takes what the file says.
-    :raises WeightsError: naming the file, where it is damaged, holds no VAE, or one of other settings (the first
-        array that does not fit is named).
+    :raises WeightsError: naming the file, where it is damaged, holds no network, or one of other settings (the first
+        array that does not fit is named); where the weights that it refers to are gone or others.
     """
     arrays, description = read_arrays(path)
-    if description.get("kind") != "vae":
-        raise WeightsError(f"{path}: holds no VAE")
-    stored = VAESettings(**description["settings"])
+    if description.get("kind") == _REFERENCE:
+        return _referred(path, description)
+    try:
+        stored = found(place_of(str(description.get("kind"))))(**description["settings"])
+    except (ArchitectureError, KeyError) as error:
+        raise WeightsError(f"{path}: holds no network ({error})") from error
     wanted = settings if settings is not None else stored
-    weights, statistics = jax.eval_shape(lambda: split(VAE(wanted, seed=None)))
+    weights, statistics = jax.eval_shape(lambda: wanted.initial(None).split())
     tree = restored({"weights": weights, "statistics": statistics}, arrays, str(path))
     if wanted != stored:
         raise WeightsError(f"{path}: is a network of {stored}, wanted {wanted}")
-    return join(wanted, tree["weights"], tree["statistics"])
+    return wanted.join(tree["weights"], tree["statistics"])
+
+
+def _referred(path: str | Path, description: Mapping[str, Any]) -> Network:
+    weights = Path(description["weights"])
+    if not weights.is_file():
+        raise WeightsError(f"{path}: refers to {weights}, which is not there")
+    if _file_digest(weights) != description["weights_sha256"]:
+        raise WeightsError(f"{path}: refers to {weights}, which has changed since; delete {path} and run again")
+    return load_own(
+        description["factory"], weights, image_size=description["image_size"], options=description["options"]
+    )

@@ -12,8 +12,8 @@ from typing import Any
 
 from sluguq.machine.devices import device_in_words
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
-from sluguq.networks.vae import reconstruction_function
-from sluguq.networks.weights import load_vae
+from sluguq.networks.network import reconstruction_function
+from sluguq.networks.weights import load_network
 from sluguq.slug.eigenbasis import Checkpoint
 from sluguq.slug.estimators import ESTIMATORS, BasisSettings
 from sluguq.slug.lanczos_state import LanczosState, load_state, save_state
@@ -61,7 +61,8 @@ def compute_basis(
     rows = rows_of_role(store, split, f"train_{configuration_name}")
     # A repeated image counts as often in the sum over images as it is trained on.
     pixels = read_rows(store["pixels"], rows[: settings["max_images"]])
-    apply, params = reconstruction_function(load_vae(Path(weights)), parameters=parameters)  # type: ignore[arg-type]
+    network = load_network(Path(weights))
+    apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
     key = model_key(configuration_name, seed, "eigenbasis")
     told = {"training_images": len(pixels), "parameters": parameters}
     folder = Path(checkpoint_folder)

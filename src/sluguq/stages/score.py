@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from sluguq.machine.devices import device_in_words
+from sluguq.networks.network import Network, reconstruction_function
 from sluguq.networks.reconstruction import reconstruct
-from sluguq.networks.vae import VAE, reconstruction_function
-from sluguq.networks.weights import load_vae
+from sluguq.networks.weights import load_network
 from sluguq.slug.estimators import ScoreSettings, estimator_of
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
@@ -28,7 +28,7 @@ BLOCK = 1024
 
 
 def score_images(
-    vae: VAE,
+    network: Network,
     basis: Any,
     pixels: np.ndarray,
     *,
@@ -39,7 +39,7 @@ def score_images(
 ) -> dict[str, np.ndarray]:
     """Every variable of a score store for images uint8 (n, height, width, channels).
 
-    :param vae: the network.
+    :param network: the network.
     :param basis: of any estimator, or None.
     :param pixels: the images.
     :param key: of the probes.
@@ -48,9 +48,9 @@ def score_images(
     :param settings: as :class:`~sluguq.slug.estimators.ScoreSettings` has them.
     """
     asked = ScoreSettings(**settings)
-    apply, params = reconstruction_function(vae, parameters=parameters)  # type: ignore[arg-type]
+    apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
     scores = estimator_of(basis).score(apply, params, basis, pixels, asked, key=key, progress=progress)
-    seen = reconstruct(vae, pixels)
+    seen = reconstruct(network, pixels)
     values = {
         "mse": seen.mse,
         "latent_std": seen.latent_std,
@@ -94,7 +94,7 @@ def score_store(
     """
     store = open_store(images)
     rows = np.arange(store.sizes["image"]) if rows is None else rows
-    vae = load_vae(Path(weights))
+    network = load_network(Path(weights))
     vectors = read_basis(basis)
     key = model_key(configuration_name, seed, "probes")
     estimator = estimator_of(vectors)
@@ -118,7 +118,7 @@ def score_store(
         for block in _blocks(rows):
             pixels = read_rows(store["pixels"], block)
             try:
-                scored = score_images(vae, vectors, pixels, key=key, **settings)
+                scored = score_images(network, vectors, pixels, key=key, **settings)
             except ValueError as error:
                 error.add_note(f"images are counted from {store['id'].values[block[0]]!r} on, in {images}")
                 raise

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.networks.weights import load_vae
+from sluguq.networks.weights import load_network
 from sluguq.slug.estimators import estimator_of
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
@@ -58,7 +58,7 @@ def score_varied(
     store = open_store(images)
     rows = some_tested(store, split, per_group)
     pixels, ids = read_rows(store["pixels"], rows), store["id"].values[rows]
-    vae, vectors = load_vae(Path(weights)), read_basis(basis)
+    network, vectors = load_network(Path(weights)), read_basis(basis)
     frames = []
     for setting, values in varied.items():
         for value in values:
@@ -72,7 +72,7 @@ def score_varied(
                 key = model_key(configuration_name, seed, f"{int(value)} probes")
             else:
                 own[setting] = value
-            scored = score_images(vae, used, pixels, key=key, **own)
+            scored = score_images(network, used, pixels, key=key, **own)
             print(f"{setting} {value:g}: mean SLUG {scored['slug'].mean():.4g}")
             fixed = {"setting": setting, "value": value, "configuration": configuration_name, "seed": seed}
             frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scored[name] for name in COLUMNS[-3:]}}))

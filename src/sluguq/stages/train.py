@@ -13,13 +13,14 @@ import numpy as np
 import xarray as xr
 
 from sluguq.machine.devices import device_in_words
+from sluguq.networks.network import LatentNetwork, Network
 from sluguq.networks.objective import ObjectiveSettings
 from sluguq.networks.perceptual.features import Perceptual, load_perceptual
 from sluguq.networks.reconstruction import reconstruct
+from sluguq.networks.registry import settings_of
 from sluguq.networks.sampling import prior_samples
 from sluguq.networks.training import TrainingResult, TrainingSettings, train
-from sluguq.networks.vae import VAE, VAESettings
-from sluguq.networks.weights import save_vae
+from sluguq.networks.weights import save_network
 from sluguq.stages.keys import model_number
 from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows, rows_of_role
@@ -34,7 +35,7 @@ def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], ima
     taken = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "precision")
     weights = ("mse_weight", "kl_weight", "perceptual_weight", "reduction")
     return TrainingSettings(
-        network=VAESettings(image_size=image_size, **model),
+        network=settings_of(model, image_size),
         objective=ObjectiveSettings(**{name: training[name] for name in weights}),
         **{name: training[name] for name in taken},
     )
@@ -57,7 +58,7 @@ def train_model(
     checkpoint_minutes: float,
     configuration: str,
 ) -> None:
-    """Train one VAE and write its weights, its history and pictures of what it learnt.
+    """Train one network and write its weights, its history and pictures of what it learnt.
 
     :param images: prepared images of the training data set.
     :param split: the seed's split.
@@ -80,8 +81,8 @@ def train_model(
     shown = read_rows(store["pixels"], _shown(store, split))
     kept_epochs = snapshot_epochs(settings.epochs, training["snapshots"])
 
-    def keep_reconstructions(epoch: int, vae: VAE, row: Mapping[str, float]) -> dict[str, np.ndarray] | None:
-        return {"reconstruction": reconstruct(vae, shown).reconstruction} if epoch in kept_epochs else None
+    def keep_reconstructions(epoch: int, network: Network, row: Mapping[str, float]) -> dict[str, np.ndarray] | None:
+        return {"reconstruction": reconstruct(network, shown).reconstruction} if epoch in kept_epochs else None
 
     result = train(
         pixels,
@@ -96,17 +97,18 @@ def train_model(
         print(f"resumed at step {result.resumed_at} of a checkpoint")
     print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
     _write_history(result.history, Path(history_path))
-    samples = prior_samples(result.vae, training["samples"], seed=seed) if training["samples"] else None
-    pictures = _pictures(result, samples, shown)
+    pictures = _pictures(result, _samples(result.network, training["samples"], seed), shown)
     write_store(
         pictures.assign_attrs(synthetic=int(store.attrs.get("synthetic", 0))),
         samples_path,
         title=f"Pictures of the training of configuration {configuration_name}, seed {seed}",
-        source="VAE of the SLUG paper, section 4",
+        source="training of the network",
         configuration=configuration,
         device=device_in_words(),
     )
-    save_vae(Path(weights_path), result.vae, configuration=configuration_name, seed=seed)
+    save_network(
+        Path(weights_path), result.network, architecture=model["network"], configuration=configuration_name, seed=seed
+    )
     shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
@@ -128,6 +130,13 @@ def _perceptual(training: Mapping[str, Any], file: str | os.PathLike[str] | None
         normalisation=wanted["normalisation"],
         seed=wanted["seed"],
     )
+
+
+def _samples(network: Network, count: int, seed: int) -> np.ndarray | None:
+    """Prior samples; None where none are asked for, or the network has no latent variable to draw."""
+    if not count or not isinstance(network, LatentNetwork):
+        return None
+    return prior_samples(network, count, seed=seed)
 
 
 def _shown(store: xr.Dataset, split: str | os.PathLike[str]) -> np.ndarray:
