@@ -20,9 +20,10 @@ from sluguq.analysis.catalogue import tables_for
 from sluguq.config import ConfigurationError, resolve, resolved_yaml
 from sluguq.config.paths import ARTEFACTS, ResultPaths, acquired_images, image_store, missing_images
 from sluguq.config.paths import MODELS as MODELS_STORE
-from sluguq.config.paths import perceptual_weights, rejected_images, results_of
+from sluguq.config.paths import perceptual_weights, rejected_images, results_of, weights_file
 from sluguq.config.sources import is_synthetic, registry_name
 from sluguq.machine.code import fingerprint_of_code
+from sluguq.networks.registry import source_of
 from sluguq.stages.preflight import check_disk, check_experiment, consents_lacking
 
 try:
@@ -91,6 +92,12 @@ wildcard_constraints:
 def code(script):
     """Value of `params: code=`: changes when what scripts/<script> computes can have changed, and only then."""
     return fingerprint_of_code(SCRIPTS / script, without=WITHOUT_EFFECT)
+
+
+@cache
+def network_code(script):
+    """The same of a job that runs the network: its architecture is imported by the name in the configuration."""
+    return fingerprint_of_code(SCRIPTS / script, source_of(EXPERIMENT.model.network), without=WITHOUT_EFFECT)
 
 
 def prepared(dataset):

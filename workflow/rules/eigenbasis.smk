@@ -20,7 +20,7 @@ rule eigenbasis:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=code("eigenbasis.py"),
+        code=network_code("eigenbasis.py"),
         eigenbasis=EXPERIMENT.eigenbasis.model_dump(mode="json", exclude={"keep"}),
         parameters=EXPERIMENT.score.parameters,
     script:

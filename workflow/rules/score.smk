@@ -21,7 +21,7 @@ rule score:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=code("score.py"),
+        code=network_code("score.py"),
         score=EXPERIMENT.score.model_dump(mode="json"),
     script:
         "../../scripts/score.py"

@@ -29,7 +29,7 @@ rule score_varied:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=code("score_varied.py"),
+        code=network_code("score_varied.py"),
         score=EXPERIMENT.score.model_dump(mode="json"),
         varied=SCORED_ANEW,
         per_group=EXPERIMENT.sensitivity.images,

@@ -19,7 +19,7 @@ rule train:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=code("train.py"),
+        code=network_code("train.py"),
         image_size=SIZE,
         model=EXPERIMENT.model.model_dump(mode="json"),
         # How often a checkpoint is written changes no result, so it is kept out of what causes a rerun.
@@ -28,3 +28,38 @@ rule train:
         ),
     script:
         "../../scripts/train.py"
+
+
+# In its place where the configuration names networks that are trained already.
+if EXPERIMENT.model.weights:
+
+    rule adopt:
+        input:
+            images=prepared(EXPERIMENT.training_dataset),
+            split=PATHS.split("{seed}"),
+            trained=lambda wildcards: local(
+                weights_file(EXPERIMENT.model.weights, wildcards.configuration, wildcards.seed)
+            ),
+        output:
+            weights=PATHS.weights("{configuration}", "{seed}"),
+            history=PATHS.history("{configuration}", "{seed}"),
+            configuration=PATHS.model_configuration("{configuration}", "{seed}"),
+            samples=directory(PATHS.samples("{configuration}", "{seed}")),
+        log:
+            f"logs/{EXPERIMENT.experiment}/adopt/{{configuration}}-seed-{{seed}}.log",
+        conda:
+            NETWORKS_ENVIRONMENT
+        threads: 8
+        resources:
+            gpu=int(EXPERIMENT.resources.gpu),
+            mem_mb=memory(EXPERIMENT.resources.mem_mb),
+            runtime=60,
+        params:
+            code=network_code("adopt.py"),
+            image_size=SIZE,
+            model=EXPERIMENT.model.model_dump(mode="json", include={"network", "options"}),
+            samples=EXPERIMENT.training.samples,
+        script:
+            "../../scripts/adopt.py"
+
+    ruleorder: adopt > train

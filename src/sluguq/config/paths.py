@@ -46,6 +46,11 @@ def perceptual_weights(network: str) -> str:
     return f"data/weights/{network}.pth"
 
 
+def weights_file(pattern: str, configuration: str, seed: Seed) -> str:
+    """File of a network trained elsewhere, by the pattern that the configuration names (``model.weights``)."""
+    return pattern.replace("{configuration}", configuration).replace("{seed}", str(seed))
+
+
 @dataclass(frozen=True)
 class ResultPaths:
     """Files below the folder of one experiment, or of one variant in its sensitivity analysis."""

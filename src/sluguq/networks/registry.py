@@ -34,6 +34,9 @@ ARCHITECTURES = {
         "sluguq.networks.vae:VAESettings",
         ("width", "depth", "latent_channels", "bottleneck_blocks", "normalisation", "padding"),
     ),
+    "attention_vae": Architecture(
+        "sluguq.networks.attention_vae:AttentionVAESettings", ("width", "depth", "latent_channels", "padding")
+    ),
 }
 _FORMER_NAMES = {"vae": "residual_vae"}  # in files that earlier versions wrote
 
@@ -65,6 +68,17 @@ def place_of(network: str) -> str:
             f"there is no network {network!r}: take one of {', '.join(ARCHITECTURES)}, or path/to/file.py:name"
         )
     return ARCHITECTURES[name].place
+
+
+def source_of(network: str) -> Path:
+    """The file that a network's settings are in, found without running it.
+
+    :raises ArchitectureError: where there is no such network.
+    """
+    if is_own(network):
+        return own_file(network)
+    module = place_of(network).split(":")[0]
+    return Path(__file__).parents[1].joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
 def name_of(settings: Settings) -> str:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from sluguq.config.experiment import Experiment, Model
 from sluguq.config.loading import ConfigurationError
-from sluguq.config.paths import acquired_images
+from sluguq.config.paths import acquired_images, weights_file
 from sluguq.config.sources import FolderSource, PhantomSource, Source
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.preconditions import consents_wanted, lines, table_of_folder, unmet
 from sluguq.datasets.skin_types import parse_fst
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
+from sluguq.networks.registry import ARCHITECTURES, ArchitectureError, is_own, source_of
 from sluguq.slug.room import room_of_basis, room_of_sketch, subspace_of
 
 _WORTH_TELLING = 10**9  # bytes
@@ -34,9 +35,9 @@ def check_experiment(experiment: Experiment, *, inputs: bool = True) -> None:
     :param inputs: look for folders, tables and files too; jobs on other machines need not see them.
     :raises ConfigurationError: with one line for every reason: the key's path and what is allowed, or was found.
     """
-    reasons = [*_rank(experiment), *_sketch(experiment), *_group_sizes(experiment)]
+    reasons = [*_network(experiment), *_rank(experiment), *_sketch(experiment), *_group_sizes(experiment)]
     if inputs:
-        reasons += _inputs(experiment)
+        reasons += [*_inputs(experiment), *_trained(experiment)]
     if reasons:
         raise ConfigurationError("the experiment cannot succeed:\n" + "\n".join(f"  {reason}" for reason in reasons))
 
@@ -61,7 +62,10 @@ def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: 
     :returns: what they take, in words; empty where they take less than 1 GB.
     :raises ConfigurationError: with what they take and the keys to change.
     """
-    settings, weights = experiment.eigenbasis, weight_count(experiment.model)[experiment.score.parameters]
+    settings, counts = experiment.eigenbasis, weight_count(experiment.model)
+    if counts is None:
+        return ""
+    weights = counts[experiment.score.parameters]
     if settings.method == "sketched":
         room = room_of_sketch(settings.rank, weights, min(weights, settings.sketch_size))
     else:
@@ -84,8 +88,13 @@ def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: 
     return told if needed >= _WORTH_TELLING else ""
 
 
-def weight_count(model: Model, channels: int = 3) -> dict[str, int]:
-    """Number of weights of the VAE and of its decoder, counted from the architecture: keys all and decoder."""
+def weight_count(model: Model, channels: int = 3) -> dict[str, int] | None:
+    """Number of weights of the residual VAE and of its decoder, counted from its shape: keys all and decoder.
+
+    None for other networks, whose weights are counted by the jobs that load them.
+    """
+    if model.network != "residual_vae":
+        return None
 
     def convolution(size: int, inputs: int, outputs: int) -> int:
         return size * size * inputs * outputs + outputs
@@ -107,18 +116,52 @@ def weight_count(model: Model, channels: int = 3) -> dict[str, int]:
     return {"all": encoder + decoder, "decoder": decoder}
 
 
+def _network(experiment: Experiment) -> list[str]:
+    """A network that there is not, or settings that it does not have."""
+    model = experiment.model
+    try:
+        source = source_of(model.network)
+    except ArchitectureError as error:
+        return [f"model.network: {error}"]
+    if is_own(model.network) and not source.is_file():
+        return [f"model.network: there is no file {source}"]
+    keys = () if is_own(model.network) else ARCHITECTURES[model.network].keys
+    given = {*(model.model_fields_set - {"network", "weights", "options"}), *model.options}
+    if is_own(model.network):
+        given -= set(model.options)
+    taken = f"it takes {', '.join(keys)}" if keys else "give what it takes under model.options"
+    return [f"model.{key}: {model.network} has no such setting; {taken}" for key in sorted(given - set(keys))]
+
+
+def _trained(experiment: Experiment) -> list[str]:
+    """Files of trained networks that are not there."""
+    pattern = experiment.model.weights
+    if pattern is None:
+        return []
+    files = [
+        weights_file(pattern, configuration, seed) for configuration in experiment.configurations
+        for seed in experiment.seeds
+    ]  # fmt: skip
+    missing = [file for file in dict.fromkeys(files) if not Path(file).is_file()]
+    shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return [f"model.weights: {len(missing)} of {len(files)} files are not there: {shown}"] if missing else []
+
+
 def _rank(experiment: Experiment) -> list[str]:
     rank, parameters = experiment.eigenbasis.rank, experiment.score.parameters
-    weights = weight_count(experiment.model)[parameters]
-    if rank <= weights:
+    counts = weight_count(experiment.model)
+    if counts is None or rank <= counts[parameters]:
         return []
+    weights = counts[parameters]
     return [f"eigenbasis.rank: {rank} exceeds the {weights:,} weights of the network (score.parameters: {parameters})"]
 
 
 def _sketch(experiment: Experiment) -> list[str]:
     """A sketch must tell apart as many directions as Lanczos makes."""
-    settings = experiment.eigenbasis
-    directions = subspace_of(settings.rank, weight_count(experiment.model)[experiment.score.parameters])
+    settings, counts = experiment.eigenbasis, weight_count(experiment.model)
+    if counts is None:
+        return []
+    directions = subspace_of(settings.rank, counts[experiment.score.parameters])
     if settings.method != "sketched" or settings.sketch_size >= directions:
         return []
     return [
@@ -178,7 +221,8 @@ def _inputs(experiment: Experiment) -> list[str]:
     reasons = lines({name: unmet(experiment.datasets[name]) for name in experiment.scored_datasets})
     training = experiment.training
     file = training.perceptual.file
-    if file and training.perceptual.weights == "imagenet" and training.perceptual_weight and not Path(file).is_file():
+    wanted = training.perceptual.weights == "imagenet" and training.perceptual_weight and not experiment.model.weights
+    if file and wanted and not Path(file).is_file():
         reasons.append(
             f"training.perceptual.file: there is no file {file}; leave it out to download the weights, or set "
             "training.perceptual_weight to 0 to do without"

@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from sluguq.machine.devices import device_in_words
-from sluguq.networks.network import LatentNetwork, Network
+from sluguq.networks.network import Network
 from sluguq.networks.objective import ObjectiveSettings
 from sluguq.networks.perceptual.features import Perceptual, load_perceptual
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.registry import settings_of
-from sluguq.networks.sampling import prior_samples
-from sluguq.networks.training import TrainingResult, TrainingSettings, train
+from sluguq.networks.training import TrainingSettings, train
 from sluguq.networks.weights import save_network
 from sluguq.stages.keys import model_number
+from sluguq.stages.pictures import samples_of, shown_images, write_pictures
 from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows, rows_of_role
-from sluguq.stores.store import open_store, write_store
-from sluguq.stores.variables import described
-
-_SNAPSHOT_IMAGES = 4
+from sluguq.stores.store import open_store
 
 
 def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> TrainingSettings:
@@ -78,7 +74,7 @@ def train_model(
     store = open_store(images)
     pixels = read_rows(store["pixels"], rows_of_role(store, split, f"train_{configuration_name}"))
     settings = training_settings(model, training, image_size)
-    shown = read_rows(store["pixels"], _shown(store, split))
+    shown = shown_images(store, split)
     kept_epochs = snapshot_epochs(settings.epochs, training["snapshots"])
 
     def keep_reconstructions(epoch: int, network: Network, row: Mapping[str, float]) -> dict[str, np.ndarray] | None:
@@ -97,10 +93,12 @@ def train_model(
         print(f"resumed at step {result.resumed_at} of a checkpoint")
     print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
     _write_history(result.history, Path(history_path))
-    pictures = _pictures(result, _samples(result.network, training["samples"], seed), shown)
-    write_store(
-        pictures.assign_attrs(synthetic=int(store.attrs.get("synthetic", 0))),
+    write_pictures(
         samples_path,
+        store,
+        shown,
+        samples_of(result.network, training["samples"], seed),
+        result.snapshots,
         title=f"Pictures of the training of configuration {configuration_name}, seed {seed}",
         source="training of the network",
         configuration=configuration,
@@ -132,48 +130,8 @@ def _perceptual(training: Mapping[str, Any], file: str | os.PathLike[str] | None
     )
 
 
-def _samples(network: Network, count: int, seed: int) -> np.ndarray | None:
-    """Prior samples; None where none are asked for, or the network has no latent variable to draw."""
-    if not count or not isinstance(network, LatentNetwork):
-        return None
-    return prior_samples(network, count, seed=seed)
-
-
-def _shown(store: xr.Dataset, split: str | os.PathLike[str]) -> np.ndarray:
-    """The same few test images for every configuration of a seed: evenly spaced through the test sets."""
-    tested = rows_of_role(store, split, "test_*")
-    return tested[np.linspace(0, len(tested) - 1, min(_SNAPSHOT_IMAGES, len(tested))).round().astype(int)]
-
-
 def _write_history(history: list[dict[str, float]], path: Path) -> None:
     with whole_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-
-
-def _pictures(result: TrainingResult, samples: np.ndarray | None, shown: np.ndarray) -> xr.Dataset:
-    """Prior samples, and the shown test images with their reconstructions at a few epochs."""
-    picture = ("y", "x", "channel")
-    variables: dict[str, Any] = {
-        "shown": (("shown_image", *picture), shown, described("test images shown during training", "split"))
-    }
-    if samples is not None:
-        variables["samples"] = (
-            ("sample", *picture),
-            samples,
-            described("images drawn from the prior", "decoder's mean at z ~ N(0, I)"),
-        )
-    if result.snapshots:
-        epochs = sorted(result.snapshots)
-        variables["snapshots"] = (
-            ("snapshot", "shown_image", *picture),
-            np.stack([result.snapshots[epoch]["reconstruction"] for epoch in epochs]),
-            described("reconstructions during training", "decoder's mean at the encoder's mean"),
-        )
-        variables["snapshot_epoch"] = (
-            "snapshot",
-            np.array(epochs),
-            described("epoch of the snapshot", "training", "1"),
-        )
-    return xr.Dataset(variables)

@@ -1,0 +1,79 @@
+"""A network that was trained elsewhere, taken up in the place of one that the workflow trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sluguq.machine.devices import device_in_words
+from sluguq.networks.reconstruction import reconstruct
+from sluguq.networks.registry import found, is_own, place_of
+from sluguq.networks.weights import WeightsError, load_network, save_network, save_reference
+from sluguq.stages.pictures import samples_of, shown_images, write_pictures
+from sluguq.stores.files import whole_file
+from sluguq.stores.store import open_store
+
+
+def adopt_model(
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    trained: str | os.PathLike[str],
+    *,
+    weights_path: str | os.PathLike[str],
+    history_path: str | os.PathLike[str],
+    samples_path: str | os.PathLike[str],
+    configuration_name: str,
+    seed: int,
+    image_size: int,
+    model: Mapping[str, Any],
+    samples: int,
+    configuration: str,
+) -> None:
+    """Write what training would have: weights (a copy, or for a network of one's own a reference), pictures.
+
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param trained: file of the trained weights, which ``model.weights`` names.
+    :param weights_path: safetensors to write.
+    :param history_path: csv to write, of no epochs.
+    :param samples_path: store to write: some test images, and prior samples where the network can draw them.
+    :param configuration_name: name of the configuration.
+    :param seed: the model's seed.
+    :param image_size: height and width in pixels of the images that it is to see.
+    :param model: the section ``model`` of the configuration.
+    :param samples: number of prior samples.
+    :param configuration: what the model depends on, as YAML.
+    :raises WeightsError: naming the file, where it holds another network than ``model`` names, or of another size.
+    """
+    trained, weights_path = Path(trained), Path(weights_path)
+    told = {"configuration": configuration_name, "seed": seed}
+    if is_own(model["network"]):
+        save_reference(weights_path, model["network"], trained, image_size=image_size, options=model["options"], **told)
+        network = load_network(weights_path)
+    else:
+        network = load_network(trained)
+        wanted = found(place_of(model["network"]))
+        if not isinstance(network.settings, wanted) or network.settings.image_size != image_size:
+            raise WeightsError(
+                f"{trained}: is a network of {network.settings}, but model.network is {model['network']} and images "
+                f"have {image_size} pixels"
+            )
+        save_network(weights_path, network, architecture=model["network"], **told)
+    store = open_store(images)
+    shown = shown_images(store, split)
+    reconstruct(network, shown)  # what cannot reconstruct is told here, before hours of eigenbasis
+    write_pictures(
+        samples_path,
+        store,
+        shown,
+        samples_of(network, samples, seed),
+        {},
+        title=f"Pictures by the given network of configuration {configuration_name}, seed {seed}",
+        source="network trained elsewhere",
+        configuration=configuration,
+        device=device_in_words(),
+    )
+    with whole_file(history_path) as partial:
+        partial.write_text("epoch\n")
