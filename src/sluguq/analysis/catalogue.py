@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _PHOTOGRAPHS = ("training", "external")
-_MASKED = ("artefacts", "external")
+_MASKED = ("artefacts", *_PHOTOGRAPHS)
 
 
 class Table(NamedTuple):
