@@ -9,8 +9,20 @@ import xarray as xr
 
 from sluguq.analysis.tables import REPLICATES
 from sluguq.claims.catalogue import CLAIMS, Claim
-from sluguq.claims.rules import OPEN, Part, corrected, deciding, together
+from sluguq.claims.rules import (
+    LEVEL,
+    OPEN,
+    UNASKED,
+    Part,
+    corrected,
+    deciding,
+    holm,
+    p_value,
+    together,
+    what_would_decide,
+)
 from sluguq.claims.run import NotInRun, Run
+from sluguq.claims.version import rules_version
 
 COLUMNS = (
     "claim",
@@ -19,6 +31,7 @@ COLUMNS = (
     "statement",
     "statistic",
     "rule",
+    "smallest_effect",
     "about",
     "estimate",
     "low",
@@ -31,6 +44,11 @@ COLUMNS = (
     "published",
     "verdict",
     "reason",
+    "decides",
+    "p",
+    "p_adjusted",
+    "adjusted",
+    "rules_version",
     "parts",
 )
 
@@ -48,8 +66,10 @@ def judge(
     (95 % interval), images (of the seed with most), distinct_images (over all seeds), patients (over all
     seeds; empty where images do not name them), units (what the bootstrap draws: patients, else lesions, groups
     of near duplicates, images), seeds; then published (the paper's own figure, where it gives one), verdict,
-    reason (why it is open), parts (all of them as text). Where the run cannot speak to a claim the verdict is
-    ``not decided at this size`` and the reason says what is missing.
+    reason (why it is open), decides (what would decide it, if the estimates stay as they are), p (the smallest
+    1 - level at which it is decided; empty for a count), p_adjusted (Holm's, over the claims of the same paper that
+    were asked), adjusted (the verdict by that), rules_version, parts (all of them as text). Where the run cannot speak
+    to a claim, by its design, the verdict is ``cannot be asked of this run`` and the reason says what is missing.
 
     :param datasets: opened aggregated stores by name, see :class:`sluguq.claims.run.Run`.
     :param labels: the label table of the training data set, with columns fst and state.
@@ -58,6 +78,11 @@ def judge(
     """
     run = Run(datasets, labels, replicates, models)
     table = pd.DataFrame([_row(claim, run) for claim in CLAIMS], columns=list(COLUMNS))
+    for _, part in table.groupby("paper"):
+        table.loc[part.index, "p_adjusted"] = holm(part["p"].astype(float).tolist())
+    lost = table["p_adjusted"].astype(float) > 1 - LEVEL
+    table = table.assign(adjusted=table["verdict"].mask(lost & (table["verdict"] != UNASKED), OPEN))
+    table = table.astype(dict.fromkeys(("estimate", "low", "high", "p", "p_adjusted"), float))
     return table.astype(dict.fromkeys(("images", "distinct_images", "patients", "units", "seeds"), "Int64"))
 
 
@@ -69,13 +94,15 @@ def _row(claim: Claim, run: Run) -> dict[str, object]:
         "statement": claim.statement,
         "statistic": claim.statistic,
         "rule": claim.rule,
+        "smallest_effect": claim.smallest,
+        "rules_version": rules_version(),
         "published": claim.published,
     }
     try:
         parts = claim.parts(run)
     except NotInRun as missing:
         empty = {"about": "", "parts": "", "images": 0, "distinct_images": 0, "units": 0, "seeds": 0}
-        return {**row, **empty, "verdict": OPEN, "reason": str(missing)}
+        return {**row, **empty, "verdict": UNASKED, "reason": str(missing), "decides": ""}
     verdict, reason = together(parts, claim.fewest_seeds)
     parts = corrected(parts)
     shown = deciding(parts)
@@ -93,8 +120,10 @@ def _row(claim: Claim, run: Run) -> dict[str, object]:
         "seeds": estimate.seeds,
         "verdict": verdict,
         "reason": reason,
+        "decides": what_would_decide(parts) if verdict == OPEN else "",
+        "p": p_value(parts),
         "parts": "; ".join(map(str, parts)),
     }
 
 
-__all__ = ["CLAIMS", "COLUMNS", "Claim", "NotInRun", "Part", "Run", "judge"]
+__all__ = ["CLAIMS", "COLUMNS", "Claim", "NotInRun", "Part", "Run", "judge", "rules_version"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sluguq.analysis.statistics import Array, mean
-from sluguq.claims.rules import FINDS, Part, above
+from sluguq.claims.rules import FINDS, SMALLEST_AUROC, SMALLEST_RATIO, Part, above
 from sluguq.claims.run import NotInRun, Run
 
 KINDS = ("ruler", "ink", "patch")
@@ -56,6 +56,7 @@ def finds_the_artefact(run: Run) -> list[Part]:
         above(
             f"{kind}, {configuration}, less that of the bare image's map",
             run.table_estimate(wide[wide["artefact"] == kind], gain, {"x": "slug_map", "y": "slug_bare"}, "delta"),
+            smallest=SMALLEST_AUROC,
         )
         for kind in KINDS
         if (wide["artefact"] == kind).any()
@@ -74,6 +75,7 @@ def between(run: Run) -> list[Part]:
             above(
                 f"{configuration}, {high} over {low}",
                 run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
+                smallest=SMALLEST_RATIO,
             )
             for high, low in (("artefact", "lesion"), ("lesion", "rest"))
         ]

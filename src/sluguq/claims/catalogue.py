@@ -18,6 +18,7 @@ from sluguq.claims.parts import (
     converged,
     dark_more_sensitive,
     dark_only_worse,
+    dark_only_worse_abroad,
     dark_worse_everywhere,
     external_error,
     external_ranks,
@@ -36,7 +37,20 @@ from sluguq.claims.parts import (
     underrepresented,
     unseen_is_worse,
 )
-from sluguq.claims.rules import CONVERGED, FINDS, MEDIUM_DELTA, STRONG, Part, above, below
+from sluguq.claims.rules import (
+    CAPTURED,
+    CONVERGED,
+    FINDS,
+    MEDIUM_DELTA,
+    SMALLEST_ADVANTAGE,
+    SMALLEST_AUROC,
+    SMALLEST_CORRELATION,
+    SMALLEST_DELTA,
+    STRONG,
+    Part,
+    above,
+    below,
+)
 from sluguq.claims.run import Run
 
 FAIRNESS = "fairness paper"
@@ -47,7 +61,8 @@ class Claim(NamedTuple):
     """One claim.
 
     key: its name in tables. paper, where: who says it and where. statement: what is claimed. statistic: what
-    is estimated. rule: when it holds. published: the paper's own figure, empty where it gives none. parts:
+    is estimated. rule: when it holds. smallest: the smallest effect of interest, with its reason; empty where the
+    threshold is none of no effect. published: the paper's own figure, empty where it gives none. parts:
     computes the parts from a run; raises NotInRun where the run cannot speak to it.
     """
 
@@ -60,9 +75,14 @@ class Claim(NamedTuple):
     published: str
     parts: Callable[[Run], list[Part]]
     fewest_seeds: int = 2
+    smallest: str = ""
 
 
-_GAP = "mean MSE of dark less that of light images"
+_GAP = "logarithm of the ratio of mean MSE, dark over light"
+_RATIO = "a ratio of 1.05: retraining with another seed moves a group's mean error by 2 to 5 %"
+_SHARE = (
+    f"{CAPTURED:g} of the error's own: SLUG is a variance in the error's units; one that knew all would have all of it"
+)
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -105,6 +125,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the interval is above 0",
         "",
         gap_in(lambda run: run.light_only),
+        smallest=_RATIO,
     ),
     Claim(
         "gap_under_B",
@@ -115,6 +136,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the interval is above 0",
         "",
         gap_in(lambda run: run.both),
+        smallest=_RATIO,
     ),
     Claim(
         "gap_under_C_reversed",
@@ -125,6 +147,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the interval is below 0",
         "",
         gap_in(lambda run: run.dark_only, below),
+        smallest=_RATIO,
     ),
     Claim(
         "no_mirror",
@@ -135,36 +158,40 @@ CLAIMS: tuple[Claim, ...] = (
         "both intervals are above 0, that is |gap C| < gap A",
         "",
         no_mirror,
+        smallest=_RATIO,
     ),
     Claim(
         "light_best_under_A",
         FAIRNESS,
         "section 3, figure 3",
         "Light skin is reconstructed best by a model trained on light skin only (A).",
-        "mean MSE of light images under B and C, less that under A",
+        "log ratio of the mean MSE of light images under B, and under C, over that under A",
         "both intervals are above 0",
         "",
         best_under(lambda run: run.light, lambda run: run.light_only),
+        smallest=_RATIO,
     ),
     Claim(
         "dark_best_under_C",
         FAIRNESS,
         "section 3, figure 5",
         "Dark skin is reconstructed best by a model trained on dark skin only (C).",
-        "mean MSE of dark images under A and B, less that under C",
+        "log ratio of the mean MSE of dark images under A, and under B, over that under C",
         "both intervals are above 0",
         "",
         best_under(lambda run: run.dark, lambda run: run.dark_only),
+        smallest=_RATIO,
     ),
     Claim(
         "dark_more_sensitive",
         FAIRNESS,
         "section 3, figures 4 and 5",
         "Dark skin depends more on who is trained on than light skin does.",
-        "what dark skin loses from C to A, less what light skin loses from A to C, in MSE",
+        "what dark skin loses from C to A, less what light skin loses from A to C, in MSE, over the mean MSE of both",
         "the interval is above 0",
         "",
         dark_more_sensitive,
+        smallest="0.05 of the mean error: retraining with another seed moves a group's mean error by 2 to 5 %",
     ),
     Claim(
         "latent_std_is_blind",
@@ -178,36 +205,51 @@ CLAIMS: tuple[Claim, ...] = (
         "that is |delta of latent std| < delta of MSE",
         "",
         latent_blind,
+        smallest=f"{SMALLEST_DELTA} between two deltas: negligible below this (Romano et al., 2006)",
     ),
     Claim(
         "unseen_is_worse",
         SLUG,
         "section 1, figures 1 and 2; fairness paper, section 4",
         "The error follows representation: a group that was not trained on fares worse than under B.",
-        "mean MSE of dark images under A less B, of light images under C less B",
+        "log ratio of mean MSE: of dark images under A over B, of light images under C over B",
         "both intervals are above 0",
         "",
         unseen_is_worse,
+        smallest=_RATIO,
     ),
     Claim(
         "dark_only_worse_for_all",
         SLUG,
         "section 5",
         "Training on dark skin only (C) is worse for all than training on both (B).",
-        "mean MSE under C less that under B, by group",
+        "log ratio of mean MSE, under C over B, by group",
         "both intervals are above 0",
         "",
         dark_only_worse,
+        smallest=_RATIO,
+    ),
+    Claim(
+        "dark_only_worse_abroad",
+        SLUG,
+        "section 5",
+        "Training on dark skin only (C) is worse than training on both (B) for all skin types of external data too.",
+        "log ratio of mean MSE, under C over B, every external data set and skin type of 20 patients or more",
+        "every interval is above 0",
+        "",
+        dark_only_worse_abroad,
+        smallest=_RATIO,
     ),
     Claim(
         "dark_worse_even_under_C",
         SLUG,
         "section 5",
         "Error and SLUG are higher for dark skin even when trained on dark skin only (C).",
-        "mean of dark less that of light images, in MSE and in SLUG",
+        "log ratio of means, dark over light, of MSE and of SLUG",
         "both intervals are above 0",
         "",
         dark_worse_everywhere,
+        smallest=_RATIO,
     ),
     Claim(
         "slug_ranks_with_error",
@@ -248,6 +290,7 @@ CLAIMS: tuple[Claim, ...] = (
         f"the first two intervals are above 0, that is |latent std's| < SLUG's, and the last lies within ±{STRONG}",
         "",
         beats_latent,
+        smallest=f"{SMALLEST_ADVANTAGE} between two correlations: about one pair of images in fifteen more in order",
     ),
     Claim(
         "slug_gap_has_sign_of_error",
@@ -258,6 +301,7 @@ CLAIMS: tuple[Claim, ...] = (
         "in every configuration both intervals exclude 0 on the same side",
         "",
         gap_signs,
+        smallest=_SHARE,
     ),
     Claim(
         "slug_gaps_order_as_error",
@@ -268,6 +312,7 @@ CLAIMS: tuple[Claim, ...] = (
         "for every pair of A, B, C both intervals exclude 0 on the same side",
         "",
         gap_order,
+        smallest=_SHARE,
     ),
     Claim(
         "external_error_rises_with_fst",
@@ -278,6 +323,7 @@ CLAIMS: tuple[Claim, ...] = (
         "every interval is above 0",
         "",
         external_error,
+        smallest=f"{SMALLEST_CORRELATION}: less than what Cohen (1988) calls a small correlation",
     ),
     Claim(
         "external_slug_follows_error",
@@ -288,6 +334,7 @@ CLAIMS: tuple[Claim, ...] = (
         "in every data set and configuration both intervals exclude 0 on the same side",
         "",
         external_slug,
+        smallest=_SHARE,
     ),
     Claim(
         "external_slug_ranks_with_error",
@@ -314,10 +361,12 @@ CLAIMS: tuple[Claim, ...] = (
         SLUG,
         "section 4, figure 4 centre",
         "Removing the most uncertain images lowers the error of the rest again and again (B).",
-        "change of the retained images' mean MSE, over that of all, as 100, 80, 60, 40, 20 % are kept",
+        "change of the retained images' mean MSE, over that of all, as 100, 80, 60, 40, 20 % are kept; the same by the "
+        "error itself",
         "the interval of each of the four steps is below 0",
         "",
         monotone,
+        smallest=f"{CAPTURED:g} of what removal by the error itself does, the most that any score can do",
     ),
     Claim(
         "slug_map_finds_artefacts",
@@ -329,6 +378,7 @@ CLAIMS: tuple[Claim, ...] = (
         f"every AUROC's interval is above {FINDS}, and every difference's above 0",
         "",
         finds_the_artefact,
+        smallest=f"{SMALLEST_AUROC} between two AUROCs: one pair of pixels in twenty more in the right order",
     ),
     Claim(
         "error_map_misses_artefacts",
@@ -366,10 +416,11 @@ CLAIMS: tuple[Claim, ...] = (
         "section 4, figure 4 right",
         "In B and C the lesion is uncertain too, but less than rulers, ink and patches. (B and C may be pictures of "
         "the paper's figure; they are read as configurations here.)",
-        "mean log ratio of the SLUG map's level: object over lesion, lesion over the rest",
+        "mean log ratio of the SLUG map's level: artefact over lesion, lesion over the rest",
         "under B and under C both intervals are above 0",
         "",
         between,
+        smallest=_RATIO,
     ),
     Claim(
         "dark_images_more_complex",
@@ -381,5 +432,6 @@ CLAIMS: tuple[Claim, ...] = (
         "",
         complexity,
         fewest_seeds=0,
+        smallest=_RATIO,
     ),
 )

@@ -16,40 +16,55 @@ from sluguq.analysis.retention import retention_step
 from sluguq.analysis.statistics import (
     Array,
     cliffs_delta,
-    difference,
     log_ratio,
     mean,
     pearson,
     spearman,
     spearman_difference,
 )
-from sluguq.claims.rules import CONVERGED, FEWEST_PATIENTS, MEDIUM_DELTA, STRONG, Part, above, below, same_sign, within
+from sluguq.claims.rules import (
+    CAPTURED,
+    CONVERGED,
+    FAILS,
+    FEWEST_PATIENTS,
+    MEDIUM_DELTA,
+    SMALLEST_ADVANTAGE,
+    SMALLEST_CORRELATION,
+    SMALLEST_DELTA,
+    SMALLEST_RATIO,
+    SMALLEST_SHARE,
+    STRONG,
+    Part,
+    above,
+    below,
+    counted,
+    follows,
+    within,
+)
 from sluguq.claims.run import NotInRun, Run
 
 # Statistics of two configurations at once; images (images,), weights (replicates, images).
 
 
 def _gap(run: Run, configuration: str, variable: str = "mse") -> Estimate:
-    return run.estimate(difference, {"x": (variable, configuration)}, by_group=True)
+    """Logarithm of the ratio of means, dark over light."""
+    return run.estimate(log_ratio, {"x": (variable, configuration)}, by_group=True)
 
 
 def _change(run: Run, later: str, earlier: str, group: str) -> Estimate:
-    def change(after: Array, before: Array, weights: Array) -> Array:
-        return mean(after - before, weights)
-
-    return run.estimate(change, {"after": ("mse", later), "before": ("mse", earlier)}, group=group)
+    """Logarithm of the ratio of a group's mean errors, later over earlier."""
+    return run.estimate(_log_change, {"after": ("mse", later), "before": ("mse", earlier)}, group=group)
 
 
-def _gap_minus(run: Run, first: str, second: str, sign: int) -> Estimate:
+def _log_change(after: Array, before: Array, weights: Array) -> Array:
+    return np.log(mean(after, weights)) - np.log(mean(before, weights))
+
+
+def _two_gaps(run: Run, variable: str, first: str, second: str, sign: int = -1) -> Estimate:
+    """The gap under the first configuration less, or plus, that under the second."""
+
     def combined(x: Array, y: Array, group: np.ndarray, weights: Array) -> Array:
-        return difference(x, group, weights) + sign * difference(y, group, weights)
-
-    return run.estimate(combined, {"x": ("mse", first), "y": ("mse", second)}, by_group=True)
-
-
-def _relative_gap_change(run: Run, variable: str, first: str, second: str) -> Estimate:
-    def combined(x: Array, y: Array, group: np.ndarray, weights: Array) -> Array:
-        return log_ratio(x, group, weights) - log_ratio(y, group, weights)
+        return log_ratio(x, group, weights) + sign * log_ratio(y, group, weights)
 
     return run.estimate(combined, {"x": (variable, first), "y": (variable, second)}, by_group=True)
 
@@ -65,7 +80,7 @@ def _rank(run: Run, x: str, configuration: str, group: str | None = None) -> Est
 def gap_in(which: Callable[[Run], str], claimed: Callable[..., Part] = above) -> Callable[[Run], list[Part]]:
     def parts(run: Run) -> list[Part]:
         configuration = which(run)
-        return [claimed(configuration, _gap(run, configuration))]
+        return [claimed(configuration, _gap(run, configuration), smallest=SMALLEST_RATIO)]
 
     return parts
 
@@ -73,8 +88,8 @@ def gap_in(which: Callable[[Run], str], claimed: Callable[..., Part] = above) ->
 def no_mirror(run: Run) -> list[Part]:
     a, c = run.light_only, run.dark_only
     return [
-        above(f"gap under {a} less gap under {c}", _gap_minus(run, a, c, -1)),
-        above(f"gap under {a} plus gap under {c}", _gap_minus(run, a, c, 1)),
+        above(f"gap under {a} {word} gap under {c}", _two_gaps(run, "mse", a, c, sign), smallest=SMALLEST_RATIO)
+        for word, sign in (("less", -1), ("plus", 1))
     ]
 
 
@@ -82,7 +97,10 @@ def best_under(group: Callable[[Run], str], which: Callable[[Run], str]) -> Call
     def parts(run: Run) -> list[Part]:
         best = which(run)
         others = [name for name in (run.light_only, run.both, run.dark_only) if name != best]
-        return [above(f"{other} less {best}", _change(run, other, best, group(run))) for other in others]
+        return [
+            above(f"{other} over {best}", _change(run, other, best, group(run)), smallest=SMALLEST_RATIO)
+            for other in others
+        ]
 
     return parts
 
@@ -103,10 +121,11 @@ def dark_more_sensitive(run: Run) -> list[Part]:
     def sensitivity(a: Array, c: Array, group: np.ndarray, weights: Array) -> Array:
         dark = mean((a - c)[group], weights[:, group])
         light = mean((c - a)[~group], weights[:, ~group])
-        return dark - light
+        return (dark - light) / mean((a + c) / 2, weights)
 
     columns = {"a": ("mse", run.light_only), "c": ("mse", run.dark_only)}
-    return [above("loss of dark less loss of light", run.estimate(sensitivity, columns, by_group=True))]
+    estimate = run.estimate(sensitivity, columns, by_group=True)
+    return [above("loss of dark less loss of light", estimate, smallest=SMALLEST_SHARE)]
 
 
 def latent_blind(run: Run) -> list[Part]:
@@ -131,6 +150,7 @@ def latent_blind(run: Run) -> list[Part]:
         above(
             f"{a}, the error's {words} that of latent std",
             run.estimate(statistic, columns, by_group=True, transform="contrast"),
+            smallest=SMALLEST_DELTA,
         )
         for words, statistic in (("less", less), ("plus", plus))
     ]
@@ -143,16 +163,14 @@ def underrepresented(run: Run) -> list[Part]:
     light, dark = int(np.isin(types, (1, 2)).sum()), int(np.isin(types, (5, 6)).sum())
     if not light + dark:
         raise NotInRun("the label table has no image of skin type 1, 2, 5 or 6")
-    # A count of the whole table: nothing is estimated, so the interval has no width.
-    share = dark / (light + dark)
-    return [below("label table", Estimate(share, share, share, 0.0, 0, light + dark, light + dark), 0.5)]
+    return [counted("label table", dark / (light + dark), light + dark, 0.5)]
 
 
 def unseen_is_worse(run: Run) -> list[Part]:
     a, b, c = run.light_only, run.both, run.dark_only
     return [
-        above(f"{run.dark}, {a} less {b}", _change(run, a, b, run.dark)),
-        above(f"{run.light}, {c} less {b}", _change(run, c, b, run.light)),
+        above(f"{group}, {own} over {b}", _change(run, own, b, group), smallest=SMALLEST_RATIO)
+        for group, own in ((run.dark, a), (run.light, c))
     ]
 
 
@@ -164,11 +182,14 @@ def beats_latent(run: Run) -> list[Part]:
         return spearman(x, y, weights) + spearman(other, y, weights)
 
     return [
-        above(
-            "SLUG's rank correlation less that of latent std",
-            run.estimate(spearman_difference, columns, transform="contrast"),
+        *(
+            above(
+                f"SLUG's rank correlation {word} that of latent std",
+                run.estimate(of, columns, transform="contrast"),
+                smallest=SMALLEST_ADVANTAGE,
+            )
+            for word, of in (("less", spearman_difference), ("plus", total))
         ),
-        above("SLUG's rank correlation plus that of latent std", run.estimate(total, columns, transform="contrast")),
         within("latent std's rank correlation", _rank(run, "latent_std", b), STRONG),
     ]
 
@@ -187,70 +208,121 @@ def ranks_within(run: Run) -> list[Part]:
 
 
 def gap_signs(run: Run) -> list[Part]:
+    def short(x: Array, y: Array, group: np.ndarray, weights: Array) -> Array:
+        return log_ratio(x, group, weights) - CAPTURED * log_ratio(y, group, weights)
+
     return [
-        same_sign(
-            configuration,
-            run.estimate(log_ratio, {"x": ("slug", configuration)}, by_group=True),
-            run.estimate(log_ratio, {"x": ("mse", configuration)}, by_group=True),
+        follows(
+            name,
+            _gap(run, name, "slug"),
+            _gap(run, name),
+            run.estimate(short, {"x": ("slug", name), "y": ("mse", name)}, by_group=True),
             "the error's gap",
         )
-        for configuration in run.configurations
+        for name in run.configurations
     ]
 
 
 def gap_order(run: Run) -> list[Part]:
+    def short(x: Array, y: Array, x2: Array, y2: Array, group: np.ndarray, weights: Array) -> Array:
+        of_slug = log_ratio(x, group, weights) - log_ratio(x2, group, weights)
+        return of_slug - CAPTURED * (log_ratio(y, group, weights) - log_ratio(y2, group, weights))
+
     names = (run.light_only, run.both, run.dark_only)
-    return [
-        same_sign(
-            f"{first} less {second}",
-            _relative_gap_change(run, "slug", first, second),
-            _relative_gap_change(run, "mse", first, second),
-            "the error's",
+    parts = []
+    for first, second in zip(names, (names[1], names[2], names[0]), strict=True):
+        columns = {"x": ("slug", first), "y": ("mse", first), "x2": ("slug", second), "y2": ("mse", second)}
+        parts.append(
+            follows(
+                f"{first} less {second}",
+                _two_gaps(run, "slug", first, second),
+                _two_gaps(run, "mse", first, second),
+                run.estimate(short, columns, by_group=True),
+                "the error's",
+            )
         )
-        for first, second in zip(names, (names[1], names[2], names[0]), strict=True)
-    ]
+    return parts
 
 
 def dark_only_worse(run: Run) -> list[Part]:
     b, c = run.both, run.dark_only
-    return [above(f"{g}, {c} less {b}", _change(run, c, b, g)) for g in (run.light, run.dark)]
+    return [
+        above(f"{group}, {c} over {b}", _change(run, c, b, group), smallest=SMALLEST_RATIO)
+        for group in (run.light, run.dark)
+    ]
+
+
+def dark_only_worse_abroad(run: Run) -> list[Part]:
+    b, c = run.both, run.dark_only
+    columns = {"after": ("mse", c), "before": ("mse", b)}
+    parts = [
+        above(
+            f"{name}, FST {t}, {c} over {b}",
+            run.estimate(_log_change, columns, dataset=store, skin_type=t),
+            smallest=SMALLEST_RATIO,
+        )
+        for name, store in run.external.items()
+        for t in run.skin_types(store, FEWEST_PATIENTS)
+    ]
+    if not parts:
+        raise NotInRun(f"no external data set has a skin type of {FEWEST_PATIENTS} patients")
+    return parts
 
 
 def dark_worse_everywhere(run: Run) -> list[Part]:
     c = run.dark_only
-    return [above(f"MSE, {c}", _gap(run, c)), above(f"SLUG, {c}", _gap(run, c, "slug"))]
+    return [
+        above(f"{words}, {c}", _gap(run, c, variable), smallest=SMALLEST_RATIO)
+        for words, variable in (("MSE", "mse"), ("SLUG", "slug"))
+    ]
 
 
 def external_error(run: Run) -> list[Part]:
-    return [above(f"{name}, {configuration}", trend) for name, configuration, trend in _external_trends(run, "mse")]
+    return [
+        above(f"{name}, {configuration}", _trend(run, store, "mse", configuration), smallest=SMALLEST_CORRELATION)
+        for name, store, configuration in _of_several_types(run)
+    ]
 
 
 def external_slug(run: Run) -> list[Part]:
-    pairs = zip(_external_trends(run, "slug"), _external_trends(run, "mse"), strict=True)
-    return [
-        same_sign(f"{name}, {configuration}", slug, error, "the error's")
-        for (name, configuration, slug), (_, _, error) in pairs
+    def short(fst: Array, x: Array, y: Array, weights: Array) -> Array:
+        return spearman(fst, x, weights) - CAPTURED * spearman(fst, y, weights)
+
+    parts = []
+    for name, store, configuration in _of_several_types(run):
+        columns = {"x": ("slug", configuration), "y": ("mse", configuration)}
+        parts.append(
+            follows(
+                f"{name}, {configuration}",
+                _trend(run, store, "slug", configuration),
+                _trend(run, store, "mse", configuration),
+                run.estimate(short, columns, dataset=store, fst=True, transform="contrast"),
+                "the error's",
+            )
+        )
+    return parts
+
+
+def _of_several_types(run: Run) -> list[tuple[str, xr.Dataset, str]]:
+    """External data sets with images of two or more skin types, by configuration."""
+    found = [
+        (name, store, str(configuration))
+        for name, store in run.external.items()
+        if len({int(t) for t in store["fst"].values if t >= 1}) > 1
+        for configuration in store["configuration"].values
     ]
+    if not found:
+        raise NotInRun("no external data set has images of two or more skin types")
+    return found
 
 
-def _external_trends(run: Run, variable: str) -> list[tuple[str, str, Estimate]]:
+def _trend(run: Run, store: xr.Dataset, variable: str, configuration: str) -> Estimate:
+    """Rank correlation of skin type and a variable."""
+
     def trend(fst: Array, y: Array, weights: Array) -> Array:
         return spearman(fst, y, weights)
 
-    labelled = {
-        name: store for name, store in run.external.items() if len({int(t) for t in store["fst"].values if t >= 1}) > 1
-    }
-    if not labelled:
-        raise NotInRun("no external data set has images of two or more skin types")
-    return [
-        (
-            name,
-            str(configuration),
-            run.estimate(trend, {"y": (variable, str(configuration))}, dataset=store, fst=True, transform="fisher"),
-        )
-        for name, store in labelled.items()
-        for configuration in store["configuration"].values
-    ]
+    return run.estimate(trend, {"y": (variable, configuration)}, dataset=store, fst=True, transform="fisher")
 
 
 def external_ranks(run: Run) -> list[Part]:
@@ -282,9 +354,19 @@ def converged(run: Run) -> list[Part]:
     if losses.sizes["epoch"] < 10:
         raise NotInRun("training had fewer than ten epochs, so there is no last tenth")
     return [
-        within(str(name), over_values([last_tenth(loss) for loss in losses.values[place]]), CONVERGED)
+        _levelled_off(str(name), over_values([last_tenth(loss) for loss in losses.values[place]]))
         for place, name in enumerate(losses["configuration"].values)
     ]
+
+
+def _levelled_off(name: str, estimate: Estimate) -> Part:
+    """Whether the losses of a configuration's seeds converged; one that did not fall at all refutes it by itself."""
+    part = within(name, estimate, CONVERGED)
+    if not estimate.undefined:
+        return part
+    words = f"{part.threshold}; in {estimate.undefined} of {estimate.seeds + estimate.undefined} seeds it did not fall"
+    counted_in = estimate._replace(seeds=estimate.seeds + estimate.undefined)
+    return Part(name, counted_in, words, lambda _: False, lambda _: True, verdict=FAILS)
 
 
 def last_tenth(loss: Array) -> float:
@@ -301,19 +383,30 @@ def last_tenth(loss: Array) -> float:
 
 def complexity(run: Run) -> list[Part]:
     return [
-        above(words, run.image_estimate(log_ratio, variable))
+        above(words, run.image_estimate(log_ratio, variable), smallest=SMALLEST_RATIO)
         for variable, words in (("total_variation", "total variation"), ("compressed_size", "compressed size"))
     ]
 
 
 def monotone(run: Run) -> list[Part]:
     kept = (1.0, 0.8, 0.6, 0.4, 0.2)
+    b = run.both
+    columns = {"error": ("mse", b), "score": ("slug", b)}
     parts = []
     for of, keep in itertools.pairwise(kept):
 
         def step(error: Array, score: Array, weights: Array, keep: float = keep, of: float = of) -> Array:
             return retention_step(error, score, weights, keep, of)
 
-        estimate = run.estimate(step, {"error": ("mse", run.both), "score": ("slug", run.both)})
-        parts.append(below(f"{run.both}, keeping {100 * of:.0f} to {100 * keep:.0f} %", estimate))
+        def best(error: Array, weights: Array, keep: float = keep, of: float = of) -> Array:
+            return retention_step(error, error, weights, keep, of)
+
+        def short(error: Array, score: Array, weights: Array, keep: float = keep, of: float = of) -> Array:
+            oracle = retention_step(error, error, weights, keep, of)
+            return retention_step(error, score, weights, keep, of) - CAPTURED * oracle
+
+        name = f"{b}, keeping {100 * of:.0f} to {100 * keep:.0f} %"
+        oracle = run.estimate(best, {"error": ("mse", b)})
+        own, less = run.estimate(step, columns), run.estimate(short, columns)
+        parts.append(follows(name, own, oracle, less, "what removal by the error itself does"))
     return parts

@@ -1,7 +1,7 @@
-"""The three verdicts, and the rules by which an interval decides.
+"""The four verdicts, and the rules by which an interval decides.
 
-A claim is a conjunction of parts, each an estimate with an interval against a threshold that was written
-down before the numbers. Nothing here looks at data.
+A claim is a conjunction of parts, each an estimate with an interval against a threshold and a smallest effect of
+interest that were written down before the numbers. Nothing here looks at data.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 from sluguq.analysis.estimates import Estimate
 
-Verdict = Literal["holds", "does not hold", "not decided at this size"]
+Verdict = Literal["holds", "does not hold", "not decided at this size", "cannot be asked of this run"]
 
 HOLDS: Verdict = "holds"
 FAILS: Verdict = "does not hold"
 OPEN: Verdict = "not decided at this size"
+UNASKED: Verdict = "cannot be asked of this run"
 
 UNDECIDED = "an interval holds the threshold"
 """The usual reason why a claim is open."""
@@ -45,42 +46,85 @@ FEWEST_SEEDS = 2
 FEWEST_PATIENTS = 20
 """Resampling fewer patients than this says too little about others; with fewer nothing is decided."""
 
+# The smallest effects of interest: an effect that is shown to be smaller refutes a claim, however surely it is not 0.
+
+SMALLEST_RATIO = math.log(1.05)
+"""Of a ratio of means, as its logarithm: 5 %. Retraining with another seed moves a group's mean error by 2 to 5 %."""
+
+SMALLEST_SHARE = 0.05
+"""Of a difference of errors over the mean error: the same 5 %."""
+
+SMALLEST_CORRELATION = 0.1
+"""Of a correlation: less than what Cohen (1988, section 3.2) calls small."""
+
+SMALLEST_ADVANTAGE = 0.2
+"""Of a difference of two rank correlations: about one pair of images in fifteen more in the right order."""
+
+SMALLEST_DELTA = 0.147
+"""Of Cliff's delta, or a difference of two: negligible below this (Romano et al., 2006)."""
+
+SMALLEST_AUROC = 0.05
+"""Of a difference of two AUROCs: one pair of pixels in twenty more in the right order."""
+
+CAPTURED = 0.25
+"""What follows the error must have at least this share of the error's own effect, a gap, a trend or a fall: SLUG is a
+variance in the error's own units, so one that knew all would have the whole."""
+
 
 class Part(NamedTuple):
     """One inequality of a claim: what it is about, its estimate, the threshold, and what the interval says.
 
-    verdict: by the interval at `LEVEL`. at: the verdict by the interval at another level.
+    holds, fails: whether the interval at a level, 0 to 1, says so. aim: how near the interval's end must come to the
+    estimate for the part to be decided; NaN where that cannot be said.
     """
 
     name: str
     estimate: Estimate
     threshold: str
-    verdict: Verdict
-    at: Callable[[float], Verdict]
+    holds: Callable[[float], bool]
+    fails: Callable[[float], bool]
+    aim: float = math.nan
+    verdict: Verdict = OPEN
 
     def __str__(self) -> str:
         e = self.estimate
         return f"{self.name}: {e.value:.4g} [{e.low:.4g}, {e.high:.4g}], {self.threshold}: {self.verdict}"
 
-
-def above(name: str, estimate: Estimate, threshold: float = 0.0) -> Part:
-    """Holds where the whole interval is above the threshold, does not where the whole is below."""
-
-    def at(level: float) -> Verdict:
-        e = estimate.at(level)
-        return HOLDS if e.low > threshold else FAILS if e.high < threshold else OPEN
-
-    return _part(name, f"claimed above {threshold:g}", at, estimate)
+    def at(self, level: float) -> Verdict:
+        """The verdict by the interval at a level."""
+        return FAILS if self.fails(level) else HOLDS if self.holds(level) else OPEN
 
 
-def below(name: str, estimate: Estimate, threshold: float = 0.0) -> Part:
-    """Holds where the whole interval is below the threshold, does not where the whole is above."""
+def above(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float = 0.0) -> Part:
+    """Holds where the whole interval is above the threshold, does not where it shows less than the smallest effect.
 
-    def at(level: float) -> Verdict:
-        e = estimate.at(level)
-        return HOLDS if e.high < threshold else FAILS if e.low > threshold else OPEN
+    :param smallest: the smallest effect of interest, beyond the threshold. An interval that lies wholly below it
+        refutes the claim, also where it excludes the threshold: one-sided, as a test of equivalence is.
+    """
+    edge = threshold + smallest
 
-    return _part(name, f"claimed below {threshold:g}", at, estimate)
+    def holds(level: float) -> bool:
+        return estimate.at(level).low > threshold
+
+    def fails(level: float) -> bool:
+        return estimate.at(level).high < edge
+
+    return _part(name, _words("above", threshold, edge), holds, fails, _aim(estimate.value, threshold, edge), estimate)
+
+
+def below(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float = 0.0) -> Part:
+    """Holds where the whole interval is below the threshold, does not where it shows less than the smallest effect."""
+    edge = threshold - smallest
+
+    def holds(level: float) -> bool:
+        return estimate.at(level).high < threshold
+
+    def fails(level: float) -> bool:
+        return estimate.at(level).low > edge
+
+    return _part(
+        name, _words("below", threshold, edge), holds, fails, _aim(-estimate.value, -threshold, -edge), estimate
+    )
 
 
 def within(name: str, estimate: Estimate, margin: float) -> Part:
@@ -90,35 +134,76 @@ def within(name: str, estimate: Estimate, margin: float) -> Part:
     the interval's level. So `no difference seen` in few images is not taken for `no difference`.
     """
 
-    def at(level: float) -> Verdict:
+    def holds(level: float) -> bool:
         e = estimate.at(level)
-        inside = -margin < e.low and e.high < margin
-        outside = e.low > margin or e.high < -margin
-        return HOLDS if inside else FAILS if outside else OPEN
+        return -margin < e.low and e.high < margin
 
-    return _part(name, f"claimed within ±{margin:g}", at, estimate)
+    def fails(level: float) -> bool:
+        e = estimate.at(level)
+        return e.low > margin or e.high < -margin
+
+    aim = abs(margin - abs(estimate.value))
+    return _part(name, f"claimed within ±{margin:g}", holds, fails, aim, estimate)
 
 
-def same_sign(name: str, estimate: Estimate, reference: Estimate, of: str) -> Part:
-    """Holds where both intervals exclude zero on the same side, does not where on opposite sides."""
+def follows(name: str, estimate: Estimate, reference: Estimate, shortfall: Estimate, of: str) -> Part:
+    """Holds where both intervals exclude zero on the same side, does not where too little of the reference is there.
 
-    def at(level: float) -> Verdict:
-        signs = [1 if e.low > 0 else -1 if e.high < 0 else 0 for e in (estimate.at(level), reference.at(level))]
-        return (HOLDS if signs[0] == signs[1] else FAILS) if all(signs) else OPEN
+    :param shortfall: of the estimate less ``CAPTURED`` times the reference, image by image. Where the reference
+        excludes zero and this lies wholly on the other side, what should follow it does so by less than that share, not
+        at all, or the other way.
+    """
+
+    def sign(e: Estimate) -> int:
+        return 1 if e.low > 0 else -1 if e.high < 0 else 0
+
+    def holds(level: float) -> bool:
+        side = sign(reference.at(level))
+        return side != 0 and sign(estimate.at(level)) == side
+
+    def fails(level: float) -> bool:
+        side = sign(reference.at(level))
+        return side != 0 and sign(shortfall.at(level)) == -side
 
     beside = f"{reference.value:.4g} [{reference.low:.4g}, {reference.high:.4g}]"
-    return _part(name, f"claimed of the sign of {of}, {beside}", at, estimate, reference)
+    words = f"claimed of the sign of {of}, {beside}, and at least {CAPTURED:g} of it"
+    return _part(name, words, holds, fails, abs(estimate.value), estimate, reference, shortfall)
 
 
-def _part(name: str, threshold: str, at: Callable[[float], Verdict], *estimates: Estimate) -> Part:
+def counted(name: str, share: float, number: int, threshold: float) -> Part:
+    """A share of a whole that was counted: it is below the threshold or it is not, and no interval says otherwise."""
+    estimate = Estimate(share, share, share, 0.0, 0, number, number)
+    inside = share < threshold
+    return _part(name, f"claimed below {threshold:g}", lambda _: inside, lambda _: not inside, math.nan, estimate)
+
+
+def _words(side: str, threshold: float, edge: float) -> str:
+    return f"claimed {side} {threshold:g}" + (f" (smallest effect of interest {edge:.3g})" if edge != threshold else "")
+
+
+def _aim(value: float, threshold: float, edge: float) -> float:
+    """The half-width under which an interval about this value is decided: whichever side is nearer to being shown."""
+    return max(value - threshold, edge - value)
+
+
+def _part(
+    name: str,
+    threshold: str,
+    holds: Callable[[float], bool],
+    fails: Callable[[float], bool],
+    aim: float,
+    *estimates: Estimate,
+) -> Part:
     """A part of the first estimate; open at any level where a number is unknown."""
     if not all(_known(estimate) for estimate in estimates):
 
-        def unknown(level: float) -> Verdict:
-            return OPEN
+        def never(level: float) -> bool:
+            return False
 
-        at = unknown
-    return Part(name, estimates[0], threshold, at(LEVEL), at)
+        holds = fails = never
+    lost = max(estimate.undefined for estimate in estimates)
+    part = Part(name, estimates[0]._replace(undefined=lost), threshold, holds, fails, aim)
+    return part._replace(verdict=part.at(LEVEL))
 
 
 def corrected(parts: Sequence[Part]) -> list[Part]:
@@ -129,7 +214,10 @@ def corrected(parts: Sequence[Part]) -> list[Part]:
     """
     level = failing_level(len(parts))
     return [
-        part._replace(verdict=OPEN) if part.verdict == FAILS and part.at(level) != FAILS else part for part in parts
+        part._replace(verdict=HOLDS if part.holds(LEVEL) else OPEN)
+        if part.verdict == FAILS and not part.fails(level)
+        else part
+        for part in parts
     ]
 
 
@@ -144,15 +232,16 @@ def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[V
     Holds where every part holds; does not hold where some part does not, at the level of `failing_level`;
     open otherwise, and always where a part rests on fewer than `fewest_seeds` seeds, or on fewer than
     `FEWEST_PATIENTS` patients (images or what may not be parted, where patients are unknown; a part that rests
-    on no image is spared). For `holds` this is an intersection-union test, which needs no correction for
-    the number of parts (Berger, Technometrics 24, 1982).
+    on no image is spared). Nor does it hold where a value is not known in some seed. For `holds` this is an
+    intersection-union test, which needs no correction for the number of parts (Berger, Technometrics 24, 1982).
     """
     if not parts:
         return OPEN, "the run has no data for it"
     seeds = min(part.estimate.seeds for part in parts)
     if seeds < fewest_seeds:
         return OPEN, f"rests on {seeds} seed{'' if seeds == 1 else 's'}; {fewest_seeds} are needed"
-    fewest = min((part.estimate for part in parts if part.estimate.images), key=lambda e: e.clusters, default=None)
+    sampled = [part.estimate for part in parts if part.estimate.images and part.estimate.variances]
+    fewest = min(sampled, key=lambda e: e.clusters, default=None)
     if fewest is not None and fewest.clusters < FEWEST_PATIENTS:
         who = "images, patients unknown" if fewest.patients is None else "patients"
         return OPEN, f"rests on {fewest.clusters} {who}; {FEWEST_PATIENTS} are needed"
@@ -163,6 +252,9 @@ def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[V
         nearly = any(part.verdict == FAILS for part in parts)
         level = f"{100 * failing_level(len(parts)):.3g} %, the level for {len(parts)} parts"
         return OPEN, f"some part is on the other side at 95 %, none at {level}" if nearly else UNDECIDED
+    lost = max(part.estimate.undefined for part in parts)
+    if lost:
+        return OPEN, f"not known in {lost} of {seeds + lost} seeds"
     return HOLDS, ""
 
 
@@ -170,6 +262,62 @@ def deciding(parts: Sequence[Part]) -> Part:
     """The part that a one-line table shows: the first that does not hold, else the first open, else the first."""
     order = {FAILS: 0, OPEN: 1, HOLDS: 2}
     return min(parts, key=lambda part: order[part.verdict])
+
+
+def p_value(parts: Sequence[Part]) -> float:
+    """The smallest 1 - level at which a claim is decided, either way; decided at `LEVEL` where it is at most 0.05.
+
+    NaN for a count. A claim holds at the largest of its parts' values, and fails at the smallest times their number.
+    """
+    if not parts or all(not part.estimate.variances for part in parts):
+        return math.nan
+    holds = max(_smallest(part.holds) for part in parts)
+    fails = min(1.0, len(parts) * min(_smallest(part.fails) for part in parts))
+    return min(holds, fails)
+
+
+def _smallest(decided: Callable[[float], bool]) -> float:
+    """The smallest 1 - level at which an interval decides, by bisection of its logarithm; 1 where none does."""
+    least, most = -14.0, 0.0
+    if not decided(1 - math.exp(-0.01)):
+        return 1.0
+    while most - least > 0.02:
+        middle = (least + most) / 2
+        least, most = (least, middle) if decided(1 - math.exp(middle)) else (middle, most)
+    return math.exp(most)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted values (Scandinavian Journal of Statistics 6, 1979); NaN stay and do not count."""
+    order = sorted((value, place) for place, value in enumerate(p) if math.isfinite(value))
+    adjusted, largest = [math.nan] * len(p), 0.0
+    for rank, (value, place) in enumerate(order):
+        largest = max(largest, min(1.0, value * (len(order) - rank)))
+        adjusted[place] = largest
+    return adjusted
+
+
+def what_would_decide(parts: Sequence[Part]) -> str:
+    """How many times the seeds, or the images, of this run would decide a claim, if the estimates stay as they are."""
+    needs = [_times(part) for part in parts if part.verdict == OPEN]
+    known = [need for need in needs if math.isfinite(need[0])]
+    if not needs:
+        return ""
+    if len(known) < len(needs) or max(known)[0] > 1000:
+        return "an estimate lies at its threshold; hardly any size would tell"
+    times, of = max(known)
+    return f"about {max(math.ceil(times), 2)} times the {of}"
+
+
+def _times(part: Part) -> tuple[float, str]:
+    """The factor, and of what: whichever part of the variance is larger."""
+    e = part.estimate
+    if not e.variances or not math.isfinite(part.aim) or part.aim <= 0:
+        return math.inf, ""
+    width = max(e.value - e.low, e.high - e.value)
+    between = e.variances[0][0] if len(e.variances) > 1 or not e.images else 0.0
+    shared = e.variances[-1][0] if e.images else 0.0
+    return (width / part.aim) ** 2, "seeds" if between > shared else "images"
 
 
 def _known(estimate: Estimate) -> bool:

@@ -158,9 +158,12 @@ class Run:
                 raise NotInRun(f"{store.attrs.get('dataset')} has no scores of configuration {configuration}")
             values[argument] = self._load(store, variable)[order.index(configuration)]
         seeds, clusters = [], []
-        used = np.zeros_like(keep)
+        used, lost = np.zeros_like(keep), 0
+        tested = np.isfinite(self._load(store, "mse")).any(axis=0)
         for s in range(store.sizes["seed"]):
             chosen = keep & np.all([np.isfinite(v[s]) for v in values.values()], axis=0)
+            # A model that diverged has no error where another of the same seed has one.
+            lost += bool((keep & tested[s] & ~chosen).any())
             if not chosen.any():
                 continue
             used |= chosen
@@ -174,7 +177,8 @@ class Run:
         if not seeds:
             raise NotInRun(f"no image of {store.attrs.get('dataset')} is of this kind")
         estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
-        return estimate._replace(distinct=int(used.sum()), patients=_people(store, used))
+        undefined = max(estimate.undefined, lost)
+        return estimate._replace(undefined=undefined, distinct=int(used.sum()), patients=_people(store, used))
 
     def image_estimate(self, statistic: Callable[..., np.ndarray], variable: str) -> Estimate:
         """A statistic of a variable of the test images themselves, each once; its interval is over patients alone.

@@ -23,13 +23,13 @@ import yaml
 from markupsafe import Markup
 
 import sluguq
-from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNDECIDED
+from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNASKED, UNDECIDED
 from sluguq.figures import FIGURES
 from sluguq.figures.words import number
 from sluguq.report.limits import LIMITS
 from sluguq.stores.files import whole_file
 
-KINDS: dict[str, str] = {HOLDS: "holds", FAILS: "fails", OPEN: "open"}
+KINDS: dict[str, str] = {HOLDS: "holds", FAILS: "fails", OPEN: "open", UNASKED: "unasked"}
 
 LARGEST_SVG = 600_000
 """A figure whose SVG has more bytes than this (pages of images) goes into the page as PNG."""
