@@ -21,7 +21,7 @@ with job(snakemake.log[0]):
     stores = {name: open_store(path) for name, path in zip(names, snakemake.input.datasets, strict=True)}
     read: dict[str, dict[str, pd.DataFrame]] = {}
     for path in map(Path, snakemake.input.tables):
-        if path.stem in ("levels", "flagging", "skin_types"):
+        if path.stem in ("levels", "flagging", "skin_types", "gaps", "signals"):
             read.setdefault(path.parent.name, {})[path.stem] = read_table(path)
     external = {n: read[n]["skin_types"] for n, store in stores.items() if store.attrs["role"] == "external"}
     home = names[0]
@@ -46,6 +46,7 @@ with job(snakemake.log[0]):
         datasets=stores,
         figures={folder.name: folder for folder in folders},
         cards=cards,
+        tables=read[home],
         links={
             "explore": snakemake.params.explore,
             "claims": relative(snakemake.input.claims),

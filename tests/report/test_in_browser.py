@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sluguq.analysis.making import make_table
 from sluguq.claims import judge
 from sluguq.figures.drawing import save
 from sluguq.report.page import write_report
@@ -32,7 +33,10 @@ const found = {
   page: document.documentElement.scrollWidth,
   images: document.images.length,
   broken: [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt),
-  cropped: [...document.images].filter(i => i.getBoundingClientRect().right > innerWidth).map(i => i.alt),
+  cropped: [...document.images].filter(i => !i.closest(".scroll") && i.getBoundingClientRect().right > innerWidth)
+    .map(i => i.alt),
+  small: [...document.images].filter(i => i.closest(".scroll") && i.getBoundingClientRect().width < 400)
+    .map(i => i.alt),
   fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
 };
 parent.postMessage(JSON.stringify(found), "*");
@@ -70,7 +74,7 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     store = aggregated(seeds=2, tested=12, pool=16, size=8)
     artefacts, trained = with_artefacts(seeds=2, images=6, kinds=("ruler", "ink")), models(seeds=2)
-    for name in ("boxes_by_group", "signals", "maps_page", "levels_by_group"):
+    for name in ("error_by_group", "boxes_by_group", "signals", "maps_page", "levels_by_group"):
         save(*draw_of(name, store), folder / "figures" / "phantom", name)
     save(*draw_of("artefact_maps", artefacts), folder / "figures" / "artefacts", "artefact_maps")
     save(*draw_of("samples", models=trained), folder / "figures" / "models", "samples")
@@ -81,6 +85,7 @@ def report(tmp_path_factory):
         datasets=datasets,
         figures={path.name: path for path in sorted((folder / "figures").iterdir())},
         cards={name: card_of(store, name) for name in "AB"},
+        tables={"gaps": make_table("gaps", store, 30)},
         links={"tables": {"phantom": {"levels": "tables/phantom/levels.csv"}}, "claims": "claims.csv"},
     )
 
@@ -89,11 +94,12 @@ def report(tmp_path_factory):
 def test_the_report_is_whole_at_every_width(report, width):
     found = measured(report, width)
     assert found["width"] == width
-    assert found["images"] == 6
+    assert found["images"] == 7
     assert found["broken"] == []
     assert found["fetched"] == []
     assert found["page"] <= width
     assert found["cropped"] == []
+    assert found["small"] == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)

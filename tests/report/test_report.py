@@ -27,7 +27,7 @@ def store():
 @pytest.fixture(scope="module")
 def page(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    for name in ("boxes_by_group", "maps_page", "flagged", "slug_against_mse"):
+    for name in ("boxes_by_group", "maps_page", "flagged", "slug_against_mse", "error_by_group", "slug_knows"):
         save(*draw_of(name, store), folder / "figures" / "phantom", name)
     claims = judge({"phantom": store}, replicates=50)
     claims.to_csv(folder / "claims.csv", index=False)
@@ -37,7 +37,9 @@ def page(store, tmp_path_factory):
         datasets={"phantom": store},
         figures={"phantom": folder / "figures" / "phantom"},
         cards={"A": card_of(store, "A")},
+        tables={name: make_table(name, store, 60) for name in ("gaps", "signals")},
         links={
+            "explore": "explore.html",
             "datasheets": {"phantom": "datasheets/phantom.html"},
             "cards": {"A": "model_cards/A.md"},
             "tables": {"phantom": {"levels": "tables/phantom/levels.csv"}},
@@ -94,19 +96,35 @@ def test_every_link_inside_the_page_arrives(page):
     assert set(re.findall(r'href="#([^"]+)"', html)) <= targets
 
 
-def test_the_page_states_every_claim_and_the_tally(page):
+def test_the_page_states_every_claim_once_and_the_tally(page):
     claims, html = page
     for statement in claims["statement"]:
-        assert html.count(statement.replace("'", "&#39;")) == 2
-    for verdict, count in claims["verdict"].value_counts().items():
-        assert f"<strong>{count}</strong>{verdict}" in html
+        assert html.count(statement.replace("'", "&#39;")) == 1
+    counted = claims["verdict"].value_counts()
+    for verdict, count in counted.items():
+        assert f">{count} {verdict}<" in html
+    for paper, part in claims.groupby("paper"):
+        summary = re.search(rf"<summary>{paper[0].upper()}{paper[1:]}: (.*?)</summary>", html)[1]
+        assert sum(int(n) for n in re.findall(r"\d+", summary)) == len(part)
     assert "Synthetic images." in html
     assert "not for clinical use" in html.lower()
 
 
+def test_the_answers_come_first_with_their_figures_and_words_are_explained(page):
+    _, html = page
+    order = [
+        "<dfn>VAE</dfn>", "<dfn>SLUG</dfn>", "<dfn>group</dfn>", "<dfn>configuration</dfn>", "<dfn>seed</dfn>",
+        "For whom does it fail?", 'id="phantom-error_by_group"', "Does it know?", 'id="phantom-slug_knows"',
+        "What this run cannot say", 'href="explore.html"', 'id="fairness-paper"', 'id="claims"',
+    ]  # fmt: skip
+    places = [html.index(words) for words in order]
+    assert places == sorted(places)
+    assert html.count('id="phantom-error_by_group"') == html.count('id="phantom-slug_knows"') == 1
+
+
 def test_figures_are_inside_at_their_size(page):
     _, html = page
-    assert html.count('<img src="data:image/') == 4
+    assert html.count('<img src="data:image/') == 6
     assert 'id="phantom-maps_page"' in html
     assert 'id="phantom-retention"' not in html
 
@@ -114,7 +132,7 @@ def test_figures_are_inside_at_their_size(page):
 def test_text_alternatives_say_what_is_compared_and_of_how_many(page):
     _, html = page
     alternatives = re.findall(r'<img src="data:[^"]*" alt="([^"]*)"', html)
-    assert len(set(alternatives)) == 4
+    assert len(set(alternatives)) == 6
     for words in alternatives:
         assert re.search(r"\bn = [\d,–]+ (test )?images", words)
         assert "2 seeds" in words

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sluguq.analysis.fairness import flag_measures
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.retention import retention_gain
 from sluguq.analysis.statistics import Array, auroc, partial_spearman, quantile, spearman
@@ -42,7 +43,8 @@ def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Dat
 
     Columns: configuration, signal, among, test, value, low, high, seeds, undefined, images, clusters. Tests:
     `spearman`, the rank correlation with MSE; `retention_gain` (see `sluguq.analysis.retention`); `auroc_worst`, the
-    probability that an image among the worst tenth of errors has a higher signal than another; `partial`, SLUG's rank
+    probability that an image among the worst tenth of errors has a higher signal than another; `caught`, the share of
+    the worst tenth of errors among the tenth of images with the highest signal; `partial`, SLUG's rank
     correlation with MSE with this signal's rank held constant (for SLUG itself: with all others but the
     ensemble's held constant); `partial_reverse`, this signal's with SLUG's rank held constant. Only
     `comparable_signals` are compared.
@@ -53,7 +55,7 @@ def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Dat
     seeds' errors, its intervals are of the images alone, and `seeds` is 1.
     """
     names = comparable_signals(dataset)
-    frame = per_image(dataset, ["mse", *names])
+    frame = per_image(dataset, ["mse", *names]).assign(inside=True)
     rows: list[dict[str, Any]] = []
     for name in names:
         tests = signal_tests(name)
@@ -79,6 +81,7 @@ def signal_tests(name: str) -> dict[str, Measure]:
         "spearman": Measure(spearman, {"x": name, "y": "mse"}, "fisher"),
         "retention_gain": Measure(_gain, {"error": "mse", "score": name}, "gain"),
         "auroc_worst": Measure(_worst, {"x": name, "error": "mse"}, "share"),
+        "caught": flag_measures(name)["caught"],
     }
 
 

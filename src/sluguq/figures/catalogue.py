@@ -27,6 +27,19 @@ _BOTH = ("training", "external")
 _DRAWN = ("artefacts",)
 
 FIGURES: dict[str, Specification] = {
+    "error_by_group": Specification(
+        "dataset",
+        _BOTH,
+        "The error of every test image by configuration and group, with the ratio of the groups' means.",
+        tables=("gaps",),
+    ),
+    "slug_knows": Specification(
+        "dataset",
+        _BOTH,
+        "SLUG against the error as percentiles of each network, and how much of the worst tenth of errors the highest "
+        "tenth of each signal catches.",
+        tables=("signals",),
+    ),
     "fst_distribution": Specification(
         "labels",
         _BOTH,

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from sluguq.figures.answers import error_by_group, slug_knows
 from sluguq.figures.artefacts import artefact_change, artefact_maps, drawn_artefacts, labelled_artefacts
 from sluguq.figures.association import correlation_by_seed, slug_against_mse
 from sluguq.figures.boxes import boxes
@@ -29,6 +30,8 @@ from sluguq.figures.tones import sample_tones
 from sluguq.figures.training import spectrum, training_history
 
 _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
+    "error_by_group": error_by_group,
+    "slug_knows": slug_knows,
     "fst_distribution": fst_distribution,
     "boxes_by_group": lambda dataset: boxes(dataset, "group", "image"),
     "boxes_by_group_seeds": lambda dataset: boxes(dataset, "group", "seed"),

@@ -27,12 +27,31 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def number(value: Any) -> str:
-    """A number at three significant digits, with a true minus sign."""
+def number(value: Any, digits: int = 3) -> str:
+    """A number at this many significant digits, with a true minus sign."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
     if 1000 <= abs(value) < 1e7:
-        text = f"{float(f'{value:.3g}'):,.0f}"
+        text = f"{float(f'{value:.{digits}g}'):,.0f}"
+    elif 10 ** (digits - 1) <= abs(value) < 1000:
+        text = f"{value:.0f}"
     else:
-        text = f"{value:.3g}" if 1e-4 <= abs(value) < 1000 or value == 0 else f"{value:.2e}"
+        text = f"{value:.{digits}g}" if 1e-4 <= abs(value) < 1000 or value == 0 else f"{value:.{digits - 1}e}"
     return text.replace("-", "−")
+
+
+def decimal(value: float, places: int = 2) -> str:
+    """A number at this many decimal places, with a true minus sign."""
+    return f"{value:.{places}f}".replace("-", "−")
+
+
+def percentage(share: float, sign: bool = True) -> str:
+    """A share as `62 %`, with a space that does not break, or without the sign."""
+    return f"{100 * share:.0f}" + ("\N{NO-BREAK SPACE}%" if sign else "")
+
+
+def times(ratio: float) -> str:
+    """A ratio as `4×`, below one as `1/4×`."""
+    if 0 < ratio < 0.995 and abs(1 / ratio - round(1 / ratio)) < 1e-6:
+        return f"1/{round(1 / ratio):,}×"
+    return f"{number(ratio)}×"

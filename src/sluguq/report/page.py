@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ import sluguq
 from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNASKED, UNDECIDED
 from sluguq.figures import FIGURES
 from sluguq.figures.words import number
+from sluguq.report.answers import answers, unsaid
 from sluguq.report.limits import LIMITS
 from sluguq.stores.files import whole_file
 
@@ -68,7 +69,7 @@ SECTIONS = (
         "Fairness paper",
         "Fairness paper: does the error depend on skin tone, and on who was trained on?",
         "López-Pérez, Hauberg and Feragen, Are generative models fair? (arXiv:2501.11752).",
-        ("fst_distribution", "boxes_by_group", "boxes_by_group_seeds", "reconstructions"),
+        ("error_by_group", "fst_distribution", "boxes_by_group", "boxes_by_group_seeds", "reconstructions"),
     ),
     Section(
         "slug-paper",
@@ -76,7 +77,7 @@ SECTIONS = (
         "SLUG paper: does the model know where it fails?",
         "López-Pérez, Miani, Naranjo, Hauberg and Feragen, Bayesian generative models can flag performance loss, bias, "
         "and out-of-distribution image content.",
-        ("boxes_by_fst", "slug_against_mse", "correlation_by_seed", "retention", "maps", "maps_page"),
+        ("slug_knows", "slug_against_mse", "boxes_by_fst", "correlation_by_seed", "retention", "maps", "maps_page"),
     ),
     Section(
         "cost",
@@ -126,6 +127,7 @@ def write_report(
     figures: Mapping[str, str | Path],
     cards: Mapping[str, str] | None = None,
     links: Mapping[str, Any] | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
     """Write the page.
 
@@ -137,9 +139,13 @@ def write_report(
     :param cards: model cards by configuration, markdown.
     :param links: addresses, relative to the page, of the ``datasheets`` by data set, of the ``cards`` by
         configuration, of the ``tables`` by data set and name, of the ``claims``, and of the page to ``explore`` images.
+    :param tables: ``gaps`` and ``signals`` of the data set that was trained on, which the answers are made from.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
+    home = next((store for store in datasets.values() if store.attrs.get("role") == "training"), None)
+    answered = _answers(home, tables or {}, figures, Path(path))
+    above = {answer["picture"]["anchor"] for answer in answered if answer["picture"]}
     rows = [_row(record) for record in claims.astype(object).where(claims.notna(), None).to_dict("records")]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("sluguq").joinpath("report/page.html.j2").read_text("utf-8"))
@@ -147,12 +153,15 @@ def write_report(
         experiment=first.get("experiment", "unnamed"),
         facts=_facts(first, datasets),
         synthetic=any(int(a.get("synthetic", 0)) for a in attributes),
+        answers=answered,
+        unsaid=unsaid(home, tables or {}) if home is not None else [],
         rows=rows,
-        papers=list(dict.fromkeys(row["paper"] for row in rows)),
+        unasked=[row for row in rows if not row["asked"]],
+        papers=[_paper(name, rows) for name in dict.fromkeys(row["paper"] for row in rows)],
         kinds=KINDS,
-        usual=UNDECIDED,
+        registered="",
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
-        sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path)),
+        sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path), above),
         cards={name: _html(text) for name, text in (cards or {}).items()},
         links={"datasheets": {}, "cards": {}, "tables": {}, "claims": "", "split_sizes": "", "explore": ""}
         | dict(links or {}),
@@ -185,14 +194,40 @@ def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
         **{name: int(row[name] or 0) for name in ("images", "distinct_images", "seeds")},
         "patients": "" if row["patients"] == "" else int(row["patients"]),
         "counted": counted,
+        "asked": KINDS[row["verdict"]] != "unasked",
+        "reason": "" if row["reason"] == UNDECIDED else row["reason"],
     }
+
+
+def _paper(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A paper with its verdicts counted in words."""
+    verdicts = [row["verdict"] for row in rows if row["paper"] == name and row["asked"]]
+    counts = [(verdict, verdicts.count(verdict)) for verdict in KINDS]
+    return {"name": name, "tally": ", ".join(f"{count} {verdict}" for verdict, count in counts if count)}
+
+
+def _answers(
+    home: xr.Dataset | None, tables: Mapping[str, pd.DataFrame], figures: Mapping[str, str | Path], page: Path
+) -> list[dict[str, Any]]:
+    """Both answers with their figures, where these were drawn."""
+    if home is None:
+        return []
+    source = str(home.attrs.get("dataset", ""))
+    out = []
+    for answer in answers(home, tables):
+        folder = Path(figures.get(source, ""))
+        drawn = source in figures and (folder / f"{answer.figure}.svg").is_file()
+        address = Path(os.path.relpath(folder, page.parent)).as_posix()
+        out.append({**answer._asdict(), "picture": _figure(source, folder, answer.figure, address) if drawn else None})
+    return out
 
 
 def _facts(attributes: Mapping[str, Any], datasets: Mapping[str, xr.Dataset]) -> dict[str, str]:
     """What a reader must know of the run before any number."""
     store = next((d for d in datasets.values() if d.attrs.get("role") == "training"), None)
     resolved = yaml.safe_load(attributes.get("configuration") or "{}") or {}
-    facts = {"data sets": ", ".join(f"{n} ({d.attrs.get('role', '')})" for n, d in datasets.items())}
+    said = {"training": "", "external": " (not trained on)", "artefacts": " drawn on its test images"}
+    facts = {"data": ", ".join(n + said.get(str(d.attrs.get("role")), "") for n, d in datasets.items())}
     if store is not None:
         facts["configurations"] = ", ".join(map(str, store["configuration"].values))
         facts["seeds"] = str(store.sizes["seed"])
@@ -239,13 +274,17 @@ def _kind_of(line: str) -> str:
     return line[0] if line[0] in "#|" or line.startswith("- ") else ""
 
 
-def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str], page: Path) -> list[dict[str, Any]]:
+def _sections(
+    figures: Mapping[str, str | Path], roles: Mapping[str, str], page: Path, above: Collection[str]
+) -> list[dict[str, Any]]:
+    """The sections with their figures, but for those that stand above them already."""
     out: list[dict[str, Any]] = []
     addresses = {source: Path(os.path.relpath(folder, page.parent)).as_posix() for source, folder in figures.items()}
     for section in SECTIONS:
         blocks = []
         for source, folder in figures.items():
-            drawn = [name for name in section.figures if (Path(folder) / f"{name}.svg").is_file()]
+            wanted = [name for name in section.figures if f"{source}-{name}" not in above]
+            drawn = [name for name in wanted if (Path(folder) / f"{name}.svg").is_file()]
             empty = [name for name in drawn if _is_empty(Path(folder) / f"{name}.csv")]
             present = [_figure(source, Path(folder), name, addresses[source]) for name in drawn if name not in empty]
             if present:
@@ -261,12 +300,13 @@ def _sections(figures: Mapping[str, str | Path], roles: Mapping[str, str], page:
 
 def _elsewhere(section: Mapping[str, Any], sections: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Figures in other sections that answer to the paper of this one: what they answer to, where, their anchors."""
-    found = []
+    found: list[dict[str, str]] = []
     for other in sections:
         for block, figure in ((b, f) for b in other["blocks"] for f in b["figures"] if other is not section):
             for part in figure["paper"].split("; "):
                 paper, _, which = part.partition(", ")
-                if paper.casefold() == section["short"].casefold():
+                same = any((link["which"], link["where"]) == (which, block["title"]) for link in found)
+                if paper.casefold() == section["short"].casefold() and not same:
                     found.append({"which": which, "where": block["title"], "anchor": figure["anchor"]})
     return found
 

@@ -1,0 +1,168 @@
+"""The two questions answered in sentences, with this run's numbers and its own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sluguq.analysis.aggregated import groups_of, mixes_of
+from sluguq.analysis.tables import SIGNALS
+from sluguq.claims.rules import STRONG
+from sluguq.figures.words import group_label, number, percentage, plural
+
+CHEAP = ("latent_std", "kl", "total_variation", "compressed_size")
+"""Signals that cost a forward pass or less."""
+
+FEW_SEEDS = 5
+"""With fewer trainings than this, intervals over them are wide."""
+
+
+class Answer(NamedTuple):
+    """A question, its answer in one sentence, the same for every configuration, and the figure that shows it."""
+
+    key: str
+    question: str
+    lead: str
+    sentences: tuple[str, ...]
+    figure: str
+
+
+def answers(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[Answer]:
+    """What this run says to both questions.
+
+    :param dataset: the aggregated store of the data set that was trained on; only what it says of itself is read.
+    :param tables: its tables ``gaps`` and ``signals``; a question whose table is missing or empty is left out.
+    """
+    found = []
+    if len(tables.get("gaps", ())):
+        found.append(_who(dataset, tables["gaps"]))
+    if len(tables.get("signals", ())):
+        found.append(_knows(dataset, tables["signals"]))
+    return found
+
+
+def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What this run cannot say, and why."""
+    found = []
+    if int(dataset.attrs.get("synthetic", 0)):
+        found.append("Anything about people: the images were made by a program.")
+    ratios = _ratios(tables["gaps"]) if len(tables.get("gaps", ())) else pd.DataFrame()
+    undecided = [row for row in ratios.to_dict("records") if not row["low"] > 1 and not row["high"] < 1]
+    if undecided:
+        where = _listed([f"{row['group']} under {row['configuration']}" for row in undecided])
+        reference = undecided[0]["reference"]
+        found.append(
+            f"Whether the error differs from that of {reference}, for {where}: the interval of the ratio holds 1. More "
+            "seeds or test images would narrow it."
+        )
+    seeds = dataset.sizes["seed"]
+    if seeds < FEW_SEEDS:
+        found.append(
+            f"How much other trainings would differ, but roughly: {plural(seeds, 'seed')} "
+            f"{'is' if seeds == 1 else 'are'} few"
+            + ("; intervals are over images alone." if seeds == 1 else ", so intervals are wide.")
+        )
+    found.append("Why a group fails: how its photographs were taken and chosen counts as much as skin.")
+    return found
+
+
+def _ratios(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Ratios of mean errors to the lightest group's, by configuration and group."""
+    chosen = gaps[(gaps["variable"] == "mse") & (gaps["measure"] == "log_ratio")].copy()
+    chosen[["value", "low", "high"]] = np.exp(chosen[["value", "low", "high"]].astype(float))
+    return chosen
+
+
+def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
+    groups, mixes = groups_of(dataset), mixes_of(dataset)
+    ratios = _ratios(gaps).to_dict("records")
+    sentences = []
+    for row in ratios:
+        whom, reference = (_label(row[name], groups) for name in ("group", "reference"))
+        said = f"{number(row['value'], 2)} times [{number(row['low'], 2)}, {number(row['high'], 2)}]"
+        if row["low"] > 1:
+            verdict = f"the error of {whom} is {said} that of {reference}"
+        elif row["high"] < 1:
+            verdict = f"the error of {whom} is smaller than that of {reference}, {said}"
+        else:
+            verdict = f"no difference between {whom} and {reference} is certain: {said}"
+        sentences.append(f"{_trained(row['configuration'], mixes)}, {verdict}.")
+    certain = [row for row in ratios if row["low"] > 1 or row["high"] < 1]
+    if certain:
+        most = max(certain, key=lambda row: abs(np.log(row["value"])))
+        worse, better = (most["group"], most["reference"])[:: 1 if most["value"] > 1 else -1]
+        times = max(most["value"], 1 / most["value"])
+        lead = (
+            f"Most for {_label(worse, groups)}, where training had {_mix(most['configuration'], mixes)}: "
+            f"{number(times, 2)} times the error of {better}."
+        )
+    else:
+        lead = "No difference between groups is certain at the size of this run."
+    return Answer("fails", "For whom does it fail?", lead, tuple(sentences), "error_by_group")
+
+
+def _knows(dataset: xr.Dataset, signals: pd.DataFrame) -> Answer:
+    table = signals[signals["among"] == "all"]
+    configurations = list(dict.fromkeys(table["configuration"]))
+    sentences, lows = [], {}
+    for configuration in configurations:
+        here = table[table["configuration"] == configuration].set_index(["signal", "test"])
+        rank = here.loc[("slug", "spearman")]
+        lows[configuration] = rank["low"]
+        sentence = (
+            f"Under {configuration}, SLUG's rank correlation with the error is {number(rank['value'], 2)} "
+            f"[{number(rank['low'], 2)}, {number(rank['high'], 2)}]"
+        )
+        if ("slug", "caught") in here.index and np.isfinite(here.loc[("slug", "caught"), "value"]):
+            caught = here.loc[("slug", "caught")]
+            sentence += (
+                f"; the tenth of images with the highest SLUG holds {percentage(caught['value'])} "
+                f"[{percentage(caught['low'], False)}, {percentage(caught['high'])}] of the worst tenth of errors"
+            )
+            rivals = {n: here.loc[(n, "caught"), "value"] for n in CHEAP if (n, "caught") in here.index}
+            rivals = {n: value for n, value in rivals.items() if np.isfinite(value)}
+            if rivals:
+                best = max(rivals, key=lambda name: rivals[name])
+                sentence += f", that of the best cheap signal, {SIGNALS[best]}, {percentage(rivals[best])}"
+        sentences.append(sentence + ".")
+    return Answer("knows", "Does it know?", _verdict(lows), tuple(sentences), "slug_knows")
+
+
+def _verdict(lows: Mapping[str, float]) -> str:
+    """The answer by the lower ends of the rank correlations' intervals."""
+    if all(low > STRONG for low in lows.values()):
+        return "Yes: SLUG orders images much as their errors do. By chance a tenth would hold a tenth of the worst."
+    rising = [name for name, low in lows.items() if low > 0]
+    if len(rising) == len(lows):
+        return "In part: SLUG rises with the error. By chance a tenth would hold a tenth of the worst."
+    if rising:
+        return f"Under {_listed(rising)} SLUG rises with the error; under the rest this run cannot tell."
+    return "This run cannot tell whether SLUG rises with the error."
+
+
+def _trained(configuration: str, mixes: Mapping[str, Mapping[str, float]]) -> str:
+    if configuration not in mixes:
+        return f"Under {configuration}"
+    return f"Trained on {_mix(configuration, mixes)} ({configuration})"
+
+
+def _mix(configuration: str, mixes: Mapping[str, Mapping[str, float]]) -> str:
+    """`light only`, or `50 % light and 50 % dark`."""
+    mix = {group: share for group, share in mixes.get(configuration, {}).items() if share > 0}
+    if not mix:
+        return configuration
+    if len(mix) == 1:
+        return f"{next(iter(mix))} only"
+    return _listed([f"{percentage(share)} {group}" for group, share in mix.items()])
+
+
+def _label(group: str, groups: Mapping[str, Sequence[int]]) -> str:
+    return group_label(group, groups[group]) if group in groups else group
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
