@@ -77,7 +77,7 @@ documents: .venv/installed
 lock:
 	rm -f requirements.lock
 	uv pip compile --universal --fork-strategy requires-python --python-version 3.11 --no-header \
-	    --generate-hashes --quiet --extra workflow --extra test --extra docs pyproject.toml --output-file requirements.lock
+	    --generate-hashes --quiet --extra workflow --extra test --extra docs --extra tables --extra formats pyproject.toml --output-file requirements.lock
 	$(VENV_PYTHON) tools/pin_environments.py
 
 clean:

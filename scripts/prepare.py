@@ -14,6 +14,7 @@ with job(snakemake.log[0], threads=snakemake.threads):
         snakemake.output.rejected,
         size=int(snakemake.wildcards.size),
         fit=snakemake.params.fit,
+        max_pixels=snakemake.params.max_pixels,
         title=f"Images of {snakemake.wildcards.dataset} at {snakemake.wildcards.size} pixels",
         source=snakemake.wildcards.dataset,
         synthetic=snakemake.params.synthetic,

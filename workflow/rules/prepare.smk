@@ -19,6 +19,7 @@ rule prepare:
     params:
         code=code("prepare.py"),
         fit=EXPERIMENT.images.fit,
+        max_pixels=int(EXPERIMENT.images.max_megapixels * 1e6),
         synthetic=lambda wildcards: is_synthetic(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/prepare.py"

@@ -44,6 +44,12 @@ class Images(Section):
         "crop", description="How a photograph becomes a square: centre crop, padding, or stretching."
     )
 
+    max_megapixels: Annotated[float, Field(gt=0)] = Field(
+        90.0,
+        description="Most megapixels decoded of one picture, and so a bound on memory; a JPEG of which an eighth is "
+        "decoded may have eight times as many.",
+    )
+
     @field_validator("size")
     @classmethod
     def _size(cls, size: int) -> int:

@@ -5,22 +5,32 @@ Decoding and resampling are Pillow's. The order is fixed and documented here onc
 1. the file's first bytes are looked at (a dead link answers with HTML), its format must be a picture format,
    and width x height must be within bounds before a pixel is decoded;
 2. a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is at least twice the size asked for ("draft
-   mode": the decoder's own scaling in the frequency domain);
-3. EXIF rotation is applied, the first frame is taken, palettes and alpha become colours (alpha over white),
-   16-bit greys are scaled to 8 bits;
+   mode": the decoder's own scaling in the frequency domain), and refused where the decoder warns of damaged data;
+3. EXIF rotation is applied, the first frame is taken, palettes and alpha become colours (alpha over white; an
+   alpha that hides everything is passed over), 16-bit greys are scaled to 8 bits;
 4. crop (centre square), pad (black, centred) or stretch, and resampling to size x size by a Lanczos filter in
    the file's own encoding of brightness;
-5. an embedded ICC profile is converted to sRGB (relative colorimetric), CMYK and grey become RGB.
+5. an embedded ICC profile, or Adobe RGB as cameras tell it by EXIF, is converted to sRGB (relative colorimetric),
+   CMYK and grey become RGB.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+
+from sluguq.images.jpeg import CorruptJpeg, decoded_jpeg, is_plain
+from sluguq.images.masks import Shape, disagreement, lesion_of
+from sluguq.images.profiles import profile_of, to_srgb
+from sluguq.images.signatures import kind_of_file, special_format
+from sluguq.images.special import NotReadHere, open_special, repaired_tiff
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -28,7 +38,13 @@ FILTER = "Lanczos (a = 3)"
 """The resampling filter, in words."""
 
 MAX_PIXELS = 89_478_485
-"""Largest width x height decoded, Pillow's own bound: four times a 20-megapixel photograph."""
+"""Most pixels decoded of one picture, Pillow's own bound: four times a 20-megapixel photograph."""
+
+LARGEST_DRAFTED = 8
+"""A JPEG that draft mode decodes in part may have this many times as many pixels."""
+
+_BAND = 2**20
+"""Pixels of a large picture that are converted at a time."""
 
 MIN_SIDE = 16
 """Smallest width and height taken for a photograph; below lie tracking pixels and icons."""
@@ -42,11 +58,39 @@ DRAFT_MARGIN = 2
 BACKGROUND = (255, 255, 255)
 """What shows through transparent pixels."""
 
+_RAISE = "raise images.max_megapixels to take it"
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 _DEPTHS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I;16N": 65535.0}
+
+
+Room = Callable[[int], AbstractContextManager[None]]
+"""Waits until there is room for so many bytes of decoded pictures, and holds them."""
 
 
 class ImageRejected(ValueError):
     """A file is no usable picture; the message is the reason, for rejected.csv."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded photograph.
+
+    :ivar pixels: uint8 (size, size, 3), sRGB.
+    :ivar shape: width and height of the photograph itself, upright.
+    """
+
+    pixels: np.ndarray
+    shape: Shape
 
 
 def decode(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -55,83 +99,119 @@ def decode(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MA
     :param content: all bytes of the file.
     :param size: side of the result in pixels.
     :param fit: ``crop`` keeps the centre square, ``pad`` adds black, ``stretch`` changes the proportions.
-    :param max_pixels: largest width x height that is decoded.
+    :param max_pixels: most pixels decoded; a JPEG of which draft mode decodes a part may be larger.
     :returns: uint8 (size, size, 3), sRGB.
     :raises ImageRejected: with the reason.
     """
-    image, profile = _decoded(content, size, fit, max_pixels)
-    return np.asarray(_srgb(_squared(image, size, fit), profile))
+    return decode_picture(content, size, fit=fit, max_pixels=max_pixels).pixels
 
 
-def decode_mask(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a lesion mask with the geometry of ``decode``: uint8 (size, size), 1 on the lesion.
+def decode_picture(
+    content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS, room: Room | None = None
+) -> Picture:
+    """As :func:`decode`, with the shape of the photograph.
 
+    :param room: asked for the bytes that decoding takes, which are known before.
+    """
+    with _reasons(), _opened(content, max_pixels) as image:
+        shape, profile = Shape.of(image), profile_of(image)
+        _draft(image, size, fit)
+        with _room_for(image, content, max_pixels, room):
+            plain = _plain_colours(_upright(_loaded(image, content)))
+            return Picture(np.asarray(_srgb(_squared(plain, size, fit), profile)), shape)
+
+
+def decode_mask(
+    content: bytes,
+    size: int,
+    *,
+    fit: Fit = "crop",
+    max_pixels: int = MAX_PIXELS,
+    photograph: Shape | None = None,
+    room: Room | None = None,
+    what: str = "lesion mask",
+) -> np.ndarray:
+    """Decode a mask with the geometry of ``decode``: uint8 (size, size), 1 on what is meant.
+
+    :param photograph: shape of the photograph, whose proportions the mask must have.
+    :param what: what the mask is called in reasons.
     :raises ImageRejected: with the reason.
     """
     try:
-        image, _ = _decoded(content, size, fit, max_pixels)
+        with _reasons(), _opened(content, max_pixels) as image:
+            reason = disagreement(Shape.of(image), photograph) if photograph else ""
+            if reason:
+                raise ImageRejected(reason)
+            lossy = image.format in ("JPEG", "MPO")
+            with _room_for(image, content, max_pixels, room):
+                loaded = _upright(_loaded(image, content))
+                loaded.info["lossy"] = lossy
+                lesion = lesion_of(loaded)
+        binary = Image.fromarray((lesion * 255).astype(np.uint8))
+        squared = _squared(binary, size, fit, resample=Image.Resampling.BOX)
+        return (np.asarray(squared) > 127).astype(np.uint8)
     except ImageRejected as rejection:
-        raise ImageRejected(f"lesion mask: {rejection}") from rejection
-    grey = np.asarray(image.convert("L"))
-    # Masks hold 0 and 1, or 0 and 255; half of the largest value parts the two.
-    binary = Image.fromarray(((grey > grey.max() // 2) * 255).astype(np.uint8))
-    squared = _squared(binary, size, fit, resample=Image.Resampling.BOX)
-    return (np.asarray(squared) > 127).astype(np.uint8)
+        raise ImageRejected(f"{what}: {rejection}") from rejection
 
 
 def not_a_picture(start: bytes) -> str | None:
     """What a file is, judged by its first bytes, where it is surely no picture; else None."""
-    if not start:
-        return "the file is empty"
-    text = start[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")):
-        return "an HTML page, not a picture"
-    if text.startswith((b"<?xml", b"<error", b"<svg")):
-        return "an XML document, not a picture"
-    if text.startswith((b"{", b"[")):
-        return "a JSON document, not a picture"
-    if text.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not a picture"
-    if text.startswith(b"%pdf"):
-        return "a PDF document, not a picture"
-    return None
+    kind = kind_of_file(start)
+    if kind is None:
+        return None
+    return "the file is empty" if kind == "empty" else f"{kind}, not a picture"
 
 
-def _decoded(content: bytes, size: int, fit: Fit, max_pixels: int) -> tuple[Image.Image, bytes | None]:
-    """The picture, upright, in one of the modes L, RGB, CMYK, and its colour profile."""
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Whatever a decoder raises, as a reason: one file must not end the preparation of ten thousand."""
     try:
-        opened = _opened(content, max_pixels)
-        profile = opened.info.get("icc_profile")
-        _draft(opened, size, fit)
-        return _plain_colours(_upright(_loaded(opened))), profile
+        yield
     except ImageRejected:
         raise
+    except (CorruptJpeg, NotReadHere) as error:
+        raise ImageRejected(_of_jpeg(str(error))) from error
     except Exception as error:
-        # Decoders fail in every way on broken files; one file must not end the preparation of ten thousand.
         raise ImageRejected(f"cannot be decoded: {type(error).__name__}: {error}") from error
 
 
-def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
+def _of_jpeg(message: str) -> str:
+    if message.lower().startswith("premature end of jpeg file"):
+        return "the file is cut off"
+    return f"broken: {message}" if "jpeg data" in message.lower() else message
+
+
+def _opened(content: bytes, max_pixels: int) -> Image.Image:
+    """The picture, its head read and its pixels not."""
     reason = not_a_picture(content[:1024])
     if reason:
         raise ImageRejected(reason)
+    kind = special_format(content[:1024])
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if kind:
+            with _reasons():
+                image = open_special(content, kind)
+        else:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        if content[4:8] == b"ftyp":
-            raise ImageRejected("HEIC or a video, which is not read here: convert it to JPEG or PNG") from None
         raise ImageRejected("no picture format that is known here") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageRejected(f"more than {max_pixels} pixels") from None
+        raise ImageRejected(f"more than {max_pixels} pixels; {_RAISE}") from None
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageRejected(f"{width} x {height} pixels are more than {max_pixels}")
+    most = max_pixels * (LARGEST_DRAFTED if _is_drafted(image) else 1)
+    if width * height > most:
+        raise ImageRejected(f"{width} x {height} pixels are more than {most}; {_RAISE}")
     if min(width, height) < MIN_SIDE:
         raise ImageRejected(f"{width} x {height} pixels; both sides must be at least {MIN_SIDE}")
     return image
 
 
-def _draft(image: ImageFile.ImageFile, size: int, fit: Fit) -> None:
+def _is_drafted(image: Image.Image) -> bool:
+    """Whether only a part of the picture may be decoded; a progressive JPEG is always held whole."""
+    return image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+
+
+def _draft(image: Image.Image, size: int, fit: Fit) -> None:
     if image.format not in ("JPEG", "MPO"):
         return
     width, height = image.size
@@ -142,13 +222,41 @@ def _draft(image: ImageFile.ImageFile, size: int, fit: Fit) -> None:
         image.draft(None, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
-def _loaded(image: ImageFile.ImageFile) -> Image.Image:
+def _room_for(image: Image.Image, content: bytes, max_pixels: int, room: Room | None) -> AbstractContextManager[None]:
+    """Room for the pixels that are about to be decoded.
+
+    :raises ImageRejected: where they are too many even in draft mode.
+    """
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise ImageRejected(f"{image.width} x {image.height} pixels are more than {max_pixels}; {_RAISE}")
+    # Pillow holds three colours in four bytes; with alpha, both the picture and what it is laid over.
+    each = 9 if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info else 5
+    return room(pixels * each + len(content)) if room else contextlib.nullcontext()
+
+
+def _loaded(image: Image.Image, content: bytes) -> Image.Image:
+    if isinstance(image, ImageFile.ImageFile) and is_plain(image):
+        decoded = decoded_jpeg(image, content)
+        if decoded is not None:
+            return _with_exif(decoded, image)
+    image = repaired_tiff(image, content)
     try:
         image.load()
     except OSError as error:
         message = str(error)
         raise ImageRejected("the file is cut off" if "truncated" in message else f"broken: {message}") from error
     return image
+
+
+def _with_exif(decoded: Image.Image, image: Image.Image) -> Image.Image:
+    """The decoded picture, turned as the EXIF of the opened one says."""
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:
+        return decoded
+    turn = _TURNS.get(orientation)
+    return decoded if turn is None else decoded.transpose(turn)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -162,34 +270,63 @@ def _upright(image: Image.Image) -> Image.Image:
 def _plain_colours(image: Image.Image) -> Image.Image:
     """One of the modes L, RGB, CMYK, with 8 bits and without palette or alpha."""
     if image.mode in _DEPTHS:
-        return _grey(np.asarray(image, np.float32) * (255 / _DEPTHS[image.mode]))
+        return _grey(image, 255 / _DEPTHS[image.mode])
     if image.mode in ("I", "F"):
-        return _grey(_eight_bits(np.asarray(image, np.float64)))
+        return _grey(image, 255 / _white(image))
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     if image.mode in ("LA", "La", "RGBa") or (image.mode in ("L", "RGB", "1") and "transparency" in image.info):
         image = image.convert("RGBA")
     if image.mode == "RGBA":
-        background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(background, image).convert("RGB")
+        return _laid_over_white(image)
     if image.mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale greys of unknown depth by the smallest usual depth that holds them."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if not np.isfinite(values).all() or low < 0:
+def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of a few lines each that cover a picture, so that no copy of a large one is made whole."""
+    lines = max(1, _BAND // image.width)
+    for top in range(0, image.height, lines):
+        yield 0, top, image.width, min(image.height, top + lines)
+
+
+def _laid_over_white(image: Image.Image) -> Image.Image:
+    low, high = image.getchannel("A").getextrema()
+    # Some programs leave the fourth channel empty; a photograph that nobody sees is no photograph.
+    if high == 0 or low == 255:
+        return image.convert("RGB")
+    laid = Image.new("RGB", image.size)
+    for box in _bands(image):
+        band = image.crop(box)
+        background = Image.new("RGBA", band.size, (*BACKGROUND, 255))
+        laid.paste(Image.alpha_composite(background, band).convert("RGB"), box[:2])
+    return laid
+
+
+def _white(image: Image.Image) -> float:
+    """The value of white of greys of unknown depth: the smallest usual one that none of them exceeds."""
+    low, high, finite, whole = np.inf, -np.inf, True, True
+    for box in _bands(image):
+        values = np.asarray(image.crop(box), np.float64)
+        finite &= bool(np.isfinite(values).all())
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if not finite or low < 0:
         raise ImageRejected("pixels that are negative or no numbers")
+    whole = float(high).is_integer()
     for white in (1.0, 255.0, 65535.0):
-        if high <= white and (white > 1 or not float(high).is_integer()):
-            return values * (255 / white)
+        if high <= white and (white > 1 or not whole):
+            return white
     raise ImageRejected(f"grey values up to {high:g}, of no usual depth")
 
 
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+def _grey(image: Image.Image, factor: float) -> Image.Image:
+    scaled = Image.new("L", image.size)
+    exact = "float64" if image.mode in ("I", "F") else "float32"
+    for box in _bands(image):
+        values = np.asarray(image.crop(box)).astype(exact) * factor
+        scaled.paste(Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)), box[:2])
+    return scaled
 
 
 def _squared(
@@ -211,31 +348,9 @@ def _squared(
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
-        transform = _transform(profile, image.mode)
-        if transform is not None:
-            converted = ImageCms.applyTransform(image, transform)
-            assert converted is not None
-            return converted
-    return image.convert("RGB")
-
-
-@functools.lru_cache(maxsize=64)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB; None where the profile is sRGB, broken, or of another colour space."""
-    try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = opened.profile.xcolor_space.strip()
-        if {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}.get(mode) != space:
-            return None
-        if "srgb" in (ImageCms.getProfileDescription(opened) or "").lower():
-            return None
-        return ImageCms.buildTransform(
-            opened,
-            ImageCms.createProfile("sRGB"),
-            mode,
-            "RGB",
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return None
+    transform = to_srgb(profile, image.mode) if profile else None
+    if transform is None:
+        return image.convert("RGB")
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None
+    return converted

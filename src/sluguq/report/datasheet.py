@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sluguq.datasets.availability import availability
+from sluguq.datasets.contradictions import contradictions
 from sluguq.datasets.registry import Entry
 from sluguq.datasets.units import TIES, named, tying_labels
 from sluguq.figures.distribution import fst_distribution
@@ -35,6 +36,9 @@ _TYPES = (1, 2, 3, 4, 5, 6, -1)
 _RESAMPLES = 9999
 _TALLEST_SHEET = 8
 _COMMONEST = 5
+_MASKS_SHOWN = 40
+_BLOCK = 512
+_MOST_CONTRADICTIONS = 200
 
 
 def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
@@ -177,6 +181,9 @@ def write_datasheet(
         figure=_svg(distribution),
         losses=_html(losses.rename(columns={-1: "no FST"})) if len(losses) else "",
         relations=_relations(opened),
+        contradictions=_contradictions(opened),
+        masks=_masks(opened),
+        mask_sheet=_mask_sheet(opened, seed),
         labels=_labels(opened),
         preparation=_preparation(opened),
         sheet=base64.b64encode(_png(contact_sheet(opened, seed=seed))).decode(),
@@ -232,6 +239,59 @@ def _relations(store: xr.Dataset) -> str:
         else "no duplicates found"
     )
     return "; ".join(parts) + ". A split never parts what belongs together."
+
+
+def _contradictions(store: xr.Dataset) -> str:
+    """A table of photographs and patients with two skin types; empty where there is none."""
+    names = [name for name in ("id", "fst", "sha256", "duplicate_group", "patient") if name in store.variables]
+    rows = contradictions({name: store[name].values for name in names})
+    if rows.empty:
+        return ""
+    shown = rows.drop(columns="groups").head(_MOST_CONTRADICTIONS)
+    more = len(rows) - len(shown)
+    return _html(shown) + Markup(f"<p>and {more:,} more.</p>" if more else "")
+
+
+def _masks(store: xr.Dataset) -> str:
+    """How many images have a lesion mask, and which masks are empty or full."""
+    if "lesion_mask" not in store:
+        return ""
+    masked = np.flatnonzero(store["has_lesion_mask"].values)
+    blocks = range(0, store.sizes["image"], _BLOCK)
+    means = [store["lesion_mask"].isel(image=slice(start, start + _BLOCK)).values.mean((1, 2)) for start in blocks]
+    shares = np.concatenate(means)[masked]
+    ids = store["id"].values.astype(str)[masked]
+    told = f"{len(masked):,} of {store.sizes['image']:,} images have a lesion mask"
+    if len(masked):
+        told += f"; it covers {np.median(shares):.0%} of the square (median)"
+    for what, chosen in (("empty", shares == 0), ("full", shares == 1)):
+        if chosen.any():
+            names = ", ".join(ids[chosen][:_COMMONEST])
+            told += f". {chosen.sum():,} masks are {what} ({names}{', ...' if chosen.sum() > _COMMONEST else ''})"
+    return told + "."
+
+
+def _mask_sheet(store: xr.Dataset, seed: int) -> str:
+    """A contact sheet of masks over their photographs, as base64; empty where there is no mask."""
+    if "lesion_mask" not in store or not store["has_lesion_mask"].values.any():
+        return ""
+    masked = np.flatnonzero(store["has_lesion_mask"].values)
+    rng = stream(seed, "masks")
+    chosen = np.sort(rng.choice(masked, min(len(masked), _MASKS_SHOWN), replace=False))
+    columns = min(len(chosen), 10)
+    lines = -(-len(chosen) // columns)
+    with styled():
+        fig = new_figure(width=0.3 + 0.62 * columns, height=0.75 + 0.62 * lines)
+        for place in (places := fig.subplots(lines, columns, squeeze=False).ravel()):
+            place.set_axis_off()
+        for place, index in zip(places, chosen, strict=False):
+            place.imshow(store["pixels"].isel(image=int(index)).values)
+            mask = store["lesion_mask"].isel(image=int(index)).values
+            if 0 < mask.mean() < 1:
+                for colour, width in (("white", 1.6), ("black", 0.7)):
+                    place.contour(mask, levels=[0.5], colors=colour, linewidths=width)
+        fig = finish(fig, "Lesion masks over their photographs", f"Outlines; chosen with seed {seed}.", store)
+    return base64.b64encode(_png(fig)).decode()
 
 
 def _labels(store: xr.Dataset) -> str:

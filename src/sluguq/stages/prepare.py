@@ -1,12 +1,14 @@
 """Photographs to image store: decoded in parallel, written as they come, at a steady memory.
 
 Pillow lets go of the interpreter while it decodes and resamples, so threads use all cores. Pictures pass
-through a scratch file beside the store, as how many are good is known only at the end; memory holds a few
-pictures a thread and, at the end, some copies of one shard of the store: 0.8 GB at most, however many there are.
+through a scratch file beside the store, as how many are good is known only at the end. Memory holds decoded pictures
+of IN_MEMORY bytes at most (a larger one has them to itself) and, at the end, some copies of one shard of the store:
+0.8 GB in all, however many images and threads there are; a picture of 90 megapixels with alpha takes as much alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -20,14 +22,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from sluguq.images.decoding import DRAFT_MARGIN, FILTER, MAX_PIXELS, Fit, ImageRejected, decode, decode_mask
+from sluguq.datasets.contradictions import contradictions
+from sluguq.images.decoding import (
+    DRAFT_MARGIN,
+    FILTER,
+    MAX_PIXELS,
+    Fit,
+    ImageRejected,
+    Room,
+    decode,
+    decode_mask,
+    decode_picture,
+)
 from sluguq.images.duplicates import HASH_PIXELS, HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
+from sluguq.images.room import SharedRoom
 from sluguq.machine.progress import Progress
 from sluguq.stores.provenance import provenance
 from sluguq.stores.store import StoreWriter
 from sluguq.stores.tables import REJECTED_COLUMNS, as_table, read_images, write_table
 from sluguq.stores.variables import FST_ATTRIBUTES, described
+
+IN_MEMORY = 300 * 2**20
+"""Bytes that decoded pictures take at a time, all threads together."""
 
 _IN_FLIGHT = 8
 _BLOCK_BYTES = 32 * 2**20
@@ -92,7 +110,7 @@ def prepare(
     :param configuration: the resolved configuration as YAML.
     :param synthetic: whether the pictures are drawn.
     :param workers: threads; by default one a core that this process may use.
-    :param max_pixels: largest width x height decoded.
+    :param max_pixels: most pixels decoded of one picture; a JPEG of which a part is decoded may be larger.
     :param near_duplicate_bits: largest distance of the 256-bit hashes of near-duplicates; negative: only exact ones.
     :param progress: show a bar on a terminal, and a line a minute where there is none.
     :returns: the table of rejected files.
@@ -103,16 +121,18 @@ def prepare(
     files = [images_csv.parent / file for file in table["file"]]
     masks = _mask_files(table, images_csv.parent)
     workers = workers or _cores()
+    room = SharedRoom(IN_MEMORY)
 
     def load(index: int) -> _Picture:
-        return _load(files[index], {name: files[index] for name, files in masks.items()}, size, fit, max_pixels)
+        drawn = {name: files[index] for name, files in masks.items()}
+        return _load(files[index], drawn, size, fit, max_pixels, room.take)
 
     kept: list[int] = []
     rejected: list[dict[str, Any]] = []
     found: list[tuple[str, bytes, np.ndarray]] = []
     masked: dict[str, list[bool]] = {name: [] for name in masks}
     Path(store).parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, warnings.catch_warnings():
+    with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, _own_bounds(), warnings.catch_warnings():
         # Pillow's remarks on odd metadata are of no use to somebody who prepares ten thousand files.
         warnings.simplefilter("ignore")
         results = _in_order(load, range(len(files)), workers)
@@ -145,6 +165,7 @@ def prepare(
         groups = duplicate_groups(
             [key for _, key, _ in found], np.stack([hash for _, _, hash in found]), near_duplicate_bits
         )
+        _tell_contradictions(table.iloc[kept], [sha for sha, *_ in found], groups)
         with StoreWriter(store, attributes=attributes) as writer:
             _write_labels(writer, table.iloc[kept], [sha for sha, *_ in found], groups, near_duplicate_bits)
             _write_pictures(writer, scratch, len(kept), size, masked)
@@ -157,18 +178,41 @@ def _mask_files(table: pd.DataFrame, folder: Path) -> dict[str, list[Path | None
     return {name: [folder / file if file else None for file in table[column]] for name, column in columns.items()}
 
 
-def _load(file: Path, masks: Mapping[str, Path | None], size: int, fit: Fit, max_pixels: int) -> _Picture:
+@contextlib.contextmanager
+def _own_bounds() -> Iterator[None]:
+    """Have Pillow open pictures of any size: what is decoded is bounded by `max_pixels`."""
+    pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = pillows
+
+
+def _load(
+    file: Path, masks: Mapping[str, Path | None], size: int, fit: Fit, max_pixels: int, room: Room | None = None
+) -> _Picture:
     try:
         content = file.read_bytes()
         drawn = {name: mask.read_bytes() if mask else None for name, mask in masks.items()}
     except OSError as error:
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
-    pixels = decode(content, size, fit=fit, max_pixels=max_pixels)
+    picture = decode_picture(content, size, fit=fit, max_pixels=max_pixels, room=room)
+    pixels = picture.pixels
     hashed = pixels if size >= HASH_PIXELS else decode(content, HASH_PIXELS, fit=fit, max_pixels=max_pixels)
     return _Picture(
         pixels,
         {
-            name: None if mask is None else decode_mask(mask, size, fit=fit, max_pixels=max_pixels)
+            name: None
+            if mask is None
+            else decode_mask(
+                mask,
+                size,
+                fit=fit,
+                max_pixels=max_pixels,
+                photograph=picture.shape,
+                room=room,
+                what=name.replace("_", " "),
+            )
             for name, mask in drawn.items()
         },
         hashlib.sha256(content).hexdigest(),
@@ -200,6 +244,14 @@ def _in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _tell_contradictions(table: pd.DataFrame, sha256: list[str], groups: np.ndarray) -> None:
+    """Say how many photographs and patients stand with two skin types; the datasheet lists them."""
+    columns = {name: table[name].to_numpy(object) for name in ("id", "fst", "patient")}
+    rows = contradictions({**columns, "sha256": np.array(sha256, object), "duplicate_group": groups})
+    for kind, count in rows["kind"].value_counts().items():
+        print(f"{count} times contradictory skin types ({kind}); the datasheet lists them")
 
 
 def _write_labels(
