@@ -17,7 +17,9 @@ if not _source.is_dir():
     raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
 
 from sluguq.analysis.catalogue import tables_for
-from sluguq.config import ConfigurationError, resolve, resolved_yaml
+import yaml
+
+from sluguq.config import ConfigurationError, load_experiment, resolve, resolved_yaml
 from sluguq.config.paths import ARTEFACTS, ResultPaths, acquired_images, image_store, missing_images
 from sluguq.config.paths import MODELS as MODELS_STORE
 from sluguq.config.paths import perceptual_weights, rejected_images, results_of, weights_file
@@ -191,6 +193,8 @@ def figure_outputs(folder, names, category):
     return [*shown, *(f"{folder}/{name}.{ending}" for name in names for ending in ("png", "csv"))]
 
 
+# The SLUG paper's experiment, which `findings` compares this one with.
+PAPER = yaml.safe_load(resolved_yaml(load_experiment(_source.parent / "config" / "config.yaml")))
 SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
 REPORT_PAGE = PATHS.report()
 EXPLORE_PAGE = PATHS.explore()

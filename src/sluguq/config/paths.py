@@ -136,6 +136,10 @@ class ResultPaths:
         """Table of a data set, a row an image, with pictures."""
         return self._of(f"{dataset}.parquet")
 
+    def findings(self) -> str:
+        """What the run found, as one page without photographs."""
+        return self._of("findings", "findings.md")
+
     def model_card(self, configuration: str) -> str:
         """What a reader must know of the models of a configuration."""
         return self._of("model_cards", f"{configuration}.md")

@@ -1,0 +1,295 @@
+"""What a run found, as a page of its own: claims with their verdicts, what SLUG adds, where maps find what is not skin.
+
+Every number comes from the run's tables, and no photograph is on the page, so that it may be published where the data
+set's licence forbids pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.drawn_artefacts import MAPS, MASKED
+from sluguq.analysis.results import Results, open_results
+from sluguq.analysis.tables import SIGNALS
+from sluguq.claims.rules import OPEN, UNASKED
+from sluguq.config.paths import ResultPaths
+from sluguq.figures.words import decimal, group_label, number, percentage, plural
+from sluguq.report.answers import answers, unsaid
+from sluguq.report.limits import LIMITS
+from sluguq.stores.files import whole_file
+
+PAGE = "findings.md"
+FIGURES = ("error_by_group", "slug_knows", "signals", "group_gaps", "signals_by_group", "gaps_within_labels")
+"""Figures of the training data set on the page: none of them shows a photograph."""
+
+_SECTIONS = ("images", "split", "model", "training", "eigenbasis", "score", "artefacts")
+_TESTS = {
+    "spearman": "rank correlation with the error",
+    "caught": "share of the worst tenth that its highest tenth catches",
+    "retention_gain": "retention gain",
+    "partial": "SLUG's, with this one held",
+    "partial_reverse": "its own, with SLUG held",
+}
+
+
+def write_findings(
+    experiment: str | os.PathLike[str], folder: str | os.PathLike[str], *, paper: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the page and its figures.
+
+    :param experiment: folder of a finished experiment, results/<name>.
+    :param folder: where to write ``findings.md`` and a folder ``findings`` of figures.
+    :param paper: the resolved configuration of the paper's experiment; what differs from it is listed.
+    :returns: the page.
+    :raises StoreError: where there are no results.
+    :raises FileNotFoundError: where the claims have not been judged.
+    """
+    results, folder = open_results(experiment), Path(folder)
+    pictures = folder / "findings"
+    pictures.mkdir(parents=True, exist_ok=True)
+    parts = [
+        *_head(results),
+        *_short(results),
+        *_figures(results, pictures, ("error_by_group", "slug_knows")),
+        *_what_was_run(results, paper),
+        *_claims(results),
+        *_beyond(results),
+        *_figures(results, pictures, FIGURES[2:]),
+        *_content(results),
+        *_limits(results),
+    ]
+    with whole_file(folder / PAGE) as partial:
+        partial.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    return folder / PAGE
+
+
+def _head(results: Results) -> list[str]:
+    name = results.training.attrs.get("experiment", results.folder.name)
+    lines = [
+        f"# Findings of the experiment {name}",
+        "",
+        f"Made from the tables of the run by `snakemake findings`; no number is typed. Code: commit "
+        f"{results.training.attrs.get('commit') or 'unknown'}, on "
+        f"{results.training.attrs.get('device') or 'a device not named'}.",
+        "",
+    ]
+    if int(results.training.attrs.get("synthetic", 0)):
+        lines += ["**The photographs are synthetic: nothing here is about people.**", ""]
+    return lines
+
+
+def _short(results: Results) -> list[str]:
+    """Both questions answered, then the tally of verdicts and what does not hold."""
+    lines = ["## In short", ""]
+    for answer in answers(results.training, results.tables()):
+        lines += [f"**{answer.question}** {answer.lead}", "", *(f"- {sentence}" for sentence in answer.sentences), ""]
+    asked = results.claims[results.claims["verdict"] != UNASKED]
+    counts = asked["verdict"].value_counts()
+    lines += [
+        f"Of {plural(len(asked), 'claim')} of the two papers that this run can be asked about, "
+        + ", ".join(f"{count} {_verb(str(verdict), count)}" for verdict, count in counts.items())
+        + ".",
+        "",
+    ]
+    against = asked[~asked["verdict"].isin(["holds", OPEN])]
+    if len(against):
+        lines += ["What contradicts the papers here:", ""]
+        lines += [f"- {row.statement} ({row.paper}, {row.where}): {_estimate(row)}." for row in against.itertuples()]
+        lines += [""]
+    return lines
+
+
+def _verb(verdict: str, count: int) -> str:
+    if count == 1:
+        return verdict
+    return {"holds": "hold", "does not hold": "do not hold"}.get(verdict, verdict)
+
+
+def _what_was_run(results: Results, paper: Mapping[str, Any] | None) -> list[str]:
+    training = results.training
+    groups = groups_of(training)
+    lines = [
+        "## What was run",
+        "",
+        f"{plural(training.sizes['configuration'] * training.sizes['seed'], 'network')}: "
+        f"{plural(training.sizes['seed'], 'seed')} of the configurations "
+        + ", ".join(
+            f"{name} ({', '.join(f'{percentage(share)} {group_label(g, groups[g])}' for g, share in mix.items())})"
+            for name, mix in results.configuration["configurations"].items()
+        )
+        + ".",
+        "",
+        "| data set | role | images scored by any network |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {results[name].attrs.get('role', '')} | {results[name].sizes['image']:,} |" for name in results),
+        "",
+    ]
+    if paper is not None:
+        lines += ["What differs from the SLUG paper's experiment:", "", "| key | paper | here |", "| --- | --- | --- |"]
+        lines += [f"| `{key}` | {there} | {here} |" for key, there, here in differences(paper, results.configuration)]
+        lines += [""]
+    return lines
+
+
+def differences(paper: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Keys of both resolved configurations whose values differ, with both values; of sections that change numbers."""
+    first, second = (dict(_flat({name: c.get(name, {}) for name in _SECTIONS})) for c in (paper, here))
+    keys = [key for key in first if key in second and first[key] != second[key]]
+    return [(key, str(first[key]), str(second[key])) for key in keys]
+
+
+def _flat(content: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _claims(results: Results) -> list[str]:
+    claims = results.claims
+    lines = ["## Every claim of the papers", "", "Rules and smallest effects of interest: `claims.csv` of the run."]
+    versions = sorted({str(version) for version in claims.get("rules_version", pd.Series(dtype=str)).dropna()})
+    registration = Path(ResultPaths(results.folder).folder) / "registration.json"
+    if versions:
+        registered = "; registered before the run" if registration.is_file() else "; not registered before the run"
+        lines[-1] += f" Version of the rules: {', '.join(versions)}{registered}."
+    for paper, part in claims.groupby("paper", sort=False):
+        asked = part[part["verdict"] != UNASKED]
+        lines += [
+            "",
+            f"### {str(paper)[:1].upper()}{str(paper)[1:]}",
+            "",
+            "| claim | where | statistic, in the deciding case | n | verdict |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| {row.statement} | {row.where} | {_cell(row.statistic)}: {_estimate(row)} | {_count(row)} | "
+            f"**{row.verdict}** |"
+            for row in asked.itertuples()
+        ]
+        unasked = part[part["verdict"] == UNASKED]
+        if len(unasked):
+            lines += ["", "Not to be asked of this run:", ""]
+            lines += [f"- {row.statement} ({row.reason})" for row in unasked.itertuples()]
+    return [*lines, ""]
+
+
+def _estimate(row: Any) -> str:
+    if not np.isfinite(row.estimate):
+        return "no estimate"
+    about = f" ({row.about})" if isinstance(row.about, str) and row.about else ""
+    interval = "" if row.low == row.high else f" [{number(row.low)}, {number(row.high)}]"
+    return f"{number(row.estimate)}{interval}{about}"
+
+
+def _count(row: Any) -> str:
+    images = f"{int(row.images):,} images a seed" if row.seeds and row.images else ""
+    seeds = plural(int(row.seeds), "seed") if row.seeds else "a count"
+    return ", ".join(filter(None, [images, seeds]))
+
+
+def _cell(text: object) -> str:
+    """Text as a cell of a table, where a bar would end it."""
+    return str(text).replace("|", "\\|")
+
+
+def _beyond(results: Results) -> list[str]:
+    """SLUG beside every other signal, under the same tests."""
+    tables = results.tables()
+    if "signals" not in tables:
+        return []
+    signals = tables["signals"]
+    signals = signals[signals["among"] == "all"]
+    lines = ["## What SLUG adds beyond cheaper signals", ""]
+    for configuration, part in signals.groupby("configuration", sort=False):
+        tests = [test for test in _TESTS if (part["test"] == test).any()]
+        lines += [
+            f"Configuration {configuration}:",
+            "",
+            "| signal | " + " | ".join(_TESTS[test] for test in tests) + " |",
+            "| --- |" + " --- |" * len(tests),
+        ]
+        for name in dict.fromkeys(part["signal"]):
+            rows = part[part["signal"] == name].set_index("test")
+            lines.append(f"| {SIGNALS.get(name, name)} | " + " | ".join(_interval(rows, test) for test in tests) + " |")
+        lines += [""]
+    return lines
+
+
+def _interval(rows: pd.DataFrame, test: str) -> str:
+    if test not in rows.index:
+        return ""
+    value, low, high = (float(rows[name].loc[test]) for name in ("value", "low", "high"))
+    if not np.isfinite(value):
+        return ""
+    return f"{decimal(value)} [{decimal(low)}, {decimal(high)}]"
+
+
+def _content(results: Results) -> list[str]:
+    """Where the maps find what is not skin: drawn, and outlined by people."""
+    lines: list[str] = []
+    for name in results:
+        tables = results.tables(name)
+        found = tables["drawn_artefacts"] if "drawn_artefacts" in tables else pd.DataFrame()
+        if not len(found):
+            continue
+        found = found[found["measure"] == "auroc"]
+        maps = [key for key in MAPS if (found["map"] == key).any()]
+        for kind, part in found.groupby("artefact", sort=False):
+            what = f"{name}: content that is not skin, outlined by people" if kind == MASKED else f"{name}: {kind}"
+            lines += [
+                f"{what[:1].upper()}{what[1:]}.",
+                "",
+                "| configuration | images | " + " | ".join(MAPS[key] for key in maps) + " |",
+                "| --- | --- |" + " --- |" * len(maps),
+            ]
+            for configuration, rows in part.groupby("configuration", sort=False):
+                cells = [_interval(rows.assign(test=rows["map"]).set_index("test"), key) for key in maps]
+                lines.append(f"| {configuration} | {int(rows['images'].max())} | " + " | ".join(cells) + " |")
+            lines += [""]
+    if not lines:
+        return []
+    head = [
+        "## Where maps find what is not skin",
+        "",
+        "Mean area under the ROC curve of pixels of the artefact against the rest of the image, with 95 % intervals; "
+        "0.5 knows nothing.",
+        "",
+    ]
+    return head + lines
+
+
+def _figures(results: Results, pictures: Path, names: Sequence[str]) -> list[str]:
+    """Copies of the training data set's figures, and lines that show them."""
+    source = Path(ResultPaths(results.folder).figures(str(results.training.attrs.get("dataset", ""))))
+    lines = []
+    for name in names:
+        if (source / f"{name}.svg").is_file():
+            shutil.copyfile(source / f"{name}.svg", pictures / f"{name}.svg")
+            lines += [f"![{name.replace('_', ' ')}](findings/{name}.svg)", ""]
+    return lines
+
+
+def _limits(results: Results) -> list[str]:
+    said = unsaid(results.training, results.tables())
+    lines = ["## What this run cannot say", "", *(f"- {sentence}" for sentence in (*said, *LIMITS))]
+    name = results.training.attrs.get("experiment", results.folder.name)
+    return [
+        *lines,
+        "",
+        "## Do it again",
+        "",
+        "```",
+        f".venv/bin/snakemake --cores 8 --configfile config/{name}.yaml",
+        f".venv/bin/snakemake findings --cores 1 --configfile config/{name}.yaml",
+        "```",
+    ]

@@ -1,0 +1,86 @@
+"""The page of findings: every number is one of the run's tables, and no photograph is on it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sluguq.analysis.making import make_tables
+from sluguq.claims import judge
+from sluguq.figures.words import number
+from sluguq.report.findings import differences, write_findings
+from sluguq.stores.store import write_store
+from sluguq.stores.variables import described
+from tests.figures.stand_in import aggregated, with_artefacts
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    """An experiment as the workflow leaves it: stores, tables, claims and a figure; one data set has masks by hand."""
+    folder = tmp_path_factory.mktemp("results") / "stand-in"
+    by_hand = with_artefacts(seeds=3, images=8, kinds=("ruler",), size=16)
+    by_hand = by_hand.isel(image=np.flatnonzero(by_hand["artefact"].values == "ruler"))
+    stores = {
+        "phantom": aggregated(seeds=3, tested=20, size=8),
+        "masked": by_hand.drop_vars(["artefact", "clean_image"]).assign_attrs(role="external", dataset="masked"),
+    }
+    for name, store in stores.items():
+        for variable in store.variables.values():
+            variable.attrs = described("what it is", "test")
+        write_store(
+            store, folder / f"{name}.zarr", title="a store", source="test", configuration=store.attrs["configuration"]
+        )
+        (folder / "tables" / name).mkdir(parents=True)
+        for table, rows in make_tables(store, str(store.attrs["role"]), 40).items():
+            rows.to_csv(folder / "tables" / name / f"{table}.csv", index=False)
+    judge(stores, None, 40).to_csv(folder / "claims.csv", index=False)
+    figures = folder / "figures" / "phantom"
+    figures.mkdir(parents=True)
+    (figures / "error_by_group.svg").write_text("<svg/>")
+    return folder
+
+
+def test_the_page_says_what_the_tables_say(experiment, tmp_path):
+    page = write_findings(experiment, tmp_path).read_text()
+    claims = pd.read_csv(experiment / "claims.csv")
+    asked = claims[claims["verdict"] != "cannot be asked of this run"]
+    assert len(asked) > 5
+    for row in asked.itertuples():
+        line = next(line for line in page.splitlines() if line.startswith(f"| {row.statement} |"))
+        assert line.endswith(f"**{row.verdict}** |")
+        if np.isfinite(row.estimate):
+            assert number(row.estimate) in line
+    for row in claims[claims["verdict"] == "cannot be asked of this run"].itertuples():
+        assert f"- {row.statement}" in page
+    signals = pd.read_csv(experiment / "tables" / "phantom" / "signals.csv")
+    slug = signals.query("configuration == 'B' and signal == 'slug' and among == 'all' and test == 'spearman'")
+    cell = re.search(r"Configuration B:.*?\| SLUG \| ([^|]*) \|", page, re.DOTALL)[1]
+    assert cell.startswith(f"{slug['value'].item():.2f} [")
+
+
+def test_masks_by_hand_have_a_table_and_figures_are_copied(experiment, tmp_path):
+    page = write_findings(experiment, tmp_path).read_text()
+    assert "outlined by people" in page
+    found = pd.read_csv(experiment / "tables" / "masked" / "drawn_artefacts.csv")
+    value = found.query("map == 'slug_map' and measure == 'auroc' and configuration == 'C'")["value"].item()
+    assert f"{value:.2f} [" in page
+    assert "(findings/error_by_group.svg)" in page
+    assert (tmp_path / "findings" / "error_by_group.svg").read_text() == "<svg/>"
+    assert "data:image" not in page
+    assert "The photographs are synthetic" in page
+
+
+def test_only_keys_that_both_have_and_that_change_numbers_are_compared():
+    paper = {
+        "images": {"size": 128},
+        "training": {"epochs": 9, "perceptual": {"network": "vgg19"}},
+        "resources": {"a": 1},
+    }
+    here = {"images": {"size": 64}, "training": {"epochs": 9, "perceptual": {"network": "none"}}, "resources": {"a": 2}}
+    assert differences(paper, here) == [
+        ("images.size", "128", "64"),
+        ("training.perceptual.network", "vgg19", "none"),
+    ]

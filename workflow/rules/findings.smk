@@ -1,0 +1,24 @@
+# What the experiment found, as one page without photographs: asked for by name.
+rule findings:
+    input:
+        claims=CLAIMS,
+        datasets=[PATHS.aggregated(dataset) for dataset in AGGREGATED],
+        tables=TABLE_FILES,
+        figures=FIGURE_FILES,
+    output:
+        PATHS.findings(),
+    log:
+        f"logs/{EXPERIMENT.experiment}/findings.log",
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=30,
+    params:
+        code=code("findings.py"),
+        experiment=RESULTS,
+        folder=str(Path(PATHS.findings()).parent),
+        paper=PAPER,
+    script:
+        "../../scripts/findings.py"
