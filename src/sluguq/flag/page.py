@@ -75,6 +75,8 @@ def _collection(table: pd.DataFrame, pixels: np.ndarray, maps: Maps, judges: Jud
         "slug_percentile": Signal("SLUG, percentile", True),
         "mse_percentile": Signal("error, percentile", True),
         **{f"slug_percentile_{g}": Signal(f"SLUG, percentile among {g}", True) for g in judges.groups},
+        "slug_p": Signal("SLUG, conformal p-value, largest of the groups'"),
+        **{f"slug_p_{g}": Signal(f"SLUG, conformal p-value among {g}") for g in judges.groups},
         "slug": Signal("SLUG"),
         "slug_ratio": Signal("SLUG, times the median"),
         "mse": Signal("mean squared error"),

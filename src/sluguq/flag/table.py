@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from sluguq.analysis.conformal import conformal_p, joined_p
 from sluguq.analysis.percentiles import percentiles
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def judged_table(
         if all(len(part) for part in parts):
             means = over_networks([percentiles(s, part["slug"]) for s, part in zip(slug, parts, strict=True)])
             columns[f"slug_percentile_{group}"] = rank_of_mean(means, agreement(parts, "slug"), len(networks))
+            columns[f"slug_p_{group}"] = joined_p(
+                [conformal_p(s, part["slug"]) for s, part in zip(slug, parts, strict=True)]
+            )
+    if in_groups := [values for name, values in columns.items() if name.startswith("slug_p_")]:
+        # The group of a new photograph is not known: unusual is what would be unusual in each.
+        columns["slug_p"] = np.max(in_groups, axis=0)
     order = ["file", "slug", "slug_sem", "slug_percentile", "slug_ratio", "mse", "mse_percentile"]
     table = pd.DataFrame({**{name: columns.pop(name) for name in order}, **columns, **single})
     return table.sort_values(["slug_percentile", "slug_ratio", "file"], ascending=[False, False, True])
