@@ -9,9 +9,14 @@ from pydantic import TypeAdapter
 from sluguq.config.sources import Source
 from sluguq.datasets.acquisition import acquire
 from sluguq.machine.jobs import job
+from sluguq.machine.owner import owned
+from sluguq.stages.shared_data import acquisition_record
+from sluguq.stages.sources_read import claim
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0]), owned(snakemake.output.images):
     from pathlib import Path
 
-    options = TypeAdapter(Source).validate_python(snakemake.params.options)
-    acquire(options, Path(snakemake.output.images).parent)
+    told = snakemake.config["told"]
+    options = {**snakemake.params.options, **told["datasets"][snakemake.wildcards.dataset]}
+    acquire(TypeAdapter(Source).validate_python(options), Path(snakemake.output.images).parent)
+    claim(acquisition_record(snakemake.output.images), told["experiment"], snakemake.params.options)

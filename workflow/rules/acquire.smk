@@ -2,8 +2,6 @@
 
 
 rule acquire:
-    input:
-        tables=source_files,
     output:
         # What was there stays until the new is whole, and comes back where the job fails.
         images=update(acquired_images("{dataset}")),
@@ -18,7 +16,8 @@ rule acquire:
         runtime=2880,
     params:
         code=adapter_code,
-        options=lambda wildcards: EXPERIMENT.datasets[wildcards.dataset].model_dump(mode="json"),
+        content=sources_read,
+        options=lambda wildcards: settled(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/acquire.py"
 

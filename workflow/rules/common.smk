@@ -27,17 +27,32 @@ from sluguq.config.sources import is_synthetic, registry_name
 from sluguq.machine.code import fingerprint_of_code
 from sluguq.networks.registry import source_of
 from sluguq.stages.preflight import check_disk, check_experiment, consents_lacking
+from sluguq.stages.shared_data import check_shared_data
+from sluguq.stages.sources_read import fingerprint_of_sources, settled
 
 try:
-    EXPERIMENT = resolve(config)
+    EXPERIMENT = resolve({key: value for key, value in config.items() if key != "told"})
     # Jobs read the configuration again, perhaps where the originals are not.
     check_experiment(EXPERIMENT, inputs=workflow.is_main_process)
+    if workflow.is_main_process:
+        check_shared_data(EXPERIMENT)
     # A plan can be looked at without them; a run is refused when it starts.
     CONSENTS = consents_lacking(EXPERIMENT) if workflow.is_main_process else ""
     if CONSENTS:
         print(CONSENTS, file=sys.stderr)
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
+
+# What jobs are told besides their parameters: nothing of it changes a result that is there, so it causes no rerun.
+config["told"] = {
+    "experiment": EXPERIMENT.experiment,
+    "checkpoint_minutes": EXPERIMENT.training.checkpoint_minutes,
+    "pictures": EXPERIMENT.training.model_dump(include={"snapshots", "samples"}),
+    "datasets": {
+        name: options.model_dump(mode="json", include={"downloads", "accept_licence"})
+        for name, options in EXPERIMENT.datasets.items()
+    },
+}
 
 RESULTS = results_of(EXPERIMENT.experiment)
 PATHS = ResultPaths(RESULTS)
@@ -69,7 +84,19 @@ KEPT_SEEDS = {"all": SEEDS, "first_seed": SEEDS[:1], "until_scored": []}[EXPERIM
 NETWORKS_ENVIRONMENT = "../envs/networks-gpu.yaml" if EXPERIMENT.resources.gpu else "../envs/networks.yaml"
 # Logs, threads, devices, how files are laid out and checked, and the list of public names: an edit there changes no
 # number, so it reruns nothing.
-WITHOUT_EFFECT = ("__init__.py", "machine", "config", "stores/files.py", "stores/provenance.py", "stores/store.py")
+WITHOUT_EFFECT = (
+    *("__init__.py", "machine", "config", "stages/unchanged.py", "stages/shared_data.py", "stages/sources_read.py"),
+    *(f"stores/{name}.py" for name in ("files", "manifest", "provenance", "store", "tables")),
+)
+# What takes hours, and what it comes from, depends on the numerics alone: not on the descriptions of variables, the
+# arithmetic of disk space, how vectors are stored, checkpoints, or where data are published and how they are fetched.
+WITHOUT_EFFECT_ON_NUMBERS = (
+    *WITHOUT_EFFECT,
+    *("stores/variables.py", "stages/basis_store.py", "slug/room.py", "slug/lanczos_state.py"),
+    *("networks/checkpoints.py", "networks/weights.py", "networks/watch.py"),
+    *(f"datasets/{name}" for name in ("registry.py", "registry.yaml", "hosts.py", "download.py")),
+)
+DESCRIBING = ("aggregate.py", "aggregate_models.py", "datasheet.py")
 # Settings of the sensitivity analysis that ask for models of their own: everything of such a variant lies under its name.
 OWN_MODELS = {"training_images": EXPERIMENT.split.train_images, "image_size": SIZE}
 VARIANTS = [
@@ -93,7 +120,23 @@ wildcard_constraints:
 @cache
 def code(script):
     """Value of `params: code=`: changes when what scripts/<script> computes can have changed, and only then."""
-    return fingerprint_of_code(SCRIPTS / script, without=WITHOUT_EFFECT)
+    without = WITHOUT_EFFECT if script in DESCRIBING else WITHOUT_EFFECT_ON_NUMBERS
+    return fingerprint_of_code(SCRIPTS / script, without=without)
+
+
+def roles(configuration=None, **changed):
+    """Value of `params: split=`: what the roles that a job reads from a split depend on, besides the images.
+
+    The split itself is `ancient` to such a job: another configuration gives it new rows, and changes no other.
+
+    :param configuration: whose training images are read as well; None for the test images alone.
+    :param changed: settings of the split that a variant changes.
+    """
+    settings = {**EXPERIMENT.split.model_dump(mode="json"), **changed}
+    tested = {"groups": EXPERIMENT.model_dump(mode="json")["groups"], "code": code("split.py")}
+    if configuration is None:
+        return tested | {key: settings[key] for key in ("test_images", "deduplicate")}
+    return tested | settings | {"mix": EXPERIMENT.configurations[configuration]}
 
 
 @cache
@@ -113,20 +156,15 @@ def pixels_scored(wildcards):
     return prepared(wildcards.dataset)
 
 
-def source_files(wildcards):
-    """The table of a local folder, so that an edit of it is noticed."""
-    options = EXPERIMENT.datasets[wildcards.dataset]
-    if options.source != "folder":
-        return []
-    table = options.folder / options.table
-    # Braces in a path are no wildcards.
-    return [local(str(table).replace("{", "{{").replace("}", "}}"))] if table.is_file() else []
+def sources_read(wildcards):
+    """Value of `params: content=`: changes when a file does that a data set is acquired from."""
+    return fingerprint_of_sources(EXPERIMENT.datasets[wildcards.dataset])
 
 
 def adapter_code(wildcards):
     """The same of an acquisition: the adapter is imported by the name of its source."""
     adapter = LIBRARY / "datasets" / "sources" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
-    return fingerprint_of_code(SCRIPTS / "acquire.py", adapter, without=WITHOUT_EFFECT)
+    return fingerprint_of_code(SCRIPTS / "acquire.py", adapter, without=WITHOUT_EFFECT_ON_NUMBERS)
 
 
 def perceptual_file(wildcards):
@@ -161,6 +199,18 @@ def varied_value(wildcards, setting, reference):
 
 def pixels_of_variant(wildcards):
     return image_store(EXPERIMENT.training_dataset, varied_value(wildcards, "image_size", SIZE))
+
+
+def roles_of_variant(wildcards):
+    """The same as `roles` of a variant's own split."""
+    images = varied_value(wildcards, "training_images", EXPERIMENT.split.train_images)
+    return roles(wildcards.configuration, train_images=images)
+
+
+def eigenbasis_settings():
+    """The section `eigenbasis`, without what its method does not ask."""
+    unasked = {"sketch_size"} if EXPERIMENT.eigenbasis.method == "projected" else set()
+    return EXPERIMENT.eigenbasis.model_dump(mode="json", exclude={"keep", *unasked})
 
 
 def role_of(wildcards):

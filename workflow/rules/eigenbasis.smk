@@ -3,7 +3,7 @@
 rule eigenbasis:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=PATHS.split("{seed}"),
+        split=ancient(PATHS.split("{seed}")),
         weights=PATHS.weights("{configuration}", "{seed}"),
     output:
         basis=directory(PATHS.eigenbasis("{configuration}", "{seed}")),
@@ -21,7 +21,8 @@ rule eigenbasis:
         runtime=EXPERIMENT.resources.runtime,
     params:
         code=network_code("eigenbasis.py"),
-        eigenbasis=EXPERIMENT.eigenbasis.model_dump(mode="json", exclude={"keep"}),
+        split=lambda wildcards: roles(wildcards.configuration),
+        eigenbasis=eigenbasis_settings(),
         parameters=EXPERIMENT.score.parameters,
     script:
         "../../scripts/eigenbasis.py"

@@ -18,6 +18,7 @@ rule prepare:
         runtime=240,
     params:
         code=code("prepare.py"),
+        content=sources_read,
         fit=EXPERIMENT.images.fit,
         max_pixels=int(EXPERIMENT.images.max_megapixels * 1e6),
         synthetic=lambda wildcards: is_synthetic(EXPERIMENT.datasets[wildcards.dataset]),

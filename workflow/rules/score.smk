@@ -5,7 +5,7 @@ rule score:
     input:
         images=pixels_scored,
         split=lambda wildcards: (
-            [PATHS.split(wildcards.seed)] if wildcards.dataset == EXPERIMENT.training_dataset else []
+            [ancient(PATHS.split(wildcards.seed))] if wildcards.dataset == EXPERIMENT.training_dataset else []
         ),
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
@@ -22,6 +22,7 @@ rule score:
         runtime=EXPERIMENT.resources.runtime,
     params:
         code=network_code("score.py"),
+        split=lambda wildcards: roles() if wildcards.dataset == EXPERIMENT.training_dataset else {},
         score=EXPERIMENT.score.model_dump(mode="json"),
     script:
         "../../scripts/score.py"

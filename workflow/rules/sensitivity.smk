@@ -14,7 +14,7 @@ SCORED_ANEW = {
 rule score_varied:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=PATHS.split("{seed}"),
+        split=ancient(PATHS.split("{seed}")),
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
     output:
@@ -30,6 +30,7 @@ rule score_varied:
         runtime=EXPERIMENT.resources.runtime,
     params:
         code=network_code("score_varied.py"),
+        split=roles(),
         score=EXPERIMENT.score.model_dump(mode="json"),
         varied=SCORED_ANEW,
         per_group=EXPERIMENT.sensitivity.images,
@@ -52,7 +53,7 @@ use rule split as split_of_variant with:
 use rule train as train_variant with:
     input:
         images=pixels_of_variant,
-        split=VARIANT.split("{seed}"),
+        split=ancient(VARIANT.split("{seed}")),
         perceptual=perceptual_file,
     output:
         weights=VARIANT.weights("{configuration}", "{seed}"),
@@ -63,12 +64,13 @@ use rule train as train_variant with:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/train-{{configuration}}-seed-{{seed}}.log",
     params:
         image_size=lambda wildcards: varied_value(wildcards, "image_size", SIZE),
+        split=lambda wildcards: roles_of_variant(wildcards),
 
 
 use rule eigenbasis as eigenbasis_of_variant with:
     input:
         images=pixels_of_variant,
-        split=VARIANT.split("{seed}"),
+        split=ancient(VARIANT.split("{seed}")),
         weights=VARIANT.weights("{configuration}", "{seed}"),
     output:
         basis=temp(directory(VARIANT.eigenbasis("{configuration}", "{seed}"))),
@@ -77,12 +79,14 @@ use rule eigenbasis as eigenbasis_of_variant with:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/eigenbasis-{{configuration}}-seed-{{seed}}.log",
     wildcard_constraints:
         seed=only_seeds(VARIED_SEEDS),
+    params:
+        split=lambda wildcards: roles_of_variant(wildcards),
 
 
 use rule score as score_variant with:
     input:
         images=pixels_of_variant,
-        split=[VARIANT.split("{seed}")],
+        split=[ancient(VARIANT.split("{seed}"))],
         weights=VARIANT.weights("{configuration}", "{seed}"),
         basis=VARIANT.eigenbasis("{configuration}", "{seed}"),
     output:

@@ -27,7 +27,7 @@ rule split:
 rule artefacts:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=PATHS.split("{seed}"),
+        split=ancient(PATHS.split("{seed}")),
     output:
         directory(PATHS.artefacts("{seed}")),
     log:
@@ -40,6 +40,7 @@ rule artefacts:
         runtime=30,
     params:
         code=code("artefacts.py"),
+        split=roles(),
         groups=list(EXPERIMENT.groups),
         per_group=EXPERIMENT.artefacts.images,
         kinds=list(EXPERIMENT.artefacts.kinds),

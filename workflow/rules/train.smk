@@ -2,7 +2,7 @@
 rule train:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=PATHS.split("{seed}"),
+        split=ancient(PATHS.split("{seed}")),
         perceptual=perceptual_file,
     output:
         weights=PATHS.weights("{configuration}", "{seed}"),
@@ -22,9 +22,12 @@ rule train:
         code=network_code("train.py"),
         image_size=SIZE,
         model=EXPERIMENT.model.model_dump(mode="json"),
-        # How often a checkpoint is written changes no result, so it is kept out of what causes a rerun.
+        split=lambda wildcards: roles(wildcards.configuration),
+        # How often a checkpoint is written, and how many pictures are kept, changes no weight: kept out of what causes
+        # a rerun.
         training=EXPERIMENT.training.model_dump(
-            mode="json", exclude={"checkpoint_minutes": True, "perceptual": {"file"}}
+            mode="json",
+            exclude={"checkpoint_minutes": True, "snapshots": True, "samples": True, "perceptual": {"file"}},
         ),
     script:
         "../../scripts/train.py"

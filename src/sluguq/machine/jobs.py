@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -55,6 +57,21 @@ class _Tee:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def abandon_others(folder: Path) -> None:
+    """Remove the states that killed runs left under other settings or code: nobody goes on with them.
+
+    :param folder: where this run keeps its state; its name ends in a :func:`fingerprint`.
+    """
+    named = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
+    if not named or not folder.parent.is_dir():
+        return
+    own = re.compile(re.escape(named[1]) + "[0-9a-f]{12}")
+    for other in list(folder.parent.iterdir()):
+        if own.fullmatch(other.name) and other.name != folder.name:
+            print(f"{other} is of a run with other settings or code: removed")
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def fingerprint(settings: Any, files: Iterable[str | os.PathLike[str]] = ()) -> str:
