@@ -208,9 +208,12 @@ def roles_of_variant(wildcards):
 
 
 def eigenbasis_settings():
-    """The section `eigenbasis`, without what its method does not ask."""
-    unasked = {"sketch_size"} if EXPERIMENT.eigenbasis.method == "projected" else set()
-    return EXPERIMENT.eigenbasis.model_dump(mode="json", exclude={"keep", *unasked})
+    """The section `eigenbasis`; what its method does not ask stands at its default, whatever the file says."""
+    settings = EXPERIMENT.eigenbasis
+    if settings.method == "projected":
+        default = type(settings).model_fields["sketch_size"].default
+        settings = settings.model_copy(update={"sketch_size": default})
+    return settings.model_dump(mode="json", exclude={"keep"})
 
 
 def role_of(wildcards):
