@@ -142,7 +142,7 @@ def roles(configuration=None, **changed):
 @cache
 def network_code(script):
     """The same of a job that runs the network: its architecture is imported by the name in the configuration."""
-    return fingerprint_of_code(SCRIPTS / script, source_of(EXPERIMENT.model.network), without=WITHOUT_EFFECT)
+    return fingerprint_of_code(SCRIPTS / script, source_of(EXPERIMENT.model.network), without=WITHOUT_EFFECT_ON_NUMBERS)
 
 
 def prepared(dataset):
