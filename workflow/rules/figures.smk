@@ -123,7 +123,7 @@ rule tables:
     log:
         f"logs/{EXPERIMENT.experiment}/tables/{{dataset}}.log",
     wildcard_constraints:
-        dataset=EXPERIMENT.training_dataset,
+        dataset="|".join(EXPERIMENT.scored_datasets),
     conda:
         "../envs/results.yaml"
     threads: 1
@@ -136,14 +136,6 @@ rule tables:
         replicates=REPLICATES,
     script:
         "../../scripts/tables.py"
-
-
-# Photographs of other data sets may come with masks of artefacts, which have tables of their own.
-use rule tables as tables_of_external with:
-    output:
-        **table_outputs("{dataset}", "external"),
-    wildcard_constraints:
-        dataset="|".join(EXPERIMENT.external_datasets) or "(?!)",
 
 
 use rule tables as tables_of_artefacts with:
