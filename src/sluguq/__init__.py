@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sluguq.slug.exact import score_exact
     from sluguq.slug.execution import Execution
     from sluguq.slug.lanczos_state import LanczosState
-    from sluguq.slug.posterior import Posterior, best_prior_precision, posterior
+    from sluguq.slug.masks import masked
+    from sluguq.slug.posterior import best_prior_precision, posterior
     from sluguq.slug.restriction import restrict
     from sluguq.slug.saved import load_basis
     from sluguq.slug.score import Probing, score
@@ -45,8 +46,8 @@ _HOMES = {
     "from_torch": "sluguq.slug.torch_bridge",
     "restrict": "sluguq.slug.restriction",
     "load_basis": "sluguq.slug.saved",
+    "masked": "sluguq.slug.masks",
     "posterior": "sluguq.slug.posterior",
-    "Posterior": "sluguq.slug.posterior",
     "best_prior_precision": "sluguq.slug.posterior",
 }
 
@@ -57,7 +58,6 @@ __all__ = [
     "Execution",
     "Lanczos",
     "LanczosState",
-    "Posterior",
     "Probing",
     "Results",
     "Scores",
@@ -66,6 +66,7 @@ __all__ = [
     "eigenbasis",
     "from_torch",
     "load_basis",
+    "masked",
     "open",
     "posterior",
     "restrict",

@@ -1,6 +1,6 @@
 """Images cut into batches of one size, from the device, from host memory, or from a store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 
 from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_finite_images
+from sluguq.slug.examples import concatenated, examples_of, repeated
 from sluguq.slug.placement import Placement
 
 
@@ -21,8 +22,7 @@ class Batches:
 
     Images that fit are moved to the device once; larger data are streamed, a batch ahead of use.
 
-    :param images: (n, height, width, channels), any dtype: a NumPy or JAX array, or anything with
-        ``shape``, ``dtype`` and slicing along the first axis, such as a zarr array.
+    :param images: (n, height, width, channels), or whatever :func:`~sluguq.slug.examples.examples_of` takes.
     :param batch_size: the most images in one batch.
     :param placement: the devices that share each batch.
     :param budget: says how many bytes of images may stay on the device.
@@ -30,8 +30,8 @@ class Batches:
 
     def __init__(self, images: Any, batch_size: int, placement: Placement, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
-        self.images = images
-        self.n = int(images.shape[0])
+        self.images = examples_of(images)
+        self.n = self.images.n
         self.placement = placement
         self.resize(batch_size)
 
@@ -41,7 +41,7 @@ class Batches:
         size = -(-self.n // count)
         self.size = -(-size // self.placement.count) * self.placement.count
         self.count = -(-self.n // self.size)
-        self._resident: list[tuple[jax.Array, jax.Array]] | None = None
+        self._resident: list[tuple[Any, jax.Array]] | None = None
 
     def halve(self) -> bool:
         """Cut into batches of half the size; False when they are as small as can be."""
@@ -54,27 +54,25 @@ class Batches:
         """Which images batch ``index`` holds, without its padding."""
         return slice(index * self.size, min(self.n, (index + 1) * self.size))
 
-    def load(self, part: slice) -> tuple[jax.Array, jax.Array]:
+    def load(self, part: slice) -> tuple[Any, jax.Array]:
         """The images of ``part``, filled up to a whole batch, with their weights.
 
         :raises ValueError: where streamed images hold NaN or infinite values.
         """
         images = self.images[part]
-        if not isinstance(self.images, np.ndarray | jax.Array):  # the others were looked at whole
+        if not self.images.in_memory:  # the others were looked at whole
             check_finite_images(images, part.start)
         missing = self.size - (part.stop - part.start)
         weights = np.ones(self.size, np.float32)
         if missing:
-            stack: Any = jnp if isinstance(images, jax.Array) else np
-            images = stack.concatenate([images, stack.repeat(images[-1:], missing, axis=0)])
+            images = concatenated(images, repeated(images, missing))
             weights[-missing:] = 0
         return self.placement.split(images), self.placement.split(weights)
 
     def _fits(self) -> bool:
-        size = int(np.prod(self.images.shape)) * np.dtype(self.images.dtype).itemsize
-        return self.budget.takes("images", size)
+        return self.budget.takes("images", self.images.nbytes)
 
-    def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
+    def __iter__(self) -> Iterator[tuple[Any, jax.Array]]:
         """Batches of images (size, height, width, channels) with their weights (size,)."""
         if self._resident is None and self._fits():
             self._resident = [self.load(self.part(index)) for index in range(self.count)]
@@ -88,24 +86,10 @@ class Batches:
                 ahead = self.load(self.part(index + 1))  # transfers run while the device computes
             yield now
 
-    def stacked(self) -> tuple[jax.Array, jax.Array] | None:
+    def stacked(self) -> tuple[Any, jax.Array] | None:
         """All batches as (count, size, …) and (count, size), or None when they have to be streamed."""
         if not self._fits():
             return None
         pairs = list(self)
-        return jnp.stack([images for images, _ in pairs]), jnp.stack([weights for _, weights in pairs])
-
-
-def chosen(images: Any, subset: Sequence[int] | np.ndarray | None) -> Any:
-    """The images with the indices ``subset``, or all of them.
-
-    :raises ValueError: naming an index that there is no image for; JAX would take the nearest.
-    """
-    if subset is None:
-        return images
-    indices = np.asarray(subset)
-    count = images.shape[0]
-    if indices.dtype != bool and ((indices < -count) | (indices >= count)).any():
-        wrong = indices[(indices < -count) | (indices >= count)][0]
-        raise ValueError(f"subset holds {wrong}, but there are {count} images")
-    return images[indices]
+        images = jax.tree.map(lambda *arrays: jnp.stack(arrays), *(images for images, _ in pairs))
+        return images, jnp.stack([weights for _, weights in pairs])

@@ -9,37 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from sluguq.slug.network import Apply, as_partial, parameter_count, widened
-
-
-def check_images(images: Any) -> None:
-    """Refuse an image set that is no array, is empty or of the wrong rank.
-
-    :raises ValueError: with what was found.
-    """
-    if not hasattr(images, "shape") or not hasattr(images, "dtype"):
-        raise ValueError(
-            f"images must be an array (n, height, width, channels), not a {type(images).__name__}: stack them"
-        )
-    shape = tuple(images.shape)
-    if len(shape) < 2:
-        raise ValueError(f"images must be (n, height, width, channels), but have shape {shape}")
-    if shape[0] == 0:
-        raise ValueError("the image set is empty: pass at least one image")
+from sluguq.slug.examples import Examples, concatenated
+from sluguq.slug.masks import weighed
+from sluguq.slug.network import Apply, as_partial, is_image, parameter_count, widened
 
 
 def check_finite_images(images: Any, first: int = 0) -> None:
-    """Refuse images with NaN or infinite values.
+    """Refuse images, a tree of arrays in memory, with NaN or infinite values.
 
     :raises ValueError: naming the first such image, counted from ``first``.
     """
-    if jnp.issubdtype(images.dtype, jnp.floating):
-        axes = tuple(range(1, images.ndim))
-        finite = jnp.isfinite(images).all(axes) if isinstance(images, jax.Array) else np.isfinite(images).all(axes)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(images):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        axes = tuple(range(1, leaf.ndim))
+        finite = jnp.isfinite(leaf).all(axes) if isinstance(leaf, jax.Array) else np.isfinite(leaf).all(axes)
         bad = ~np.asarray(finite)
         if bad.any():
+            where = f" in {jax.tree_util.keystr(path)}" if path else ""
             raise ValueError(
-                f"image {first + int(bad.argmax())} holds NaN or infinite values ({int(bad.sum())} such "
+                f"image {first + int(bad.argmax())} holds NaN or infinite values{where} ({int(bad.sum())} such "
                 f"images): leave them out or repair them"
             )
 
@@ -90,7 +79,12 @@ def _trace(apply: Apply, params: Any, images: jax.Array) -> tuple[str, list[np.n
     return re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)), [np.asarray(value) for value in closed.consts]
 
 
-def check_network(apply: Apply, params: Any, images: Any) -> None:
+def _turned(examples: Any) -> Any:
+    """A single example turned over: any other will do."""
+    return jax.tree.map(lambda leaf: jnp.flip(leaf, axis=tuple(range(1, leaf.ndim))), examples)
+
+
+def check_network(apply: Apply, params: Any, images: Examples) -> None:
     """Refuse an ``apply`` of the wrong shape, not deterministic, not image by image, or not differentiable.
 
     Two images, two traces, three runs: what is drawn in Python shows in the traces, what is drawn in callbacks
@@ -99,23 +93,22 @@ def check_network(apply: Apply, params: Any, images: Any) -> None:
     :raises ValueError: saying which, and what to do.
     """
     apply = as_partial(apply)
-    first = jnp.asarray(images[:1])
-    # A single image is turned over: any other image will do.
-    count = images.shape[0]
-    other = jnp.asarray(images[count - 1 : count]) if count > 1 else jnp.flip(first, axis=tuple(range(1, first.ndim)))
-    pair, twice = jnp.concatenate([first, other]), jnp.concatenate([first, first])
+    first = jax.tree.map(jnp.asarray, images[:1])
+    other = jax.tree.map(jnp.asarray, images[images.n - 1 : images.n]) if images.n > 1 else _turned(first)
+    pair, twice = concatenated(first, other), concatenated(first, first)
+    seen = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(pair))
     try:
         output = jax.eval_shape(apply, params, pair)
         shape = output.shape if isinstance(output, jax.ShapeDtypeStruct) else f"a {type(output).__name__}"
     except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
         raise ValueError(
-            f"apply(params, images) cannot be traced by JAX on images of shape {pair.shape}, so it cannot be "
+            f"apply(params, images) cannot be traced by JAX on images of shape {seen}, so it cannot be "
             f"differentiated ({type(error).__name__}: {str(error).splitlines()[0]}): write it with jax.numpy"
         ) from error
-    if len(shape) != pair.ndim or shape[0] != 2:
+    if not isinstance(shape, tuple) or not shape or shape[0] != 2:
         raise ValueError(
-            f"apply(params, images) must return one array (n, height, width, channels); for images of shape "
-            f"{pair.shape} it returned {shape}"
+            f"apply(params, images) must return one array (n, height, width, channels), or (n, …), n as it came; for "
+            f"images of shape {seen} it returned {shape}"
         )
     (text, constants), (again, constants_again) = (_trace(apply, params, pair) for _ in range(2))
     same = text == again and all(map(np.array_equal, constants, constants_again))
@@ -154,18 +147,33 @@ def check_network(apply: Apply, params: Any, images: Any) -> None:
         )
 
 
-def checked(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
+def checked(apply: Apply, params: Any, images: Examples) -> tuple[Partial, Any]:
     """The first three arguments of a public call, refused or as the computation wants them.
 
-    :returns: ``apply`` and ``params``, see :func:`~sluguq.slug.network.widened`.
+    :returns: ``apply`` and ``params``, see :func:`~sluguq.slug.network.widened` and
+        :func:`~sluguq.slug.masks.weighed`.
     :raises ValueError: for the first check that fails.
     """
-    check_images(images)
+    plain = images.plain
     check_parameters(params)
-    if isinstance(images, np.ndarray | jax.Array):  # streamed images are looked at when they are read
-        check_finite_images(images)
-    check_network(apply, params, images)
-    return widened(apply, params, images)
+    if plain.in_memory:  # streamed images are looked at when they are read
+        check_finite_images(plain[:])
+    check_network(apply, params, plain)
+    apply, params = widened(apply, params, plain)
+    return weighed(apply, images), params
+
+
+def check_has_maps(apply: Apply, params: Any, images: Examples) -> None:
+    """Refuse maps of outputs that are no images.
+
+    :raises ValueError: with the shape of the outputs.
+    """
+    shape = jax.eval_shape(apply, params, images[:1]).shape
+    if not is_image(shape[1:]):
+        raise ValueError(
+            f"maps need outputs (n, height, width, channels), but apply returns (n, {', '.join(map(str, shape[1:]))}): "
+            f"leave maps at False, or give the output its missing axes"
+        )
 
 
 def check_score_arguments(

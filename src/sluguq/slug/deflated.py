@@ -23,13 +23,14 @@ and 3, all its directions side by side, see :mod:`sluguq.slug.passes`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.budget import Budget
+from sluguq.slug.examples import count_of, one_of
 from sluguq.slug.ggn import GGN
 from sluguq.slug.passes import backward, forward
 from sluguq.slug.probes import outputs
@@ -66,7 +67,7 @@ def _nystrom(basis, images):
 
 
 def directions_of(
-    ggn: GGN, projector: Projector, image: jax.Array, samples: jax.Array, count: int, block: int
+    ggn: GGN, projector: Projector, image: Any, samples: jax.Array, count: int, block: int
 ) -> tuple[jax.Array, jax.Array]:
     """C Q and Z, both (count, D), of one image (1, height, width, channels) from samples y, (N, D).
 
@@ -152,7 +153,7 @@ class ProbeCache:
 
 def deflated_batch(
     ggn: GGN,
-    images: jax.Array,
+    images: Any,
     count: int,
     cache: Callable[[int, int], jax.Array],
     projector: Projector,
@@ -171,7 +172,7 @@ def deflated_batch(
     """
     directions, first_probes, probes, maps = plan.directions, plan.first_probes, plan.probes, plan.maps
 
-    def passed(images: jax.Array, first: int, count: int):
+    def passed(images: Any, first: int, count: int):
         for start in range(first, first + count, block):
             size = min(block, first + count - start)
             tangents = ggn.placement.copied(cache(start, size))
@@ -179,12 +180,12 @@ def deflated_batch(
 
     samples = jnp.concatenate(list(passed(images, 0, first_probes)))
     shape = samples.shape[2:]
-    flat = samples.reshape(first_probes, len(images), -1)
+    flat = samples.reshape(first_probes, samples.shape[1], -1)
     pairs = [
-        directions_of(ggn, projector, images[i : i + 1], flat[:, i], directions, min(directions, block))
+        directions_of(ggn, projector, one_of(images, i), flat[:, i], directions, min(directions, block))
         for i in range(count)
     ]
-    pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (len(images) - count)
+    pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (count_of(images) - count)
     known = Directions(*(ggn.placement.split(jnp.stack(arrays)) for arrays in zip(*pairs, strict=True)))
     exact, exact_maps = (np.asarray(array, np.float64)[:count] for array in _exact(known.images, shape=shape))
     energies: list[list[np.ndarray]] = [[] for _ in range(count)]
@@ -208,10 +209,11 @@ def deflated_batch(
             break
         left = sem[active] > plan.tolerance * score[active]
         active, slots = active[left], slots[left]
-        half = -(-len(images) // (2 * ggn.placement.count)) * ggn.placement.count
-        if 0 < len(active) <= half < len(images):
+        half = -(-count_of(images) // (2 * ggn.placement.count)) * ggn.placement.count
+        if 0 < len(active) <= half < count_of(images):
             rows = np.resize(slots, half)
-            images, *moved = (ggn.placement.split(array[rows]) for array in (images, *known))
+            picked = [jax.tree.map(lambda array, rows=rows: array[rows], tree) for tree in (images, *known)]
+            images, *moved = (ggn.placement.split(tree) for tree in picked)
             known, slots = Directions(*moved), np.arange(len(active))
-    every_map = exact_maps + totals / counts[:, None, None] if maps else None
+    every_map = exact_maps + totals / counts.reshape(-1, *(1,) * (totals.ndim - 1)) if maps else None
     return Deflated(score, sem, every_map, counts)

@@ -19,12 +19,13 @@ import numpy as np
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.machine.progress import Progress
 from sluguq.slug.basis_files import write_basis
-from sluguq.slug.batches import chosen
 from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_rank, checked
+from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.lanczos_state import LanczosState
+from sluguq.slug.likelihood import measured
 from sluguq.slug.network import Apply
 from sluguq.slug.probes import draw, energies
 from sluguq.slug.projection import Projector
@@ -216,7 +217,8 @@ def eigenbasis(
     rank: int = 50,
     batch_size: int = 64,
     key: jax.Array,
-    subset: Sequence[int] | np.ndarray | None = None,
+    subset: Sequence[int] | np.ndarray | slice | None = None,
+    likelihood: str = "gaussian",
     tolerance: float = 1e-3,
     storage: str | Path | None = None,
     solver: Lanczos | None = None,
@@ -229,15 +231,18 @@ def eigenbasis(
     ``Lanczos.trace_probes`` probes of two forward passes. Memory: ``Lanczos.subspace`` · p numbers, where
     ``storage`` says.
 
-    :param apply: pure function (params, images) → (n, height, width, channels). A
+    :param apply: pure function (params, images) → (n, height, width, channels) or (n, …). A
         ``jax.tree_util.Partial`` may carry further arrays, such as batch statistics.
     :param params: pytree of floating-point arrays, the weights to which the uncertainty belongs.
-    :param images: (n, height, width, channels), any dtype that ``apply`` takes; NumPy, JAX (possibly
-        sharded over devices), or array-like with slicing, which is streamed.
+    :param images: (n, height, width, channels), or (n, …) of any shape and dtype that ``apply`` takes: NumPy, JAX
+        (possibly sharded over devices), PyTorch, or array-like with slicing (zarr, xarray), which is streamed; a tuple
+        or dict of such for a network of several inputs; a loader of batches that can be iterated over again.
     :param rank: k, the number of eigenpairs.
     :param batch_size: the most images at a time; halved when memory runs out.
     :param key: ``jax.random.key``; the same key gives the same bits.
-    :param subset: indices of the images to use, all by default.
+    :param subset: indices of the images to use, a mask or a slice; all by default.
+    :param likelihood: whose Hessian H in the outputs makes G = Σᵢ JᵢᵀHᵢJᵢ: "gaussian" of unit variance, "categorical"
+        for logits of a softmax over the last axis, or "bernoulli" for logits of each output.
     :param tolerance: a pair has converged when ‖G u − λ u‖ ≤ tolerance · λ (or is at rounding level).
     :param storage: "device", "host", or a folder in which the vectors are kept as files; by default the
         device where it has room, else the host where that has.
@@ -248,8 +253,8 @@ def eigenbasis(
         neither memory nor the folder's disk has room.
     """
     solver, checkpoint, execution = solver or Lanczos(), checkpoint or Checkpoint(), execution or Execution()
-    images = chosen(images, subset)
-    apply, params = checked(apply, params, images)
+    images = examples_of(images, subset)
+    apply, params = checked(measured(apply, likelihood), params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     subspace = subspace_of(rank, ggn.size)

@@ -1,5 +1,6 @@
 """SLUG without an estimator, for networks small enough to write J down: tests and tables."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import numpy as np
 from sluguq.slug.budget import Budget
 from sluguq.slug.checks import check_score_arguments, checked
 from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, transposed
+from sluguq.slug.examples import Examples, examples_of
+from sluguq.slug.network import Apply, as_partial, is_image, linearised, parameter_count, transposed
 from sluguq.slug.projection import shrinkage
 from sluguq.slug.scores import Scores
 
@@ -19,16 +21,17 @@ _ROWS = 64  # of J in one pass
 @jax.jit
 def _rows(apply, params, image, selectors):
     """Rows of J(x), one for each selector (m, height, width, channels)."""
-    transpose = transposed(linearised(apply, params, image[None]), params)
+    transpose = transposed(linearised(apply, params, image), params)
     return jax.vmap(lambda selector: transpose(selector[None]))(selectors)
 
 
 def jacobian(apply: Apply, params: Any, image: Any, budget: Budget | None = None) -> jax.Array:
-    """J(x) of one image (height, width, channels), (D, p), in the weights' precision.
+    """J(x) of one image (height, width, channels), or of one tree of arrays, (D, p), in the weights' precision.
 
     :raises ValueError: when J would not fit in memory.
     """
-    shape = jax.eval_shape(as_partial(apply), params, jnp.asarray(image)[None])
+    image = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], image)
+    shape = jax.eval_shape(as_partial(apply), params, image)
     size = int(np.prod(shape.shape))
     needed = size * parameter_count(params) * shape.dtype.itemsize
     if not (budget or Budget()).takes("jacobian", needed):
@@ -37,7 +40,7 @@ def jacobian(apply: Apply, params: Any, image: Any, budget: Budget | None = None
             f"to write down. Use sluguq.score, or a smaller network"
         )
     identity = np.eye(size, dtype=shape.dtype).reshape(size, *shape.shape[1:])
-    apply, image = as_partial(apply), jnp.asarray(image)
+    apply = as_partial(apply)
     rows = [_rows(apply, params, image, identity[start : start + _ROWS]) for start in range(0, size, _ROWS)]
     return jnp.concatenate(rows)
 
@@ -48,10 +51,15 @@ def dense_ggn(apply: Apply, params: Any, images: Any) -> np.ndarray:
     :raises ValueError: when a Jacobian would not fit in memory.
     """
     total: Any = 0
-    for index in range(images.shape[0]):
-        rows = jacobian(apply, params, images[index])
+    for image in _each(examples_of(images)):
+        rows = jacobian(apply, params, image)
         total = total + rows.T @ rows
     return np.asarray(total)
+
+
+def _each(images: Examples) -> Iterator[Any]:
+    for index in range(images.n):
+        yield jax.tree.map(lambda leaf: leaf[0], images[index : index + 1])
 
 
 def score_exact(
@@ -70,11 +78,13 @@ def score_exact(
     :returns: scores with standard errors of zero, maps included, ``probes`` 0.
     :raises ValueError: for bad input, or when a Jacobian would not fit in memory.
     """
+    images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_score_arguments(basis, params, 2, None, prior_precision)
     slug, norms, maps = [], [], []
-    for index in range(images.shape[0]):
-        rows = jacobian(apply, params, images[index])
+    shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
+    for image in _each(images):
+        rows = jacobian(apply, params, image)
         diagonal = jnp.square(rows).sum(axis=1)
         norms.append(float(diagonal.sum()))
         if basis is not None:
@@ -82,14 +92,13 @@ def score_exact(
             weights = shrinkage(basis.eigenvalues, prior_precision)
             rows = rows - ((rows @ vectors.T) * jnp.asarray(weights, rows.dtype)) @ vectors
             diagonal = jnp.square(rows).sum(axis=1)
-        shape = jax.eval_shape(apply, params, jnp.asarray(images[index])[None]).shape[1:]
         maps.append(np.asarray(diagonal).reshape(shape).sum(axis=-1))
         slug.append(float(maps[-1].sum()))
     zeros = np.zeros(len(slug))
     return Scores(
         slug=np.array(slug),
         slug_sem=zeros,
-        maps=np.stack(maps),
+        maps=np.stack(maps) if is_image(shape) else None,
         jacobian_norm=np.array(norms),
         jacobian_norm_sem=zeros,
         probes=np.zeros(len(slug), int),

@@ -17,6 +17,7 @@ import numpy as np
 
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.batches import Batches
+from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, parameter_dtype, transposed
 from sluguq.slug.placement import Placement, platform
@@ -96,7 +97,8 @@ class GGN:
         execution: Execution | None = None,
     ) -> None:
         execution = execution or Execution()
-        self.placement = Placement(execution.devices, images)
+        images = examples_of(images)
+        self.placement = Placement(execution.devices, [leaf for _, leaf in images.named()])
         self.apply = self.placement.copied(as_partial(apply))
         self.params = self.placement.copied(params)
         self.batches = Batches(images, batch_size, self.placement, execution.budget)

@@ -22,7 +22,7 @@ def as_partial(apply: Apply) -> Partial:
 
 
 def widened(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
-    """``apply`` and ``params`` with half-precision weights as float32, and an output of at least float32.
+    """``apply`` and ``params`` with half-precision weights as float32, an output of at least float32 and two axes.
 
     Taking k directions off a probe changes each of its p entries by about √(k / p), less than half precision can
     tell from nothing: the projection would be rounded away and the score be ‖J‖².
@@ -31,7 +31,7 @@ def widened(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
     """
     apply = as_partial(apply)
     wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if _is_half(leaf) else leaf, params)
-    sample = jnp.asarray(images[:1])
+    sample = jax.tree.map(jnp.asarray, images[:1])
     try:
         output = jax.eval_shape(apply, wide, sample)
     except (TypeError, ValueError) as error:
@@ -39,7 +39,8 @@ def widened(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
             f"apply(params, images) does not take its half-precision weights as float32, which SLUG needs "
             f"({str(error).splitlines()[0]}): let it compute in the precision of params"
         ) from error
-    return Partial(_in_float32, apply) if _is_half(output) else apply, wide
+    apply = Partial(_in_float32, apply) if _is_half(output) else apply
+    return Partial(_as_vectors, apply) if output.ndim == 1 else apply, wide
 
 
 def _is_half(array: Any) -> bool:
@@ -49,6 +50,15 @@ def _is_half(array: Any) -> bool:
 
 def _in_float32(apply: Partial, params: Any, images: jax.Array) -> jax.Array:
     return apply(params, images).astype(jnp.float32)
+
+
+def _as_vectors(apply: Partial, params: Any, images: Any) -> jax.Array:
+    return apply(params, images)[:, None]
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether an output of this shape, without its leading axis, is an image or a volume with channels."""
+    return len(shape) > 2
 
 
 def parameter_count(params: Any) -> int:

@@ -43,9 +43,10 @@ class Placement:
     One device (the default) leaves arrays where JAX puts them.
     """
 
-    def __init__(self, devices: Sequence[jax.Device] | None, images: Any) -> None:
-        if devices is None and isinstance(images, jax.Array) and len(images.devices()) > 1:
-            devices = sorted(images.devices(), key=lambda device: device.id)
+    def __init__(self, devices: Sequence[jax.Device] | None, leaves: Sequence[Any] = ()) -> None:
+        if devices is None:
+            sharded = [leaf for leaf in leaves if isinstance(leaf, jax.Array) and len(leaf.devices()) > 1]
+            devices = sorted(sharded[0].devices(), key=lambda device: device.id) if sharded else None
         self.count = len(devices) if devices else 1
         self._split: Any = None
         self._copied: Any = None
@@ -54,8 +55,8 @@ class Placement:
             self._split = NamedSharding(mesh, PartitionSpec("image"))
             self._copied = NamedSharding(mesh, PartitionSpec())
 
-    def split(self, array: Any) -> jax.Array:
-        """An array split along its first axis."""
+    def split(self, array: Any) -> Any:
+        """An array, or a tree of them, split along its first axis."""
         return jax.device_put(array, self._split)
 
     def copied(self, tree: Any) -> Any:

@@ -24,6 +24,7 @@ from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.checks import checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.evidence import Evidence, best_precision, effective_parameters, log_determinant
+from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, parameter_count, parameter_dtype, unraveller
@@ -185,6 +186,7 @@ class _Run:
     def __init__(
         self, posterior: Posterior, apply: Apply, params: Any, images: Any, batch_size: int, execution: Execution
     ) -> None:
+        images = examples_of(images)
         apply, params = checked(apply, params, images)
         self.ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
         self.projector = posterior._projector(params, execution)

@@ -20,9 +20,10 @@ import numpy as np
 
 from sluguq.machine.progress import Progress
 from sluguq.slug.backoff import until_it_fits
-from sluguq.slug.checks import check_finite_scores, check_score_arguments, checked
+from sluguq.slug.checks import check_finite_scores, check_has_maps, check_score_arguments, checked
 from sluguq.slug.deflated import Deflated, Plan, ProbeCache, deflated_batch
 from sluguq.slug.eigenbasis import Eigenbasis
+from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply
@@ -174,7 +175,7 @@ def score(
     :param tolerance: add probes until every image's relative standard error is at most this.
     :param batch_size: the most images at a time; halved when memory runs out.
     :param key: ``jax.random.key``; the same key gives the same probes for any images and batch size.
-    :param maps: whether to return maps.
+    :param maps: whether to return maps, which a network has whose outputs are images, (n, height, width, channels).
     :param prior_precision: α ≥ 0. Above 0, I − UUᵀ becomes I − U diag(λ / (λ + α)) Uᵀ, the covariance of
         the low-rank Laplace approximation up to the factor 1/α.
     :param probing: how many probes go where.
@@ -182,8 +183,11 @@ def score(
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     probing, execution = probing or Probing(), execution or Execution()
+    images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions)
+    if maps:
+        check_has_maps(apply, params, images)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)
     probe_key, norm_key = jax.random.split(key)

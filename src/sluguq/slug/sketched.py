@@ -24,8 +24,8 @@ import numpy as np
 from sluguq.machine.progress import Progress
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.basis_files import write_basis
-from sluguq.slug.batches import chosen
 from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
+from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, parameter_count
@@ -77,7 +77,7 @@ def sketched_eigenbasis(
     batch_size: int = 64,
     key: jax.Array,
     iterations: int | None = None,
-    subset: Sequence[int] | np.ndarray | None = None,
+    subset: Sequence[int] | np.ndarray | slice | None = None,
     tolerance: float = 0.05,
     execution: Execution | None = None,
 ) -> SketchedBasis:
@@ -95,13 +95,13 @@ def sketched_eigenbasis(
     :param batch_size: the most images at a time.
     :param key: ``jax.random.key``.
     :param iterations: products with G; 2 · rank + 10 by default.
-    :param subset: indices of the images to use, all by default.
+    :param subset: indices of the images to use, a mask or a slice; all by default.
     :param tolerance: a pair has converged when its residual is at most tolerance · λ.
     :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     execution = execution or Execution()
-    images = chosen(images, subset)
+    images = examples_of(images, subset)
     apply, params = checked(apply, params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
@@ -222,12 +222,14 @@ def score_sketched(
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     execution = execution or Execution()
+    images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_sketched_basis(basis, params)
     if probes < 2:
         raise ValueError(f"probes is {probes}: a standard error needs at least 2")
-    shape = jax.eval_shape(apply, params, jnp.asarray(images[:1])).shape[1:]
-    picked = np.zeros((0, 3), int) if coordinates is None else np.asarray(coordinates).reshape(-1, 3)
+    shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
+    axes = len(shape)
+    picked = np.zeros((0, axes), int) if coordinates is None else np.asarray(coordinates).reshape(-1, axes)
     if (picked < 0).any() or (picked >= np.array(shape)).any():
         raise ValueError(f"coordinates must be (y, x, channel) within an output of shape {shape}")
     size = int(np.prod(shape))
@@ -235,8 +237,8 @@ def score_sketched(
     meter = _Meter(apply, params, basis, max(1, min(batch_size, room)))
     positions = np.ravel_multi_index(tuple(picked.T), shape)
     slug, sem, norm, norm_sem, slu = [], [], [], [], []
-    for index in Progress(range(images.shape[0]), desc="score_sketched", unit="image", shown=execution.progress):
-        image = jnp.asarray(images[index : index + 1])
+    for index in Progress(range(images.n), desc="score_sketched", unit="image", shown=execution.progress):
+        image = images[index : index + 1]
         total, inside = meter(image, probes, lambda first, count: draw(key, first, count, size, jnp.float32))
         score = total - inside
         slug.append(score.mean())
@@ -269,7 +271,7 @@ class _Meter:
     def __init__(self, apply: Any, params: Any, basis: SketchedBasis, block: int) -> None:
         self.apply, self.params, self.basis, self.block = apply, params, basis, block
 
-    def __call__(self, image: jax.Array, count: int, cotangents_of: Any) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: Any, count: int, cotangents_of: Any) -> tuple[np.ndarray, np.ndarray]:
         total, inside = np.empty(count), np.empty(count)
         done = 0
 
