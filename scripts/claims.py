@@ -5,6 +5,7 @@ import sys
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
 from sluguq.claims import judge
+from sluguq.claims.registration import read_registration
 from sluguq.datasets.availability import availability_of
 from sluguq.machine.jobs import job
 from sluguq.stores.files import whole_file
@@ -15,7 +16,14 @@ with job(snakemake.log[0]):
         name: open_store(path) for name, path in zip(snakemake.params.names, snakemake.input.datasets, strict=True)
     }
     labels = availability_of(*(snakemake.input[name] for name in ("images", "missing", "rejected")))
-    judged = judge(stores, labels, snakemake.params.replicates, open_store(snakemake.input.models))
+    path = snakemake.params.registration
+    judged = judge(
+        stores,
+        labels,
+        snakemake.params.replicates,
+        open_store(snakemake.input.models),
+        read_registration(path) if path else (),
+    )
     with whole_file(snakemake.output[0]) as partial:
         judged.to_csv(partial, index=False)
     print(judged[["claim", "verdict"]].to_string(index=False))

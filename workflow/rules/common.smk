@@ -3,6 +3,7 @@ import re
 import sys
 from collections import Counter
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 # Of the checkout that this file lies in, also where another workflow uses it as a module.
@@ -175,6 +176,11 @@ def perceptual_file(wildcards):
     return [local(perceptual.file) if perceptual.file else perceptual_weights(perceptual.network)]
 
 
+def digest_of(path):
+    """SHA-256 of a file, empty where there is none: what depends on it without being made after it."""
+    return sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
+
+
 def memory(megabytes):
     """Memory of a job: as much again at every retry, since one that ran out of it would do so again."""
     return lambda wildcards, attempt: megabytes * attempt
@@ -253,6 +259,7 @@ REPORT_PAGE = PATHS.report()
 EXPLORE_PAGE = PATHS.explore()
 PARQUET_FILES = [PATHS.parquet(dataset) for dataset in AGGREGATED]
 CLAIMS = PATHS.claims()
+REGISTRATION = PATHS.registration()
 SENSITIVITY_FOLDER = PATHS.figures("sensitivity")
 SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"
 MODEL_CARDS = [PATHS.model_card(name) for name in CONFIGURATIONS]

@@ -189,6 +189,9 @@ rule claims:
     params:
         code=code("claims.py"),
         names=AGGREGATED,
+        # No input, or every run would bring a registration up to date that was to stay as it was.
+        registration=REGISTRATION if Path(REGISTRATION).exists() else "",
+        registered=digest_of(REGISTRATION),
         replicates=REPLICATES,
     script:
         "../../scripts/claims.py"

@@ -32,7 +32,8 @@ class Estimate(NamedTuple):
     seeds: how many seeds entered. images: how many images the seed with most had. clusters: how many
     units that a resampling may not part, over all seeds: patients, and where an image names none, lesions,
     groups of near duplicates or images. variances: the parts of the variance of the value, each with its degrees of
-    freedom: between seeds, and of images that seeds share. transform: the scale on which the interval is made.
+    freedom: between seeds, and of images that seeds share. alone: the variance of one seed's value that comes from
+    its images, for planning. transform: the scale on which the interval is made.
     units: how many independent units a share is of, at the least. most: the largest value that can be. undefined: seeds
     whose value is not known. distinct: different images over all seeds; patients: different people
     in them; both None where that was not counted or, of patients, where an image does not name its own.
@@ -46,6 +47,7 @@ class Estimate(NamedTuple):
     images: int
     clusters: int
     variances: tuple[tuple[float, float], ...] = ()
+    alone: float = np.nan
     transform: Transform = "identity"
     units: int = 0
     most: float = np.inf
@@ -134,26 +136,27 @@ def over_seeds(
     defined = np.isfinite(value)
     estimate = Estimate(
         float(value[defined].mean()) if defined.any() else np.nan, np.nan, np.nan, np.nan, int(defined.sum()),
-        max(len(c) for _, c in kept), len(distinct), (), transform, _units(kept) if units is None else units, most,
-        len(value) - int(defined.sum()),
+        max(len(c) for _, c in kept), len(distinct), (), np.nan, transform,
+        _units(kept) if units is None else units, most, len(value) - int(defined.sum()),
     )  # fmt: skip
     draw = np.asarray(draws)[defined]
     draw = draw[:, np.isfinite(draw).all(axis=0)]
     if not defined.any() or draw.shape[1] < 2:
         return estimate
-    variances = _variances(value[defined], draw, len(distinct))
+    # The bootstrap's variance of a mean is too small by this factor.
+    covariance = np.atleast_2d(np.cov(draw)) * len(distinct) / max(len(distinct) - 1, 1)
+    variances = _variances(value[defined], covariance, float(max(len(distinct) - 1, 1)))
     error = float(np.sqrt(sum(part for part, _ in variances)))
-    return estimate._replace(standard_error=error, variances=variances).at(level)
+    alone = float(np.diag(covariance).mean())
+    return estimate._replace(standard_error=error, variances=variances, alone=alone).at(level)
 
 
-def _variances(value: Array, draw: Array, patients: int) -> tuple[tuple[float, float], ...]:
+def _variances(value: Array, covariance: Array, freedom: float) -> tuple[tuple[float, float], ...]:
     """The parts of the variance of the mean of `value` (seeds,), each with its degrees of freedom.
 
-    draw: (seeds, replicates). patients: how many were resampled.
+    covariance: (seeds, seeds), of what comes from the images; freedom: of that.
     """
-    n, freedom = len(value), float(max(patients - 1, 1))
-    # The bootstrap's variance of a mean is too small by this factor.
-    covariance = np.atleast_2d(np.cov(draw)) * patients / freedom
+    n = len(value)
     images_alone = float(covariance.mean())
     if n == 1:
         return ((images_alone, freedom),)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from sluguq.analysis.tables import REPLICATES
 from sluguq.claims.catalogue import CLAIMS, Claim
+from sluguq.claims.registration import standing
 from sluguq.claims.rules import (
     LEVEL,
     OPEN,
@@ -49,6 +51,7 @@ COLUMNS = (
     "p_adjusted",
     "adjusted",
     "rules_version",
+    "registered",
     "parts",
 )
 
@@ -58,6 +61,7 @@ def judge(
     labels: pd.DataFrame | None = None,
     replicates: int = REPLICATES,
     models: xr.Dataset | None = None,
+    registration: Sequence[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """Judge every claim on the stores of one experiment.
 
@@ -68,16 +72,18 @@ def judge(
     of near duplicates, images), seeds; then published (the paper's own figure, where it gives one), verdict,
     reason (why it is open), decides (what would decide it, if the estimates stay as they are), p (the smallest
     1 - level at which it is decided; empty for a count), p_adjusted (Holm's, over the claims of the same paper that
-    were asked), adjusted (the verdict by that), rules_version, parts (all of them as text). Where the run cannot speak
-    to a claim, by its design, the verdict is ``cannot be asked of this run`` and the reason says what is missing.
+    were asked), adjusted (the verdict by that), rules_version, registered (how the claim stands to the registration),
+    parts (all of them as text). Where the run cannot speak to a claim, by its design, the verdict is ``cannot be asked
+    of this run`` and the reason says what is missing.
 
     :param datasets: opened aggregated stores by name, see :class:`sluguq.claims.run.Run`.
     :param labels: the label table of the training data set, with columns fst and state.
     :param replicates: of the bootstrap.
     :param models: the opened store of models, with the histories of training.
+    :param registration: what was registered before the run (`sluguq.claims.registration.read_registration`).
     """
     run = Run(datasets, labels, replicates, models)
-    table = pd.DataFrame([_row(claim, run) for claim in CLAIMS], columns=list(COLUMNS))
+    table = pd.DataFrame([_row(claim, run, registration) for claim in CLAIMS], columns=list(COLUMNS))
     for _, part in table.groupby("paper"):
         table.loc[part.index, "p_adjusted"] = holm(part["p"].astype(float).tolist())
     lost = table["p_adjusted"].astype(float) > 1 - LEVEL
@@ -86,7 +92,7 @@ def judge(
     return table.astype(dict.fromkeys(("images", "distinct_images", "patients", "units", "seeds"), "Int64"))
 
 
-def _row(claim: Claim, run: Run) -> dict[str, object]:
+def _row(claim: Claim, run: Run, registration: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     row: dict[str, object] = {
         "claim": claim.key,
         "paper": claim.paper,
@@ -96,6 +102,7 @@ def _row(claim: Claim, run: Run) -> dict[str, object]:
         "rule": claim.rule,
         "smallest_effect": claim.smallest,
         "rules_version": rules_version(),
+        "registered": standing(claim, registration, run.configuration),
         "published": claim.published,
     }
     try:

@@ -25,7 +25,6 @@ from sluguq.analysis.statistics import (
 from sluguq.claims.rules import (
     CAPTURED,
     CONVERGED,
-    FAILS,
     FEWEST_PATIENTS,
     MEDIUM_DELTA,
     SMALLEST_ADVANTAGE,
@@ -37,6 +36,7 @@ from sluguq.claims.rules import (
     Part,
     above,
     below,
+    certain,
     counted,
     follows,
     within,
@@ -365,8 +365,7 @@ def _levelled_off(name: str, estimate: Estimate) -> Part:
     if not estimate.undefined:
         return part
     words = f"{part.threshold}; in {estimate.undefined} of {estimate.seeds + estimate.undefined} seeds it did not fall"
-    counted_in = estimate._replace(seeds=estimate.seeds + estimate.undefined)
-    return Part(name, counted_in, words, lambda _: False, lambda _: True, verdict=FAILS)
+    return certain(name, estimate._replace(seeds=estimate.seeds + estimate.undefined), words, holds=False)
 
 
 def last_tenth(loss: Array) -> float:

@@ -71,18 +71,35 @@ CAPTURED = 0.25
 variance in the error's own units, so one that knew all would have the whole."""
 
 
+class Inside(NamedTuple):
+    """That the interval of an estimate lies between two numbers."""
+
+    estimate: Estimate
+    low: float = -math.inf
+    high: float = math.inf
+
+    def at(self, level: float) -> bool:
+        """Whether the interval at a level, 0 to 1, does; not where a number is unknown."""
+        e = self.estimate.at(level)
+        return _known(e) and self.low < e.low and e.high < self.high
+
+
+Condition = tuple[tuple[Inside, ...], ...]
+"""Fulfilled where all of some row are; a row without any always is."""
+
+
 class Part(NamedTuple):
     """One inequality of a claim: what it is about, its estimate, the threshold, and what the interval says.
 
-    holds, fails: whether the interval at a level, 0 to 1, says so. aim: how near the interval's end must come to the
+    shown, refuted: when it holds, and when it does not. aim: how near the interval's end must come to the
     estimate for the part to be decided; NaN where that cannot be said.
     """
 
     name: str
     estimate: Estimate
     threshold: str
-    holds: Callable[[float], bool]
-    fails: Callable[[float], bool]
+    shown: Condition
+    refuted: Condition
     aim: float = math.nan
     verdict: Verdict = OPEN
 
@@ -90,9 +107,21 @@ class Part(NamedTuple):
         e = self.estimate
         return f"{self.name}: {e.value:.4g} [{e.low:.4g}, {e.high:.4g}], {self.threshold}: {self.verdict}"
 
+    def holds(self, level: float) -> bool:
+        """Whether the interval at a level shows it."""
+        return _fulfilled(self.shown, level)
+
+    def fails(self, level: float) -> bool:
+        """Whether the interval at a level refutes it."""
+        return _fulfilled(self.refuted, level)
+
     def at(self, level: float) -> Verdict:
         """The verdict by the interval at a level."""
         return FAILS if self.fails(level) else HOLDS if self.holds(level) else OPEN
+
+
+def _fulfilled(condition: Condition, level: float) -> bool:
+    return any(all(inside.at(level) for inside in row) for row in condition)
 
 
 def above(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float = 0.0) -> Part:
@@ -102,29 +131,18 @@ def above(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float
         refutes the claim, also where it excludes the threshold: one-sided, as a test of equivalence is.
     """
     edge = threshold + smallest
-
-    def holds(level: float) -> bool:
-        return estimate.at(level).low > threshold
-
-    def fails(level: float) -> bool:
-        return estimate.at(level).high < edge
-
-    return _part(name, _words("above", threshold, edge), holds, fails, _aim(estimate.value, threshold, edge), estimate)
+    shown, refuted = ((Inside(estimate, low=threshold),),), ((Inside(estimate, high=edge),),)
+    return _part(
+        name, estimate, _words("above", threshold, edge), shown, refuted, _aim(estimate.value, threshold, edge)
+    )
 
 
 def below(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float = 0.0) -> Part:
     """Holds where the whole interval is below the threshold, does not where it shows less than the smallest effect."""
     edge = threshold - smallest
-
-    def holds(level: float) -> bool:
-        return estimate.at(level).high < threshold
-
-    def fails(level: float) -> bool:
-        return estimate.at(level).low > edge
-
-    return _part(
-        name, _words("below", threshold, edge), holds, fails, _aim(-estimate.value, -threshold, -edge), estimate
-    )
+    shown, refuted = ((Inside(estimate, high=threshold),),), ((Inside(estimate, low=edge),),)
+    aim = _aim(-estimate.value, -threshold, -edge)
+    return _part(name, estimate, _words("below", threshold, edge), shown, refuted, aim)
 
 
 def within(name: str, estimate: Estimate, margin: float) -> Part:
@@ -133,17 +151,9 @@ def within(name: str, estimate: Estimate, margin: float) -> Part:
     The two one-sided tests of Schuirmann (Journal of Pharmacokinetics and Biopharmaceutics 15, 1987), at
     the interval's level. So `no difference seen` in few images is not taken for `no difference`.
     """
-
-    def holds(level: float) -> bool:
-        e = estimate.at(level)
-        return -margin < e.low and e.high < margin
-
-    def fails(level: float) -> bool:
-        e = estimate.at(level)
-        return e.low > margin or e.high < -margin
-
-    aim = abs(margin - abs(estimate.value))
-    return _part(name, f"claimed within ±{margin:g}", holds, fails, aim, estimate)
+    shown = ((Inside(estimate, -margin, margin),),)
+    refuted = ((Inside(estimate, low=margin),), (Inside(estimate, high=-margin),))
+    return _part(name, estimate, f"claimed within ±{margin:g}", shown, refuted, abs(margin - abs(estimate.value)))
 
 
 def follows(name: str, estimate: Estimate, reference: Estimate, shortfall: Estimate, of: str) -> Part:
@@ -153,28 +163,30 @@ def follows(name: str, estimate: Estimate, reference: Estimate, shortfall: Estim
         excludes zero and this lies wholly on the other side, what should follow it does so by less than that share, not
         at all, or the other way.
     """
-
-    def sign(e: Estimate) -> int:
-        return 1 if e.low > 0 else -1 if e.high < 0 else 0
-
-    def holds(level: float) -> bool:
-        side = sign(reference.at(level))
-        return side != 0 and sign(estimate.at(level)) == side
-
-    def fails(level: float) -> bool:
-        side = sign(reference.at(level))
-        return side != 0 and sign(shortfall.at(level)) == -side
-
+    shown = (
+        (Inside(reference, low=0.0), Inside(estimate, low=0.0)),
+        (Inside(reference, high=0.0), Inside(estimate, high=0.0)),
+    )
+    refuted = (
+        (Inside(reference, low=0.0), Inside(shortfall, high=0.0)),
+        (Inside(reference, high=0.0), Inside(shortfall, low=0.0)),
+    )
     beside = f"{reference.value:.4g} [{reference.low:.4g}, {reference.high:.4g}]"
     words = f"claimed of the sign of {of}, {beside}, and at least {CAPTURED:g} of it"
-    return _part(name, words, holds, fails, abs(estimate.value), estimate, reference, shortfall)
+    lost = max(e.undefined for e in (estimate, reference, shortfall))
+    return _part(name, estimate._replace(undefined=lost), words, shown, refuted, abs(estimate.value))
 
 
 def counted(name: str, share: float, number: int, threshold: float) -> Part:
     """A share of a whole that was counted: it is below the threshold or it is not, and no interval says otherwise."""
     estimate = Estimate(share, share, share, 0.0, 0, number, number)
-    inside = share < threshold
-    return _part(name, f"claimed below {threshold:g}", lambda _: inside, lambda _: not inside, math.nan, estimate)
+    return certain(name, estimate, f"claimed below {threshold:g}", share < threshold)
+
+
+def certain(name: str, estimate: Estimate, threshold: str, holds: bool) -> Part:
+    """A part that no interval decides: it holds, or it does not."""
+    always: Condition = ((),)
+    return _part(name, estimate, threshold, always if holds else (), () if holds else always, math.nan)
 
 
 def _words(side: str, threshold: float, edge: float) -> str:
@@ -186,23 +198,8 @@ def _aim(value: float, threshold: float, edge: float) -> float:
     return max(value - threshold, edge - value)
 
 
-def _part(
-    name: str,
-    threshold: str,
-    holds: Callable[[float], bool],
-    fails: Callable[[float], bool],
-    aim: float,
-    *estimates: Estimate,
-) -> Part:
-    """A part of the first estimate; open at any level where a number is unknown."""
-    if not all(_known(estimate) for estimate in estimates):
-
-        def never(level: float) -> bool:
-            return False
-
-        holds = fails = never
-    lost = max(estimate.undefined for estimate in estimates)
-    part = Part(name, estimates[0]._replace(undefined=lost), threshold, holds, fails, aim)
+def _part(name: str, estimate: Estimate, threshold: str, shown: Condition, refuted: Condition, aim: float) -> Part:
+    part = Part(name, estimate, threshold, shown, refuted, aim)
     return part._replace(verdict=part.at(LEVEL))
 
 

@@ -58,6 +58,11 @@ class Run:
         return self._training
 
     @property
+    def configuration(self) -> str:
+        """The resolved configuration that the stores carry; empty where they carry none."""
+        return str(self._training.attrs.get("configuration", "")) if self._training is not None else ""
+
+    @property
     def artefacts(self) -> xr.Dataset:
         """The store of images with drawn artefacts."""
         if self._objects is None:

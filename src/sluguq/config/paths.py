@@ -120,6 +120,14 @@ class ResultPaths:
         """The table of judged claims."""
         return self._of("claims.csv")
 
+    def registration(self) -> str:
+        """What was planned and by which rules it would be judged, written before the run."""
+        return self._of("registration.json")
+
+    def power(self) -> str:
+        """How likely each claim is to be decided, by seeds and images."""
+        return self._of("tables", "power.csv")
+
     def report(self) -> str:
         """The page that people read first."""
         return self._of("index.html")

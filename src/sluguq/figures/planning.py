@@ -1,0 +1,41 @@
+"""How large a run has to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sluguq.figures.style import WIDTH, empty, figure, finish
+
+
+def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The probability that each claim is decided, a row a claim and a column a size.
+
+    The table is that of `sluguq.claims.power.power`.
+    """
+    title = "How likely is each claim to be decided?"
+    if table.empty:
+        return empty(title, "a pilot of two seeds or more is needed", None), table
+    claims = list(dict.fromkeys(table["claim"]))
+    sizes = sorted(set(zip(table["seeds"], table["images"], strict=True)))
+    wide = table.set_index(["claim", "seeds", "images"])["decided"]
+    values = np.array([[wide[claim, n, m] for n, m in sizes] for claim in claims])
+    fig = figure(width=max(WIDTH, 0.27 * len(sizes) + 2.6), height=0.21 * len(claims) + 1.9)
+    axes = fig.subplots()
+    axes.imshow(values, cmap="Greens", vmin=0, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        colour = "white" if value > 0.6 else "#33383d"
+        axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=5.6, color=colour)
+    axes.set_yticks(range(len(claims)), [name.replace("_", " ") for name in claims], fontsize=6.5)
+    axes.set_xticks(range(len(sizes)), [f"{n} × {m}" for n, m in sizes], rotation=90, fontsize=6.2)
+    axes.set_xlabel("seeds × test images a group")
+    axes.grid(visible=False)
+    planned = sorted(set(zip(*(table.loc[table["planned"], name] for name in ("seeds", "images")), strict=True)))
+    note = (
+        "Probability in % that the claim comes out as holding or as not holding, from the variances that this run "
+        "shows, taking its estimates for the truth and the parts of a claim for independent."
+    )
+    if planned:
+        note += f" This experiment: {planned[0][0]} × {planned[0][1]}; the papers: 10 × 500 and 10 × 512."
+    return finish(fig, title, note, None), table

@@ -1,0 +1,69 @@
+"""Power against simulated experiments: what is promised from a pilot is what comes out."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from sluguq.analysis.estimates import over_seeds
+from sluguq.analysis.statistics import mean
+from sluguq.claims import Run
+from sluguq.claims.power import COLUMNS, components, of_claim, power
+from sluguq.claims.rules import HOLDS, above
+from sluguq.figures.planning import power as draw_power
+from tests.places import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from claims_worlds import WORLDS, simulated
+
+
+def experiment(rng, seeds, images, effect, training=0.1):
+    """A mean whose seeds test so many images each, of a pool of 400."""
+    pool = rng.normal(size=400)
+    tested = [rng.choice(400, images, replace=False) for _ in range(seeds)]
+    columns = [{"x": effect + rng.normal(0, training) + pool[some]} for some in tested]
+    return over_seeds(mean, columns, tested, replicates=200, key=int(rng.integers(1 << 30)))
+
+
+@pytest.mark.parametrize(("seeds", "images"), [(3, 100), (10, 50), (10, 300)])
+def test_the_promised_share_of_experiments_decides(seeds, images):
+    rng = np.random.default_rng(seeds)
+    effect = 0.2
+    # A pilot whose estimate and variances are near the truth: the mean of many would be the truth itself.
+    pilots = [experiment(rng, 10, 100, effect) for _ in range(60)]
+    promised = np.mean([of_claim([above("a", p._replace(value=effect))], seeds, images / 100)[0] for p in pilots])
+    seen = np.mean([above("a", experiment(rng, seeds, images, effect)).verdict == HOLDS for _ in range(150)])
+    assert promised == pytest.approx(seen, abs=0.12)
+
+
+def test_images_help_where_images_vary_and_seeds_where_trainings_do():
+    rng = np.random.default_rng(0)
+    by_images, by_seeds = experiment(rng, 5, 100, 0.3, 0.01), experiment(rng, 5, 100, 0.3, 1.0)
+    now = sum(components(by_seeds, 5, 1))
+    assert sum(components(by_seeds, 80, 1)) < 0.1 * now
+    assert sum(components(by_seeds, 5, 4)) > 0.9 * now
+    # Of different images of one pool seeds help as well, until the pool is used up: then neither does.
+    now = sum(components(by_images, 5, 1))
+    assert sum(components(by_images, 5, 4)) < 0.8 * now
+    assert sum(components(by_images, 500, 4)) == pytest.approx(sum(components(by_images, 500, 1)), rel=0.4)
+    assert sum(components(by_seeds, 5, 1)) == pytest.approx(by_seeds.standard_error**2, rel=0.2)
+
+
+def test_a_table_and_a_figure_of_all_claims():
+    store = simulated(WORLDS["true"], 3, 24, np.random.default_rng(0))
+    table = power(Run({"home": store}, None, 40), 24, seeds=(3, 10), images=(24, 512), planned=(4, 48))
+    assert tuple(table.columns) == COLUMNS
+    assert table.groupby("claim").size().eq(5).all()
+    assert table["planned"].sum() == table["claim"].nunique()
+    assert table[["holds", "fails", "decided"]].stack().between(0, 1).all()
+    wide = table.set_index(["seeds", "images", "claim"])["decided"].unstack()
+    assert wide.loc[(10, 512), "gap_under_A"] > 0.99
+    assert (wide.loc[(10, 512)] >= wide.loc[(3, 24)] - 0.05).mean() > 0.9
+    figure, drawn = draw_power(table)
+    assert drawn is table
+    figure.draw_without_rendering()
+    none = power(Run({"home": store.isel(seed=[0])}, None, 40), 24)
+    assert none.empty
+    draw_power(none)
