@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import socket
 import threading
 import time
+import zlib
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ import pytest
 
 from sluguq.config.sources import Downloads
 from sluguq.datasets.download import USER_AGENT, Downloader, DownloadError, Request
-from tests.datasets.misbehaving import Server, picture
+from tests.datasets.misbehaving import Server, picture, zipped
 
 BODY = bytes(range(256)) * 400
 
@@ -317,3 +319,55 @@ def test_closing_stops_waiting_threads(server, downloads, tmp_path):
     thread.join(2)
     assert not thread.is_alive()
     assert "interrupted" in str(caught[0])
+
+
+def test_a_checksum_that_fails_for_ever_is_told_after_one_try_more(server, downloads, tmp_path):
+    server.files["/file"] = BODY
+    with pytest.raises(DownloadError, match="twice: the server has another file"):
+        fetch(server, downloads, tmp_path / "file", md5=hashlib.md5(b"other").hexdigest())
+    assert server.asked("/file") == 2
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate"])
+def test_packing_that_was_not_asked_for_is_undone(server, downloads, tmp_path, kind):
+    server.files["/file"] = gzip.compress(BODY) if kind == "gzip" else zlib.compress(BODY)
+    server.headers["/file"]["Content-Encoding"] = kind
+    assert fetch(server, downloads, tmp_path / "file", md5=hashlib.md5(BODY).hexdigest()).read_bytes() == BODY
+
+
+def test_packed_transfers_start_anew_after_a_break(server, downloads, tmp_path):
+    server.files["/file"] = gzip.compress(BODY)
+    server.headers["/file"]["Content-Encoding"] = "gzip"
+    (tmp_path / ".file.part").write_bytes(BODY[:10])
+    (tmp_path / ".file.validator").write_text("anything")
+    assert fetch(server, downloads, tmp_path / "file").read_bytes() == BODY
+
+
+def test_one_malformed_address_does_not_end_the_run(server, downloads, tmp_path):
+    server.files["/file"] = BODY
+    bad = ["http://[bad/x.jpg", "http://", "", "http://" + "a" * 300 + ".example/x", "nonsense", "http://exa mple/x"]
+    wanted = [Request(url, tmp_path / f"bad{n}") for n, url in enumerate(bad)]
+    wanted.append(Request(server.root + "/file", tmp_path / "good"))
+    with Downloader(downloads) as downloader:
+        failures = downloader.fetch_all(wanted)
+    assert (tmp_path / "good").read_bytes() == BODY
+    assert set(failures) == {tmp_path / f"bad{n}" for n in range(len(bad))}
+
+
+@pytest.mark.parametrize("kind", ["archive", "table"])
+def test_a_page_in_place_of_what_was_wanted_is_not_kept(server, downloads, tmp_path, kind):
+    good = zipped({"a.jpg": b"one"}) if kind == "archive" else b"case_id,image\n1,a.jpg\n"
+    for body in (b"<!DOCTYPE html><html>sign in</html>", b"  <HTML>", b"<?xml version='1.0'?><Error>gone</Error>"):
+        server.files["/file"] = body
+        with pytest.raises(DownloadError, match=r"page|document"):
+            fetch(server, downloads, tmp_path / "file", **{kind: True})
+        assert not (tmp_path / "file").exists()
+    server.files["/file"] = good
+    assert fetch(server, downloads, tmp_path / "file", **{kind: True}).read_bytes() == good
+
+
+def test_an_archive_that_is_cut_off_is_not_kept(server, downloads, tmp_path):
+    server.files["/file"] = zipped({"a.jpg": BODY})[:-30]
+    with pytest.raises(DownloadError, match="cut off"):
+        fetch(server, downloads, tmp_path / "file", archive=True)
+    assert left_over(tmp_path) == set()

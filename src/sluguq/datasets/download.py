@@ -14,8 +14,10 @@ import email.utils
 import hashlib
 import random
 import shutil
+import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from sluguq.config.sources import Downloads
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.hosts import Host
 from sluguq.images.decoding import not_a_picture
+from sluguq.images.signatures import kind_of_file
 
 USER_AGENT = "sluguq/0.1 (research on fairness of skin image models; python-requests)"
 """What every request says it is: no browser is feigned."""
@@ -41,11 +44,16 @@ MAX_REDIRECTS = 8
 LONGEST_BACK_OFF = 60.0
 
 _BLOCK = 64 * 2**10
+_PAGES = frozenset({"an HTML page", "an XML document", "a PHP script"})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
 class DownloadError(AcquisitionError):
     """A file could not be had; the message is the reason, for missing.csv."""
+
+
+class _WrongChecksum(Exception):
+    """What came is not what was promised."""
 
 
 class _TryAgain(Exception):
@@ -66,6 +74,8 @@ class Request:
     :ivar md5: hexadecimal MD5 that it must have, if known.
     :ivar sha256: hexadecimal SHA-256 that it must have, if known.
     :ivar picture: refuse what is surely no picture (dead links that answer 200 with a page).
+    :ivar archive: refuse what is neither a zip nor a tar file.
+    :ivar table: refuse pages and documents where a table was expected.
     """
 
     url: str
@@ -73,6 +83,8 @@ class Request:
     md5: str | None = None
     sha256: str | None = None
     picture: bool = False
+    archive: bool = False
+    table: bool = False
 
 
 class Downloader:
@@ -102,17 +114,25 @@ class Downloader:
         """
         if request.target.is_file():
             return request.target
-        host = self._host(request.url)
+        name = _host_of(request.url)
+        if not name:
+            raise DownloadError("not an address that can be fetched")
+        host = self._host(name)
         request.target.parent.mkdir(parents=True, exist_ok=True)
-        reason = ""
+        reason, wrong = "", 0
         for attempt in range(self.options.attempts):
             if host.dead:
-                raise DownloadError(f"the host {urlsplit(request.url).netloc} keeps failing{reason and ': ' + reason}")
+                raise DownloadError(f"the host {name} keeps failing{reason and ': ' + reason}")
             self._wait_until(host.reserve())
             try:
                 with self._slots:
                     self._attempt(request, host)
                 return request.target
+            except _WrongChecksum as failure:
+                # Once more, as a transfer may be spoilt; a file that is another one stays so.
+                reason, wrong = str(failure), wrong + 1
+                if wrong > 1:
+                    raise DownloadError(f"{reason}, twice: the server has another file") from failure
             except _TryAgain as failure:
                 reason = str(failure)
                 if failure.strike:
@@ -134,7 +154,7 @@ class Downloader:
         by_host: dict[str, list[Request]] = {}
         for request in wanted:
             if not request.target.is_file():
-                by_host.setdefault(urlsplit(request.url).netloc, []).append(request)
+                by_host.setdefault(_host_of(request.url), []).append(request)
         failures: dict[Path, str] = {}
         if not by_host:
             return failures
@@ -181,12 +201,25 @@ class Downloader:
             ) as response:
                 self._check_status(response, part, host)
                 start = self._resume_point(response, start)
-                _remember_validator(response, validator_file)
+                if _is_encoded(response):
+                    # What is undone on the way cannot be taken up again by its length.
+                    validator_file.unlink(missing_ok=True)
+                    if start:
+                        part.unlink()
+                        raise _TryAgain("a part of a packed transfer", strike=False)
+                else:
+                    _remember_validator(response, validator_file)
                 self._receive(response, part, start, request)
                 known = _published_hashes(response)
         except requests.TooManyRedirects:
             raise DownloadError(f"more than {MAX_REDIRECTS} redirects, probably in a circle") from None
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
+        except (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            urllib3.exceptions.LocationValueError,
+            UnicodeError,
+        ):
             raise DownloadError("not an address that can be fetched") from None
         except requests.exceptions.SSLError as error:
             raise _TryAgain(f"no secure connection ({_root_cause(error)})") from error
@@ -247,11 +280,13 @@ class Downloader:
             out.truncate()
             # read1 gives what has come, where a plain read would wait for a whole block on a dripping line. A body
             # shorter than its Content-Length is an error of urllib3.
-            while block := response.raw.read1(_BLOCK):
-                if start + received == 0 and request.picture and (what := not_a_picture(block)):
+            while block := response.raw.read1(_BLOCK, decode_content=_is_encoded(response)):
+                if start + received == 0 and (what := _unwanted(request, block)):
                     raise DownloadError(what)
                 out.write(block)
                 received += len(block)
+                if received > free:
+                    raise DownloadError(f"the disk at {part.parent} is full")
                 window_bytes += len(block)
                 bar.update(len(block))
                 if request.picture and start + received > LARGEST_PICTURE:
@@ -275,15 +310,38 @@ class Downloader:
                 self._sessions.append(session)
         return session
 
-    def _host(self, url: str) -> Host:
+    def _host(self, name: str) -> Host:
         with self._lock:
             new = Host(1 / self.options.requests_per_second, max(10, 2 * self.options.attempts))
-            return self._hosts.setdefault(urlsplit(url).netloc, new)
+            return self._hosts.setdefault(name, new)
 
     def _wait_until(self, moment: float) -> None:
         while (left := moment - time.monotonic()) > 0:
             if self._stop.wait(left):
                 raise DownloadError("interrupted")
+
+
+def _host_of(url: str) -> str:
+    """The host of an address; empty where it is none."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _is_encoded(response: requests.Response) -> bool:
+    """Whether the server packs what it sends, although it was asked not to."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def _unwanted(request: Request, start: bytes) -> str | None:
+    """What a body is, where it is surely not what was asked for."""
+    if request.picture:
+        return not_a_picture(start)
+    kind = kind_of_file(start) if request.archive or request.table else None
+    if kind in (_PAGES if request.archive else _PAGES | {"a PDF document"}):
+        return f"{kind}, not {'an archive' if request.archive else 'a table'}"
+    return None
 
 
 def _remember_validator(response: requests.Response, file: Path) -> None:
@@ -319,7 +377,11 @@ def _verify(part: Path, request: Request, published: dict[str, str]) -> None:
             # What is wrong must not be resumed.
             part.unlink()
             part.with_suffix(".validator").unlink(missing_ok=True)
-            raise _TryAgain(f"wrong checksum: {name.upper()} {found} in place of {value.lower()}", strike=False)
+            raise _WrongChecksum(f"wrong checksum: {name.upper()} {found} in place of {value.lower()}")
+    if request.archive and not (zipfile.is_zipfile(part) or tarfile.is_tarfile(part)):
+        part.unlink()
+        part.with_suffix(".validator").unlink(missing_ok=True)
+        raise _TryAgain("neither a zip nor a tar file, or one that is cut off", strike=False)
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -62,7 +62,16 @@ class Published:
             self._show_licence()
             with Downloader(self._options.downloads) as downloader:
                 try:
-                    downloader.fetch(Request(registered.url, target, md5=registered.md5, sha256=registered.sha256))
+                    downloader.fetch(
+                        Request(
+                            registered.url,
+                            target,
+                            md5=registered.md5,
+                            sha256=registered.sha256,
+                            archive=target.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"),
+                            table=target.suffix.lower() in (".csv", ".tsv"),
+                        )
+                    )
                 except DownloadError as error:
                     raise DownloadError(
                         f"{registered.url} could not be downloaded: {error}. Run again to go on where it stopped, or "

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from sluguq.images.jpeg import CorruptJpeg, decoded_jpeg, is_plain
 from sluguq.images.masks import Shape, disagreement, lesion_of
@@ -60,6 +60,7 @@ BACKGROUND = (255, 255, 255)
 
 _RAISE = "raise images.max_megapixels to take it"
 
+_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -114,11 +115,14 @@ def decode_picture(
     :param room: asked for the bytes that decoding takes, which are known before.
     """
     with _reasons(), _opened(content, max_pixels) as image:
-        shape, profile = Shape.of(image), profile_of(image)
+        stored = image.size
         _draft(image, size, fit)
         with _room_for(image, content, max_pixels, room):
-            plain = _plain_colours(_upright(_loaded(image, content)))
-            return Picture(np.asarray(_srgb(_squared(plain, size, fit), profile)), shape)
+            shape, profile = Shape.of(image, stored), profile_of(image)
+            square = _squared(_plain_colours(_loaded(image, content)), size, fit)
+            # The pixels go before the room that they took is given back.
+            image.close()
+        return Picture(np.asarray(_srgb(square, profile)), shape)
 
 
 def decode_mask(
@@ -139,12 +143,14 @@ def decode_mask(
     """
     try:
         with _reasons(), _opened(content, max_pixels) as image:
-            reason = disagreement(Shape.of(image), photograph) if photograph else ""
-            if reason:
-                raise ImageRejected(reason)
             lossy = image.format in ("JPEG", "MPO")
+            stored = image.size
+            _draft(image, size, fit)
             with _room_for(image, content, max_pixels, room):
-                loaded = _upright(_loaded(image, content))
+                reason = disagreement(Shape.of(image, stored), photograph) if photograph else ""
+                if reason:
+                    raise ImageRejected(reason)
+                loaded = _loaded(image, content)
                 loaded.info["lossy"] = lossy
                 lesion = lesion_of(loaded)
         binary = Image.fromarray((lesion * 255).astype(np.uint8))
@@ -236,35 +242,21 @@ def _room_for(image: Image.Image, content: bytes, max_pixels: int, room: Room | 
 
 
 def _loaded(image: Image.Image, content: bytes) -> Image.Image:
-    if isinstance(image, ImageFile.ImageFile) and is_plain(image):
-        decoded = decoded_jpeg(image, content)
-        if decoded is not None:
-            return _with_exif(decoded, image)
-    image = repaired_tiff(image, content)
+    """The pixels, upright as EXIF or XMP tell."""
     try:
-        image.load()
-    except OSError as error:
-        message = str(error)
-        raise ImageRejected("the file is cut off" if "truncated" in message else f"broken: {message}") from error
-    return image
-
-
-def _with_exif(decoded: Image.Image, image: Image.Image) -> Image.Image:
-    """The decoded picture, turned as the EXIF of the opened one says."""
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:
-        return decoded
-    turn = _TURNS.get(orientation)
-    return decoded if turn is None else decoded.transpose(turn)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image) or image
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:
         # Broken EXIF says nothing about the pixels; the picture is taken as it lies.
-        return image
+        turn = None
+    decoded = decoded_jpeg(image, content) if isinstance(image, ImageFile.ImageFile) and is_plain(image) else None
+    if decoded is None:
+        decoded = repaired_tiff(image, content)
+        try:
+            decoded.load()
+        except OSError as error:
+            message = str(error)
+            raise ImageRejected("the file is cut off" if "truncated" in message else f"broken: {message}") from error
+    return decoded if turn is None else decoded.transpose(turn)
 
 
 def _plain_colours(image: Image.Image) -> Image.Image:

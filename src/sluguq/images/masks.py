@@ -25,14 +25,19 @@ class Shape:
     turned: bool = False
 
     @classmethod
-    def of(cls, image: Image.Image) -> Shape:
-        """The shape of an opened picture, before it is drafted."""
+    def of(cls, image: Image.Image, size: tuple[int, int]) -> Shape:
+        """The shape of an opened picture.
+
+        :param image: the picture; reading its EXIF loads the pixels of some formats.
+        :param size: its width and height as stored, before it was drafted.
+        """
+        width, height = size
         try:
             turned = image.getexif().get(0x0112, 1) in _SWAPPING
         except Exception:
             # Broken EXIF turns nothing.
             turned = False
-        return cls(image.height, image.width, True) if turned else cls(image.width, image.height)
+        return cls(height, width, True) if turned else cls(width, height)
 
     def __str__(self) -> str:
         return f"{self.width} x {self.height}"

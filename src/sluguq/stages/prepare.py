@@ -48,6 +48,7 @@ IN_MEMORY = 300 * 2**20
 """Bytes that decoded pictures take at a time, all threads together."""
 
 _IN_FLIGHT = 8
+_PILLOW_BLOCK = 64 * 2**20
 _BLOCK_BYTES = 32 * 2**20
 
 
@@ -180,12 +181,18 @@ def _mask_files(table: pd.DataFrame, folder: Path) -> dict[str, list[Path | None
 
 @contextlib.contextmanager
 def _own_bounds() -> Iterator[None]:
-    """Have Pillow open pictures of any size: what is decoded is bounded by `max_pixels`."""
+    """Have Pillow open pictures of any size, as `max_pixels` bounds what is decoded, and give their memory back.
+
+    Blocks beyond 32 MB are the system's own; smaller ones stay with the thread that freed them.
+    """
     pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    block = Image.core.get_block_size()
+    Image.core.set_block_size(_PILLOW_BLOCK)
     try:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = pillows
+        Image.core.set_block_size(block)
 
 
 def _load(
