@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sluguq.slug.restriction import restrict
     from sluguq.slug.saved import load_basis
     from sluguq.slug.score import Probing, score
+    from sluguq.slug.scorer import Scorer
     from sluguq.slug.scores import Scores
     from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
     from sluguq.slug.torch_bridge import from_torch
@@ -39,6 +40,7 @@ _HOMES = {
     "score": "sluguq.slug.score",
     "Probing": "sluguq.slug.score",
     "Scores": "sluguq.slug.scores",
+    "Scorer": "sluguq.slug.scorer",
     "score_exact": "sluguq.slug.exact",
     "sketched_eigenbasis": "sluguq.slug.sketched",
     "score_sketched": "sluguq.slug.sketched",
@@ -60,6 +62,7 @@ __all__ = [
     "LanczosState",
     "Probing",
     "Results",
+    "Scorer",
     "Scores",
     "SketchedBasis",
     "best_prior_precision",

@@ -26,10 +26,19 @@ class Batches:
     :param batch_size: the most images in one batch.
     :param placement: the devices that share each batch.
     :param budget: says how many bytes of images may stay on the device.
+    :param whole: batches of ``batch_size`` whatever n is, so that data sets of all sizes share compiled code.
     """
 
-    def __init__(self, images: Any, batch_size: int, placement: Placement, budget: Budget | None = None) -> None:
-        self.budget = budget or Budget()
+    def __init__(
+        self,
+        images: Any,
+        batch_size: int,
+        placement: Placement,
+        budget: Budget | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self.budget, self.whole = budget or Budget(), whole
         self.images = examples_of(images)
         self.n = self.images.n
         self.placement = placement
@@ -38,7 +47,7 @@ class Batches:
     def resize(self, batch_size: int) -> None:
         """Cut anew, with at most ``batch_size`` images a batch."""
         count = -(-self.n // max(1, batch_size))
-        size = -(-self.n // count)
+        size = max(1, batch_size) if self.whole else -(-self.n // count)
         self.size = -(-size // self.placement.count) * self.placement.count
         self.count = -(-self.n // self.size)
         self._resident: list[tuple[Any, jax.Array]] | None = None

@@ -85,6 +85,7 @@ class GGN:
     :param images: (n, height, width, channels), see :class:`~sluguq.slug.batches.Batches`.
     :param batch_size: the most images in one batch; halved when the device's memory is full.
     :param execution: the devices that share each batch, and how much of their memory images may take.
+    :param whole_batches: batches of ``batch_size`` also where there are fewer images.
     """
 
     def __init__(
@@ -95,13 +96,14 @@ class GGN:
         *,
         batch_size: int = 64,
         execution: Execution | None = None,
+        whole_batches: bool = False,
     ) -> None:
         execution = execution or Execution()
         images = examples_of(images)
         self.placement = Placement(execution.devices, [leaf for _, leaf in images.named()])
         self.apply = self.placement.copied(as_partial(apply))
         self.params = self.placement.copied(params)
-        self.batches = Batches(images, batch_size, self.placement, execution.budget)
+        self.batches = Batches(images, batch_size, self.placement, execution.budget, whole=whole_batches)
         self.size = parameter_count(params)
         self.dtype = parameter_dtype(params)
 

@@ -190,20 +190,43 @@ def score(
         check_has_maps(apply, params, images)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)
-    probe_key, norm_key = jax.random.split(key)
+    estimate = Estimate(probes, tolerance, maps, key, probing, execution)
+    return estimated(ggn, projector, projected_signs(projector, key, ggn.size, ggn.dtype), estimate)
 
-    def tangents_of(first: int, count: int) -> jax.Array:
-        return projector.project(draw_signs(probe_key, first, count, ggn.size, ggn.dtype))
 
-    sampler = _Sampler(ggn, probing, execution)
-    plan = _plan(probing, probes, tolerance, maps, ggn.size)
+@dataclass(frozen=True)
+class Estimate:
+    """What is asked of the estimator, see :func:`score`."""
+
+    probes: int
+    tolerance: float | None
+    maps: bool
+    key: jax.Array
+    probing: Probing
+    execution: Execution
+
+
+def projected_signs(projector: Projector, key: jax.Array, size: int, dtype: Any) -> Callable[[int, int], jax.Array]:
+    """The probes of a key, projected: those from ``first`` on, as many as asked for."""
+    probe_key, _ = jax.random.split(key)
+    return lambda first, count: projector.project(draw_signs(probe_key, first, count, size, dtype))
+
+
+def estimated(
+    ggn: GGN, projector: Projector, tangents_of: Callable[[int, int], jax.Array], estimate: Estimate
+) -> Scores:
+    """Scores of the images of ``ggn``, whose network has been looked at."""
+    probing, tolerance = estimate.probing, estimate.tolerance
+    _, norm_key = jax.random.split(estimate.key)
+    sampler = _Sampler(ggn, probing, estimate.execution)
+    plan = _plan(probing, estimate.probes, tolerance, estimate.maps, ggn.size)
     if plan.directions:
         slug, sem, score_maps, spent = _deflated(sampler, tangents_of, projector, plan)
     else:
         slug, sem, score_maps, spent = _plain(sampler, tangents_of, plan)
     check_finite_scores(slug)
     removed, removed_variance = np.zeros_like(slug), np.zeros_like(slug)
-    if basis is not None:
+    if projector.vectors is not None:
         removed, removed_variance = _removed(sampler, projector, probing.norm_probes, norm_key)
     sampler.bar.close()
     converged = np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug
@@ -212,7 +235,7 @@ def score(
             f"{int((~converged).sum())} of {len(slug)} images are not within {tolerance:g} after {int(spent.max())} "
             f"probes; the worst stands at {float((sem / slug).max()):.2g}. Their standard errors say so; raise "
             f"max_probes or tolerance",
-            stacklevel=2,
+            stacklevel=3,
         )
     return Scores(
         slug=slug,

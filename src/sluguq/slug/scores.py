@@ -1,8 +1,21 @@
 """What every estimator of SLUG returns."""
 
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
+
+_SOURCE = "SLUG paper, eq. 6"
+_COLUMNS = {
+    "slug": "SLUG, Tr J (I - UU') J'",
+    "slug_sem": "standard error of slug over random probes",
+    "jacobian_norm": "squared Frobenius norm of the Jacobian, Tr J J'",
+    "jacobian_norm_sem": "standard error of jacobian_norm over random probes",
+    "removed": "share of the squared Jacobian norm that the basis removes",
+    "probes": "random probes spent on the image",
+    "converged": "whether the relative standard error is within the tolerance asked for",
+}
 
 
 class Scores(NamedTuple):
@@ -34,3 +47,67 @@ class Scores(NamedTuple):
     def removed(self) -> np.ndarray:
         """(n,) the share of ‖J‖² that the basis removes."""
         return 1 - self.slug / self.jacobian_norm
+
+    def __repr__(self) -> str:
+        first = zip(self.slug[:3], self.slug_sem[:3], strict=True)
+        shown = ", ".join(f"{value:.4g} ± {sem:.2g}" for value, sem in first)
+        more = ", …" if len(self.slug) > 3 else ""
+        maps = "none" if self.maps is None else " × ".join(map(str, self.maps.shape[1:]))
+        open_ones = int((~self.converged).sum())
+        return f"Scores of {len(self.slug)} images: slug {shown}{more}; maps {maps}" + (
+            f"; {open_ones} not converged" if open_ones else ""
+        )
+
+    @classmethod
+    def concatenated(cls, parts: "Iterable[Scores]") -> "Scores":
+        """Scores of several sets of images as those of one, in their order.
+
+        :raises ValueError: where there are none, or some have maps, or directions, and others not.
+        """
+        parts = list(parts)
+        if not parts:
+            raise ValueError("there are no scores to concatenate")
+        if len({part.directions for part in parts}) > 1:
+            raise ValueError("scores with and without exact directions do not go together: score all alike")
+        fields: dict[str, Any] = {"directions": parts[0].directions}
+        for name in (name for name in cls._fields if name != "directions"):
+            values = [getattr(part, name) for part in parts]
+            missing = [value is None for value in values]
+            if any(missing) and not all(missing):
+                raise ValueError(f"some of the scores have {name} and others not: score all alike")
+            fields[name] = None if missing[0] else np.concatenate(values)
+        return cls(**fields)
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
+
+    def to_pandas(self, images: Sequence[Hashable] | None = None) -> Any:
+        """A data frame of a row an image, without maps.
+
+        :param images: names of the images, 0 to n - 1 by default.
+        :raises ModuleNotFoundError: where pandas is not installed.
+        """
+        pandas = import_module("pandas")
+        index = range(len(self.slug)) if images is None else list(images)
+        return pandas.DataFrame(self._columns(), index=pandas.Index(index, name="image"))
+
+    def to_xarray(self, images: Sequence[Hashable] | None = None) -> Any:
+        """A data set with the dimension ``image``, and ``y`` and ``x`` of maps; every variable is described.
+
+        :param images: names of the images, 0 to n - 1 by default.
+        :raises ModuleNotFoundError: where xarray is not installed.
+        """
+        xarray = import_module("xarray")
+        variables: dict[str, Any] = {
+            name: ("image", values, {"long_name": _COLUMNS[name], "units": "1", "source": _SOURCE})
+            for name, values in self._columns().items()
+        }
+        if self.maps is not None:
+            axes = ("z", "y", "x")[3 - (self.maps.ndim - 1) :]
+            told = {"long_name": "SLUG of every pixel, which sums to slug", "units": "1", "source": _SOURCE}
+            variables["maps"] = (("image", *axes), self.maps, told)
+        index = np.arange(len(self.slug)) if images is None else np.asarray(images)
+        dataset = xarray.Dataset(variables, coords={"image": index}, attrs={"directions": self.directions})
+        dataset["image"].attrs["long_name"] = "image"
+        return dataset
