@@ -118,6 +118,9 @@ def main() -> None:
         for spread in (0.0, 0.3, 0.8, 1.5)
         for same in (True, False)
     ]
+    rows.sort(key=lambda row: (list(WORLDS).index(row[0]), int(row[2]), int(row[1])))
+    for part in (blind, errors):
+        part.sort(key=lambda row: (int(row[1]), int(row[0])))
     page = _page(rows, blind, errors, covered)
     print(page)
     if given.write:

@@ -148,14 +148,18 @@ def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.D
 
     lesions: a store with `lesion_mask` of the bare images by `id`, for example the training data set's; by
     default `dataset` itself. The lesion is without what the artefact covers; NaN where there is no mask or it
-    is empty. Columns: configuration, seed, id, clean_image, artefact, group, and
-    {slug,error}_{artefact,lesion,rest}.
+    is empty. Columns: configuration, seed, id, clean_image, artefact, group,
+    {slug,error}_{artefact,lesion,rest}, and error_bare: the error of the same image without the artefact, over the
+    artefact's pixels; NaN where the model did not score it.
     """
     masks = _lesion_masks(dataset, lesions)
     artefacts = dataset["artefact_mask"].transpose("image", "y", "x")
     rows: list[dict[str, object]] = []
     regions: dict[int, dict[str, np.ndarray]] = {}
+    origin, kinds = dataset["clean_image"].values.astype(str), dataset["artefact"].values.astype(str)
+    bare = {name: k for k, name in enumerate(origin) if kinds[k] == ""}
     for c, s, places, grids in maps_by_model(dataset):
+        at = {int(i): k for k, i in enumerate(places)}
         inside = read_rows(artefacts, places).astype(bool)
         for k, i in enumerate(map(int, places)):
             if not inside[k].any():
@@ -165,6 +169,9 @@ def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.D
                 lesion = np.zeros_like(inside[k]) if lesion is None else lesion & ~inside[k]
                 regions[i] = {"artefact": inside[k], "lesion": lesion, "rest": ~inside[k] & ~lesion}
             row = _who(dataset, c, s, i)
+            clean = at.get(bare.get(origin[i], -1))
+            own = None if clean is None else grids["error_map"][clean].astype(np.float64)
+            row["error_bare"] = np.nan if own is None else float(own[inside[k]].mean())
             for name, grid in grids.items():
                 values = grid[k].astype(np.float64)
                 for region, chosen in regions[i].items():
@@ -172,7 +179,7 @@ def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.D
                     row[key] = float(values[chosen].mean()) if chosen.any() else np.nan
             rows.append(row)
     keys = [f"{m}_{r}" for m in ("slug", "error") for r in ("artefact", "lesion", "rest")]
-    return pd.DataFrame(rows, columns=[*_WHO, *keys])
+    return pd.DataFrame(rows, columns=[*_WHO, *keys, "error_bare"])
 
 
 def _lesion_masks(dataset: xr.Dataset, lesions: xr.Dataset | None) -> Callable[[int], np.ndarray | None]:

@@ -24,17 +24,29 @@ SUMMARIES = {
 """Summaries of a map by which a whole image may be called suspect."""
 
 
+RIM = 16
+"""One of so many parts of a map's side, on each of its four sides, is rim: zero padding makes SLUG maps glow there."""
+
+
+def without_rim(maps: np.ndarray) -> np.ndarray:
+    """Maps (images, y, x) without their rim."""
+    width = min(maps.shape[1:]) // RIM
+    return maps[:, width : maps.shape[1] - width, width : maps.shape[2] - width]
+
+
 def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
     """Summaries of the SLUG and the error map of every image and model.
 
-    Columns: configuration, seed, image (position), id, map, and a column for each of `SUMMARIES`.
+    Columns: configuration, seed, image (position), id, map, and a column for each of `SUMMARIES`; all but the sum
+    are of the map without its rim.
     """
     ids = dataset["id"].values.astype(str)
     parts = []
     for c, s, places, grids in maps_by_model(dataset, BLOCK):
         for name, grid in grids.items():
             values = grid.reshape(len(places), -1).astype(np.float64)
-            middle, upper = np.percentile(values, [50, 99], axis=1)
+            inner = without_rim(grid).reshape(len(places), -1).astype(np.float64)
+            middle, upper = np.percentile(inner, [50, 99], axis=1)
             parts.append(
                 pd.DataFrame(
                     {
@@ -44,7 +56,7 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
                         "id": ids[places],
                         "map": name,
                         "sum": values.sum(axis=1),
-                        "maximum": values.max(axis=1),
+                        "maximum": inner.max(axis=1),
                         "upper": upper,
                         "contrast": np.divide(upper, middle, out=np.full_like(upper, np.nan), where=middle > 0),
                     }

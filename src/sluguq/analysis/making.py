@@ -12,6 +12,7 @@ from sluguq.analysis.catalogue import tables_for
 from sluguq.analysis.drawn_artefacts import artefact_clusters, artefacts_found, changes, pixel_scores
 from sluguq.analysis.fairness import flagging, gaps, gaps_within, intersections, levels, skin_types
 from sluguq.analysis.labelled_images import labelled
+from sluguq.analysis.pictures import appearance, calibration, tone_trend, variability
 from sluguq.analysis.removal import removal
 from sluguq.analysis.signals import compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
@@ -31,6 +32,10 @@ _MAKERS: dict[str, Callable[..., pd.DataFrame]] = {
     "signals_by_group": signals_by_group,
     "labels_by_signal": labels_by_signal,
     "labelled": labelled,
+    "appearance": appearance,
+    "tone_trend": tone_trend,
+    "calibration": calibration,
+    "variability": variability,
     "artefact_change": changes,
     "tones": tones,
 }

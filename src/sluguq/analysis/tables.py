@@ -45,7 +45,7 @@ ESTIMATE = ("value", "low", "high", "seeds", "undefined", "images", "clusters")
 NUMBERS = frozenset(
     {
         *ESTIMATE, "seed", "fst", "mse", "slug", "mse_clean", "slug_clean", "with_artefact", "without", "auroc",
-        "average_precision", "prevalence", "removed", "carrying", "smallest", "n", "result",
+        "average_precision", "prevalence", "removed", "carrying", "smallest", "n", "result", "tenth",
     }
 )  # fmt: skip
 """Columns of numbers; of all others a configuration may be called 1, and a label's level NA."""

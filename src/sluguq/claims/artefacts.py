@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sluguq.analysis.statistics import Array, mean
-from sluguq.claims.rules import FINDS, SMALLEST_AUROC, SMALLEST_RATIO, Part, above
+from sluguq.claims.rules import FINDS, SMALLEST_AUROC, SMALLEST_RATIO, WELL_RECONSTRUCTED, Part, above, below
 from sluguq.claims.run import NotInRun, Run
 
 KINDS = ("ruler", "ink", "patch")
@@ -60,6 +60,48 @@ def finds_the_artefact(run: Run) -> list[Part]:
         )
         for kind in KINDS
         if (wide["artefact"] == kind).any()
+    ]
+
+
+def beats_the_error_map(run: Run) -> list[Part]:
+    configuration, frame = run.for_artefacts, run.pixels
+    keys = ["artefact", "seed", "id", "clean_image"]
+    wide = frame.pivot(index=keys, columns="map", values="auroc").reset_index()
+    there = [kind for kind in KINDS if (wide["artefact"] == kind).any()]
+    if not there:
+        raise NotInRun(f"no {' or '.join(KINDS)} was drawn")
+
+    def gain(x: Array, y: Array, weights: Array) -> Array:
+        return mean(x - y, weights)
+
+    columns = {"x": "slug_map", "y": "error_map"}
+    return [
+        above(
+            f"{kind}, {configuration}",
+            run.table_estimate(wide[wide["artefact"] == kind], gain, columns, "delta"),
+            smallest=SMALLEST_AUROC,
+        )
+        for kind in there
+    ]
+
+
+def reconstructed(run: Run) -> list[Part]:
+    def log_mean_ratio(x: Array, y: Array, weights: Array) -> Array:
+        return mean(np.log(x) - np.log(y), weights)
+
+    configuration = run.for_artefacts
+    frame = run.regions[run.regions["configuration"] == configuration]
+    there = [kind for kind in KINDS if (frame["artefact"] == kind).any()]
+    if not there:
+        raise NotInRun(f"no {' or '.join(KINDS)} was drawn")
+    columns = {"x": "error_artefact", "y": "error_bare"}
+    return [
+        below(
+            f"{kind}, {configuration}",
+            run.table_estimate(frame[frame["artefact"] == kind], log_mean_ratio, columns),
+            float(np.log(WELL_RECONSTRUCTED)),
+        )
+        for kind in there
     ]
 
 

@@ -32,6 +32,7 @@ from sluguq.claims.rules import (
     SMALLEST_DELTA,
     SMALLEST_RATIO,
     SMALLEST_SHARE,
+    SMALLEST_TONE,
     STRONG,
     Part,
     above,
@@ -385,6 +386,33 @@ def complexity(run: Run) -> list[Part]:
         above(words, run.image_estimate(log_ratio, variable), smallest=SMALLEST_RATIO)
         for variable, words in (("total_variation", "total variation"), ("compressed_size", "compressed size"))
     ]
+
+
+def lesion_gap(run: Run) -> list[Part]:
+    a = run.light_only
+    frame = run.pictures
+    pair = frame[(frame["configuration"] == a) & frame["group"].isin([run.light, run.dark])]
+    estimate = run.picture_estimate(
+        log_ratio, pair.assign(inside=pair["group"] == run.dark), x="error_lesion", group="inside"
+    )
+    return [above(a, estimate, smallest=SMALLEST_RATIO)]
+
+
+def tone_follows_training(run: Run) -> list[Part]:
+    def change(after: Array, before: Array, weights: Array) -> Array:
+        return mean(after - before, weights)
+
+    a, c = run.light_only, run.dark_only
+    frame = run.pictures
+    dark = frame[frame["group"] == run.dark]
+    wide = dark.pivot(index=["seed", "image", "cluster"], columns="configuration", values="ita_reconstruction")
+    wide = wide.reset_index()
+    estimate = run.picture_estimate(change, wide, after=a, before=c)
+    return [above(f"{run.dark}, {a} less {c}", estimate, smallest=SMALLEST_TONE)]
+
+
+def varies(run: Run) -> list[Part]:
+    return [above(what, estimate, smallest=SMALLEST_RATIO) for what, estimate in run.variability.items()]
 
 
 def monotone(run: Run) -> list[Part]:

@@ -66,6 +66,13 @@ SMALLEST_DELTA = 0.147
 SMALLEST_AUROC = 0.05
 """Of a difference of two AUROCs: one pair of pixels in twenty more in the right order."""
 
+SMALLEST_TONE = 3.0
+"""Of a difference of skin tones, in degrees (ITA): less than a quarter of the narrowest class of skin colour."""
+
+WELL_RECONSTRUCTED = 2.0
+"""An artefact is reconstructed well where the error of its pixels is less than so many times that of the same pixels
+without it: on intensities, within a factor of 1.4 of what the network does to skin."""
+
 CAPTURED = 0.25
 """What follows the error must have at least this share of the error's own effect, a gap, a trend or a fall: SLUG is a
 variance in the error's own units, so one that knew all would have the whole."""

@@ -14,6 +14,7 @@ from sluguq.analysis.aggregated import clusters_of, groups_of, label_values, mix
 from sluguq.analysis.drawn_artefacts import artefact_clusters, pixel_scores, region_means
 from sluguq.analysis.estimates import Estimate, Transform, over_seeds
 from sluguq.analysis.labelled_images import map_summaries
+from sluguq.analysis.pictures import picture_measures, variability_estimates
 from sluguq.analysis.statistics import auroc
 from sluguq.analysis.tables import REPLICATES
 from sluguq.datasets.units import named
@@ -276,6 +277,40 @@ class Run:
         used = np.unique(table["image"])
         estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates)
         return estimate._replace(distinct=len(used), patients=_people(store, used))
+
+    @cached_property
+    def pictures(self) -> pd.DataFrame:
+        """What photographs and reconstructions of the training data set look like, an image and model a row."""
+        frame = picture_measures(self.training)
+        if frame.empty:
+            raise NotInRun(f"{self.training.attrs.get('dataset')} has no reconstructions or no maps")
+        return frame
+
+    def picture_estimate(self, statistic: Callable[..., np.ndarray], frame: pd.DataFrame, **columns: str) -> Estimate:
+        """As `estimate`, for rows of `pictures` and the columns that the statistic's arguments are called.
+
+        :raises NotInRun: no row has all columns.
+        """
+        chosen = frame.dropna(subset=[name for name in columns.values() if name != "inside"])
+        if chosen.empty:
+            raise NotInRun(f"{self.training.attrs.get('dataset')} has no {' or '.join(columns.values())}")
+        parts = [part for _, part in chosen.groupby("seed")]
+        given = [{a: part[c].to_numpy(bool if c == "inside" else float) for a, c in columns.items()} for part in parts]
+        clusters = [part["cluster"].to_numpy() for part in parts]
+        estimate = over_seeds(statistic, given, clusters, replicates=self.replicates)
+        used = np.unique(chosen["image"])
+        lost = self.training.sizes["seed"] - len(parts)
+        return estimate._replace(
+            undefined=max(estimate.undefined, lost), distinct=len(used), patients=_people(self.training, used)
+        )
+
+    @cached_property
+    def variability(self) -> dict[str, Estimate]:
+        """How different the darkest group's images are from each other, over the lightest's, by space and measure."""
+        found = variability_estimates(self.training, self.replicates, (self.light, self.dark))
+        if not found:
+            raise NotInRun(f"{self.training.attrs.get('dataset')} has no pixels")
+        return found
 
     @cached_property
     def regions(self) -> pd.DataFrame:
