@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import sluguq
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 1 where it could not be done (the reason is on stderr)."""
     given = _parser().parse_args(arguments)
-    return _crate(given) if given.command == "crate" else _flag(given)
+    return {"crate": _crate, "cost": _cost, "flag": _flag}[given.command](given)
 
 
 def _flag(given: argparse.Namespace) -> int:
@@ -49,6 +50,30 @@ def _crate(given: argparse.Namespace) -> int:
     except (CrateError, StoreError, OSError) as error:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _cost(given: argparse.Namespace) -> int:
+    from sluguq.config import ConfigurationError, load_experiment
+    from sluguq.stages.cost import cost_of, rates_of, table_of
+
+    try:
+        experiment = load_experiment(given.configfile)
+        rates = None
+        if given.device == "this":
+            from sluguq.machine.devices import prepare_networks
+
+            prepare_networks(gpu=experiment.resources.gpu and os.environ.get("JAX_PLATFORMS") != "cpu")
+            from sluguq.stages.warm_up import measured_rates
+
+            rates = measured_rates(experiment)
+        elif given.device:
+            rates = rates_of(given.device, experiment.training.precision)
+    except (ConfigurationError, ValueError) as error:
+        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        return 1
+    cost = cost_of(experiment, rates)
+    print(json.dumps(cost.as_dict(), indent=1) if given.json else table_of(cost))
     return 0
 
 
@@ -87,6 +112,20 @@ def _parser() -> argparse.ArgumentParser:
         "sets, results and software versions in the words of RO-Crate. Needs the package rocrate.",
     )
     crate.add_argument("experiment", type=Path, metavar="results/NAME", help="folder of the experiment's results")
+    cost = commands.add_parser(
+        "cost",
+        help="what an experiment will take: jobs, operations, hours, disk and memory by stage",
+        description="What an experiment will take, from its configuration alone, before anything runs. PFLOP are 10^15 "
+        "operations of the networks; hours are of one device, one job after another.",
+    )
+    cost.add_argument("--configfile", type=Path, required=True, metavar="FILE", help="configuration of the experiment")
+    cost.add_argument(
+        "--device",
+        metavar="NAME",
+        help="hours on a device: t4, v100, l4, rtx4090, a100, h100 or h200 at a third of its peak, or `this`, measured "
+        "in some seconds",
+    )
+    cost.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
 

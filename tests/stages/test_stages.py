@@ -17,10 +17,12 @@ from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.lanczos_state import LanczosState
 from sluguq.slug.room import room_of_basis
 from sluguq.stages import eigenbasis as stage
+from sluguq.stages import score as score_stage
 from sluguq.stages.basis_store import StoredVectors, read_basis, write_basis
 from sluguq.stages.eigenbasis import compute_basis
 from sluguq.stages.preflight import weight_count
 from sluguq.stages.score import score_store
+from sluguq.stages.score_blocks import FinishedBlocks
 from sluguq.stores.store import StoreError, open_store, write_store
 from sluguq.stores.variables import FST_ATTRIBUTES, described
 
@@ -231,3 +233,53 @@ def test_a_missing_basis_is_named(world, tmp_path):
             world / "images.zarr", None, world / "weights.safetensors", tmp_path / "basis.zarr",
             tmp_path / "scores.zarr", configuration_name="A", seed=0, settings=SCORE, configuration="",
         )  # fmt: skip
+
+
+def scored(world, basis, path, finished=None):
+    score_store(
+        world / "images.zarr", None, world / "weights.safetensors", basis, path,
+        configuration_name="A", seed=0, settings=SCORE, configuration="", finished=finished,
+    )  # fmt: skip
+    return open_store(path).load()
+
+
+def test_scoring_goes_on_from_the_last_whole_block_and_is_shared_by_any_number_of_jobs(world, tmp_path, monkeypatch):
+    """The same bits as without an interruption, and no block is scored twice."""
+    monkeypatch.setattr(score_stage, "BLOCK", 3)
+    compute(world, tmp_path)
+    basis = tmp_path / "basis.zarr"
+    whole = scored(world, basis, tmp_path / "whole.zarr")
+    scorer, calls = score_stage.score_images, []
+
+    def cut_off(*arguments, **options):
+        calls.append(len(arguments[2]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return scorer(*arguments, **options)
+
+    monkeypatch.setattr(score_stage, "score_images", cut_off)
+    finished = FinishedBlocks(tmp_path / "state")
+    with pytest.raises(KeyboardInterrupt):
+        scored(world, basis, tmp_path / "resumed.zarr", finished)
+    assert not (tmp_path / "resumed.zarr").exists()
+    xr.testing.assert_identical(scored(world, basis, tmp_path / "resumed.zarr", finished), whole)
+    assert calls == [3, 3, 3, 3, 1]
+    for parts in (2, 3, 7):
+        folders = []
+        for part in range(1, parts + 1):
+            folders.append(tmp_path / f"{part}-of-{parts}")
+            score_stage.score_part(
+                world / "images.zarr", None, world / "weights.safetensors", basis,
+                configuration_name="A", seed=0, settings=SCORE, finished=FinishedBlocks(folders[-1]),
+                part=part, parts=parts,
+            )  # fmt: skip
+        done = len(calls)
+        gathered = scored(world, basis, tmp_path / f"{parts}.zarr", FinishedBlocks(None, folders))
+        xr.testing.assert_identical(gathered, whole)
+        assert len(calls) == done
+    damaged = next(folders[0].glob("block-*.npz"))
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    xr.testing.assert_identical(scored(world, basis, tmp_path / "again.zarr", FinishedBlocks(None, folders)), whole)
+    assert len(calls) == done + 1

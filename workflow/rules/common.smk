@@ -191,6 +191,21 @@ def only_seeds(seeds):
     return "|".join(map(str, seeds)) or "(?!)"
 
 
+def score_parts(wildcards):
+    """What the other jobs have scored that share a data set with this one."""
+    count = EXPERIMENT.resources.score_parts
+    names = (wildcards.configuration, wildcards.seed, wildcards.dataset)
+    return [] if count == 1 else [PATHS.score_part(*names, part, count) for part in range(1, count + 1)]
+
+
+def sample_of(wildcards):
+    """The stated sample of an external data set; None for all of its images."""
+    if wildcards.dataset == ARTEFACTS:
+        return None
+    sample = EXPERIMENT.datasets[wildcards.dataset].sample
+    return None if sample is None else sample.model_dump()
+
+
 def image_stores(wildcards):
     if wildcards.dataset == ARTEFACTS:
         return [PATHS.artefacts(seed) for seed in SEEDS]

@@ -1,4 +1,6 @@
-# SLUG, errors and maps of every image by every model.
+# SLUG, errors and maps of every image by every model; where several jobs share a data set, each scores some blocks of
+# images first, and the rule `score` gathers them.
+PARTS = EXPERIMENT.resources.score_parts
 
 
 rule score:
@@ -9,6 +11,7 @@ rule score:
         ),
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
+        parts=score_parts,
     output:
         directory(PATHS.scores("{configuration}", "{seed}", "{dataset}")),
     log:
@@ -24,5 +27,23 @@ rule score:
         code=network_code("score.py"),
         split=lambda wildcards: roles() if wildcards.dataset == EXPERIMENT.training_dataset else {},
         score=EXPERIMENT.score.model_dump(mode="json"),
+        sample=sample_of,
     script:
         "../../scripts/score.py"
+
+
+use rule score as score_part with:
+    input:
+        images=pixels_scored,
+        split=lambda wildcards: (
+            [ancient(PATHS.split(wildcards.seed))] if wildcards.dataset == EXPERIMENT.training_dataset else []
+        ),
+        weights=PATHS.weights("{configuration}", "{seed}"),
+        basis=PATHS.eigenbasis("{configuration}", "{seed}"),
+    output:
+        temp(directory(PATHS.score_part("{configuration}", "{seed}", "{dataset}", "{part}", "{parts}"))),
+    log:
+        f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}-{{part}}-of-{{parts}}.log",
+    wildcard_constraints:
+        part=r"\d+",
+        parts=r"\d+",

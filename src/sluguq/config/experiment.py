@@ -265,6 +265,11 @@ class Resources(Section):
 
     mem_mb: Positive = Field(8000, description="Memory in MB of jobs that run the networks.")
     runtime: Positive = Field(1440, description="Minutes that a training job may take.")
+    score_parts: Positive = Field(
+        1,
+        description="Jobs that share the scoring of one data set by one model, for clusters with short queues; the "
+        "scores do not depend on it. Choose before the first scoring: afterwards a change looks at all scores again.",
+    )
     gpu: bool = Field(
         True,
         description="Networks run on NVIDIA GPUs, one a job: jobs ask for a card, and the conda environment has CUDA. "
@@ -353,6 +358,8 @@ class Experiment(Section):
                 raise ValueError(f"data set {name!r} is not under datasets, which has {sorted(self.datasets)}")
         if len(set(self.scored_datasets)) != len(self.scored_datasets):
             raise ValueError("a data set is named twice among training_dataset and external_datasets")
+        if self.datasets[self.training_dataset].sample is not None:
+            raise ValueError(f"datasets.{self.training_dataset}.sample: only external data sets are sampled; see split")
         for name in self.split.hold_out:
             if name not in self.external_datasets:
                 raise ValueError(

@@ -104,6 +104,10 @@ class ResultPaths:
         """Scores and maps of the images of a data set by one network."""
         return self._of("scores", configuration, f"seed-{seed}", f"{dataset}.zarr")
 
+    def score_part(self, configuration: str, seed: Seed, dataset: str, part: Seed, parts: Seed) -> str:
+        """Blocks of scores that one job of several has made; gone once they are gathered."""
+        return self._of("scores", configuration, f"seed-{seed}", f"{dataset}.part-{part}-of-{parts}")
+
     def aggregated(self, dataset: str) -> str:
         """All scores of a data set (or of ``ARTEFACTS``), or all models (``MODELS``), along configuration and seed."""
         return self._of(f"{dataset}.zarr")

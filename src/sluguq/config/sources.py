@@ -50,7 +50,28 @@ Links = Annotated[
 ]
 
 
-class FolderSource(_Options):
+class Sample(_Options):
+    """Some images of an external data set, the same for every network."""
+
+    images: int = Field(ge=1, description="How many images are scored; all where there are no more.")
+    by: str | None = Field(
+        "label",
+        description="Strata, each sampled by its share: label (every combination of labels with few values), fst, or "
+        "the name of one label; null: a plain sample.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the draw.")
+
+
+class _Source(_Options):
+    """What every source takes."""
+
+    sample: Sample | None = Field(
+        None,
+        description="Score only a stated sample of the images, where the data set is an external one; null: all.",
+    )
+
+
+class FolderSource(_Source):
     """A folder (or zip or tar file) of images and a table with a row an image: your own data."""
 
     source: Literal["folder"]
@@ -73,7 +94,7 @@ class FolderSource(_Options):
     fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
 
 
-class PhantomSource(_Options):
+class PhantomSource(_Source):
     """Synthetic skin photographs, drawn deterministically from a seed."""
 
     source: Literal["phantom"]
@@ -105,7 +126,7 @@ class Downloads(_Options):
     longest_wait: float = Field(300.0, ge=0, description="Longest Retry-After obeyed, in seconds.")
 
 
-class PublishedSource(_Options):
+class PublishedSource(_Source):
     """Options shared by the published data sets."""
 
     folder: Path | None = Field(None, description="Folder, zip or tar file with the data set, in place of a download.")

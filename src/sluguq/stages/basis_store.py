@@ -98,8 +98,17 @@ def read_basis(path: str | os.PathLike[str], budget: Budget | None = None) -> An
         if variable.ndim == 2 and budget.takes("held_basis", vectors.nbytes):
             vectors = np.asarray(vectors)
         arrays[str(name)] = vectors
-    estimator = store.attrs.get("estimator", "sketched" if "sketched" in store else "projected")
-    return ESTIMATORS[estimator].restored(arrays, store.attrs)
+    return ESTIMATORS[_estimator_name(store)].restored(arrays, store.attrs)
+
+
+def words_of_basis(path: str | os.PathLike[str]) -> str:
+    """How the estimator that a basis belongs to scores, in words."""
+    store = open_store(path)
+    return ESTIMATORS[_estimator_name(store)].words
+
+
+def _estimator_name(store: xr.Dataset) -> str:
+    return str(store.attrs.get("estimator", "sketched" if "sketched" in store else "projected"))
 
 
 def write_summary(basis: Any, path: str | os.PathLike[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,17 @@ from sluguq.networks.network import Network, reconstruction_function
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.weights import load_network
 from sluguq.slug.estimators import ScoreSettings, estimator_of
-from sluguq.stages.basis_store import read_basis
+from sluguq.stages.basis_store import read_basis, words_of_basis
 from sluguq.stages.keys import model_key
+from sluguq.stages.score_blocks import FinishedBlocks, of_part
 from sluguq.stores.files import file_sha256
 from sluguq.stores.provenance import provenance
 from sluguq.stores.selection import read_rows
 from sluguq.stores.store import StoreWriter, open_store
 from sluguq.stores.variables import FST_ATTRIBUTES, MAPS, PER_IMAGE, described, round_mantissa
 
-BLOCK = 1024
-"""Images whose scores and maps are in memory at a time."""
+BLOCK = 256
+"""Images whose scores and maps are in memory at a time; an interrupted run loses no more than one such block."""
 
 
 def score_images(
@@ -79,6 +80,7 @@ def score_store(
     seed: int,
     settings: Mapping[str, Any],
     configuration: str,
+    finished: FinishedBlocks | None = None,
 ) -> None:
     """Score images of a prepared store and write ``scores/<configuration>/seed-<seed>/<dataset>.zarr``.
 
@@ -91,21 +93,18 @@ def score_store(
     :param seed: the model's seed, likewise.
     :param settings: the section ``score`` of the configuration.
     :param configuration: what the scores depend on, as YAML, for the store's attributes.
+    :param finished: blocks that an earlier run or other jobs have scored; those that lack are scored and kept there.
     """
-    store = open_store(images)
-    rows = np.arange(store.sizes["image"]) if rows is None else rows
-    network = load_network(Path(weights))
-    vectors = read_basis(basis)
-    key = model_key(configuration_name, seed, "probes")
-    estimator = estimator_of(vectors)
-    names = [*PER_IMAGE, *(name for name in MAPS if settings["maps"] and (estimator.maps or name != "slug_map"))]
+    scoring = _Scoring(images, rows, weights, basis, configuration_name, seed, settings, finished or FinishedBlocks())
+    store, rows = scoring.store, scoring.rows
+    first = scoring.block(0)
+    origin = {"synthetic": int(store.attrs.get("synthetic", 0)), "weights_sha256": file_sha256(weights)}
     attributes = provenance(
         f"Scores of configuration {configuration_name}, seed {seed}",
-        estimator.words,
+        words_of_basis(basis),
         configuration,
         device_in_words(),
     )
-    origin = {"synthetic": int(store.attrs.get("synthetic", 0)), "weights_sha256": file_sha256(weights)}
     with StoreWriter(path, attributes={**origin, **attributes}) as writer:
         for name in ("id", "fst"):
             values = store[name].values[rows]
@@ -114,16 +113,73 @@ def score_store(
                 attributes=FST_ATTRIBUTES if name == "fst" else described("name of the image", "data set"),
             )  # fmt: skip
             writer.write(name, ..., values)
-        _declare(writer, names, len(rows), store["pixels"].shape[1:])
-        for block in _blocks(rows):
-            pixels = read_rows(store["pixels"], block)
-            try:
-                scored = score_images(network, vectors, pixels, key=key, **settings)
-            except ValueError as error:
-                error.add_note(f"images are counted from {store['id'].values[block[0]]!r} on, in {images}")
-                raise
-            for name, values in scored.items():
+        _declare(writer, [name for name in (*PER_IMAGE, *MAPS) if name in first], len(rows), store["pixels"].shape[1:])
+        for start in scoring.starts:
+            for name, values in (first if start == 0 else scoring.block(start)).items():
                 writer.append(name, values)
+
+
+def score_part(
+    images: str | os.PathLike[str],
+    rows: np.ndarray | None,
+    weights: str | os.PathLike[str],
+    basis: str | os.PathLike[str],
+    *,
+    configuration_name: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    finished: FinishedBlocks,
+    part: int,
+    parts: int,
+) -> None:
+    """Score the blocks of one job of several, for :func:`score_store` to gather: the same values, however many jobs.
+
+    :param finished: where the blocks are kept.
+    :param part: number of this job, from 1.
+    :param parts: how many jobs there are.
+    """
+    scoring = _Scoring(images, rows, weights, basis, configuration_name, seed, settings, finished)
+    for start in of_part(scoring.starts, part, parts):
+        scoring.block(start)
+
+
+class _Scoring:
+    """Scores block by block; network and basis are read when the first block is scored."""
+
+    def __init__(
+        self,
+        images: str | os.PathLike[str],
+        rows: np.ndarray | None,
+        weights: str | os.PathLike[str],
+        basis: str | os.PathLike[str],
+        configuration_name: str,
+        seed: int,
+        settings: Mapping[str, Any],
+        finished: FinishedBlocks,
+    ) -> None:
+        self.images, self.store = images, open_store(images)
+        self.rows = np.arange(self.store.sizes["image"]) if rows is None else rows
+        self.starts = range(0, len(self.rows), BLOCK)
+        self._weights, self._basis, self._settings, self._finished = weights, basis, settings, finished
+        self._key = model_key(configuration_name, seed, "probes")
+        self._model: tuple[Network, Any] | None = None
+
+    def block(self, start: int) -> Mapping[str, np.ndarray]:
+        """Values of the block that begins with image ``start``: as kept, or scored now and kept."""
+        kept = self._finished.load(start)
+        if kept is not None:
+            return kept
+        if self._model is None:
+            self._model = load_network(Path(self._weights)), read_basis(self._basis)
+        rows = self.rows[start : start + BLOCK]
+        pixels = read_rows(self.store["pixels"], rows)
+        try:
+            scored = score_images(*self._model, pixels, key=self._key, **self._settings)
+        except ValueError as error:
+            error.add_note(f"images are counted from {self.store['id'].values[rows[0]]!r} on, in {self.images}")
+            raise
+        self._finished.save(start, scored)
+        return scored
 
 
 def _declare(writer: StoreWriter, names: Sequence[str], count: int, shape: tuple[int, ...]) -> None:
@@ -132,8 +188,3 @@ def _declare(writer: StoreWriter, names: Sequence[str], count: int, shape: tuple
         variable = known[name]
         size = (count, *shape[: len(variable.dimensions) - 1])
         writer.create(name, variable.dimensions, size, variable.dtype, attributes=variable.attributes)
-
-
-def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(rows), BLOCK):
-        yield rows[start : start + BLOCK]

@@ -16,7 +16,7 @@ from typing import Any
 from sluguq.config.loading import ConfigurationError
 from sluguq.config.sources import Source
 
-WITHOUT_EFFECT = frozenset({"downloads", "accept_licence"})
+WITHOUT_EFFECT = frozenset({"downloads", "accept_licence", "sample"})
 """Options of a source that decide how it is acquired, not what comes of it."""
 
 _TABLES = frozenset({".csv", ".tsv", ".txt", ".json", ".xlsx", ".parquet"})
