@@ -39,7 +39,7 @@ def test_an_edit_that_changes_no_number_reruns_nothing(copy_of_finished):
         ("src/sluguq/stores/manifest.py", "_AT_ONCE = 32", "_AT_ONCE = 16"),
         ("src/sluguq/machine/progress.py", "SECONDS = 60.0", "SECONDS = 30.0"),
         ("src/sluguq/config/documents.py", "import", "import json\nimport"),
-        ("workflow/rules/train.smk", "# One VAE", "# One network"),
+        ("workflow/rules/train.smk", "# One network", "# A network"),
         ("workflow/envs/networks.yaml", "# Training", "# The training"),
     ):
         copy_of_finished.edit(file, old, new)
