@@ -56,6 +56,7 @@ def _crate(given: argparse.Namespace) -> int:
 def _cost(given: argparse.Namespace) -> int:
     from sluguq.config import ConfigurationError, load_experiment
     from sluguq.stages.cost import cost_of, rates_of, table_of
+    from sluguq.stages.taken import plan_and_taken
 
     try:
         experiment = load_experiment(given.configfile)
@@ -73,7 +74,12 @@ def _cost(given: argparse.Namespace) -> int:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
     cost = cost_of(experiment, rates)
-    print(json.dumps(cost.as_dict(), indent=1) if given.json else table_of(cost))
+    told = cost.as_dict() | {"taken": plan_and_taken(cost)}
+    print(json.dumps(told, indent=1) if given.json else table_of(cost))
+    if not given.json and any(row["hours taken"] for row in told["taken"]):
+        print("\nwhat it took so far:")
+        for row in told["taken"]:
+            print(f"  {row['stage']}: {row['jobs measured']} of {row['jobs planned']} jobs, {row['hours taken']} hours")
     return 0
 
 

@@ -8,6 +8,8 @@ rule acquire:
         missing=update(missing_images("{dataset}")),
     log:
         "logs/acquire/{dataset}.log",
+    benchmark:
+        "logs/acquire/{dataset}.tsv"
     conda:
         "../envs/images.yaml"
     threads: 1
@@ -27,6 +29,8 @@ rule perceptual_weights:
         perceptual_weights("{network}"),
     log:
         "logs/perceptual_weights/{network}.log",
+    benchmark:
+        "logs/perceptual_weights/{network}.tsv"
     conda:
         "../envs/images.yaml"
     threads: 1

@@ -9,6 +9,8 @@ rule aggregate:
         directory(PATHS.aggregated("{dataset}")),
     log:
         f"logs/{EXPERIMENT.experiment}/aggregate/{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/aggregate/{{dataset}}.tsv"
     wildcard_constraints:
         dataset="|".join(AGGREGATED),
     conda:
@@ -39,6 +41,8 @@ rule aggregate_models:
         directory(PATHS.aggregated(MODELS_STORE)),
     log:
         f"logs/{EXPERIMENT.experiment}/aggregate/models.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/aggregate/models.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1

@@ -29,6 +29,7 @@ from sluguq.machine.code import fingerprint_of_code
 from sluguq.networks.registry import source_of
 from sluguq.stages.preflight import check_disk, check_experiment, consents_lacking
 from sluguq.stages.shared_data import check_shared_data
+from sluguq.stages.taken import duration, expected_seconds
 from sluguq.stages.sources_read import fingerprint_of_sources, settled
 
 try:

@@ -10,6 +10,8 @@ rule eigenbasis:
         summary=PATHS.eigenbasis_summary("{configuration}", "{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/eigenbasis/{{configuration}}-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/eigenbasis/{{configuration}}-seed-{{seed}}.tsv"
     wildcard_constraints:
         seed=only_seeds(KEPT_SEEDS),
     conda:

@@ -12,13 +12,15 @@ rule figures:
         figure_outputs(PATHS.figures("{dataset}"), names_for("training"), "{dataset}"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/figures/{{dataset}}.tsv"
     wildcard_constraints:
         dataset="|".join(EXPERIMENT.scored_datasets),
     conda:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         code=code("figures.py"),
@@ -36,11 +38,13 @@ rule figures_of_artefacts:
         figure_outputs(PATHS.figures(ARTEFACTS), names_for("artefacts"), "artefacts"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/{ARTEFACTS}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/figures/{ARTEFACTS}.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         code=code("figures.py"),
@@ -58,11 +62,13 @@ rule figures_of_models:
         figure_outputs(PATHS.figures(MODELS_STORE), MODEL_FIGURES, "models"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/models.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/figures/models.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         code=code("figures.py"),
@@ -87,6 +93,8 @@ rule datasheet:
         ),
     log:
         f"logs/{EXPERIMENT.experiment}/datasheet/{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/datasheet/{{dataset}}.tsv"
     wildcard_constraints:
         dataset="|".join(EXPERIMENT.scored_datasets),
     conda:
@@ -122,6 +130,8 @@ rule tables:
         **table_outputs("{dataset}", "training"),
     log:
         f"logs/{EXPERIMENT.experiment}/tables/{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/tables/{{dataset}}.tsv"
     wildcard_constraints:
         dataset="|".join(EXPERIMENT.scored_datasets),
     conda:
@@ -145,6 +155,8 @@ use rule tables as tables_of_artefacts with:
         **table_outputs(ARTEFACTS, "artefacts"),
     log:
         f"logs/{EXPERIMENT.experiment}/tables/{ARTEFACTS}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/tables/{ARTEFACTS}.tsv"
     params:
         code=code("tables.py"),
         role="artefacts",
@@ -158,6 +170,8 @@ use rule tables as tables_of_models with:
         **table_outputs(MODELS_STORE, "models"),
     log:
         f"logs/{EXPERIMENT.experiment}/tables/{MODELS_STORE}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/tables/{MODELS_STORE}.tsv"
     params:
         code=code("tables.py"),
         role="models",
@@ -180,6 +194,8 @@ rule claims:
         ),
     log:
         f"logs/{EXPERIMENT.experiment}/claims.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/claims.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
@@ -219,11 +235,13 @@ rule report_page:
         cards=MODEL_CARDS,
     log:
         f"logs/{EXPERIMENT.experiment}/report_page.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/report_page.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("report_page.py"),
@@ -242,6 +260,8 @@ rule explore:
         files=directory(PATHS.explore_files()),
     log:
         f"logs/{EXPERIMENT.experiment}/explore.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/explore.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
@@ -263,6 +283,8 @@ rule parquet:
         PATHS.parquet("{dataset}"),
     log:
         f"logs/{EXPERIMENT.experiment}/parquet/{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/parquet/{{dataset}}.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1

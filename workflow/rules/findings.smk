@@ -9,6 +9,8 @@ rule findings:
         PATHS.findings(),
     log:
         f"logs/{EXPERIMENT.experiment}/findings.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/findings.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1

@@ -10,6 +10,8 @@ rule prepare:
         rejected=rejected_images("{dataset}", "{size}"),
     log:
         "logs/prepare/{dataset}-{size}px.log",
+    benchmark:
+        "logs/prepare/{dataset}-{size}px.tsv"
     conda:
         "../envs/images.yaml"
     threads: 8

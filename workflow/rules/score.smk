@@ -16,6 +16,8 @@ rule score:
         directory(PATHS.scores("{configuration}", "{seed}", "{dataset}")),
     log:
         f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}.tsv"
     conda:
         NETWORKS_ENVIRONMENT
     threads: 8
@@ -44,6 +46,8 @@ use rule score as score_part with:
         temp(directory(PATHS.score_part("{configuration}", "{seed}", "{dataset}", "{part}", "{parts}"))),
     log:
         f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}-{{part}}-of-{{parts}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/score/{{configuration}}-seed-{{seed}}-{{dataset}}-{{part}}-of-{{parts}}.tsv"
     wildcard_constraints:
         part=r"\d+",
         parts=r"\d+",

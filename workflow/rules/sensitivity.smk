@@ -21,6 +21,8 @@ rule score_varied:
         PATHS.varied_scores("{configuration}", "{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/score-{{configuration}}-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/sensitivity/score-{{configuration}}-seed-{{seed}}.tsv"
     conda:
         NETWORKS_ENVIRONMENT
     threads: 8
@@ -43,6 +45,8 @@ use rule split as split_of_variant with:
         VARIANT.split("{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/split-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/split-seed-{{seed}}.tsv"
     params:
         split=lambda wildcards: {
             **EXPERIMENT.split.model_dump(mode="json", exclude={"hold_out"}),
@@ -62,6 +66,8 @@ use rule train as train_variant with:
         samples=directory(VARIANT.samples("{configuration}", "{seed}")),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/train-{{configuration}}-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/train-{{configuration}}-seed-{{seed}}.tsv"
     params:
         image_size=lambda wildcards: varied_value(wildcards, "image_size", SIZE),
         split=lambda wildcards: roles_of_variant(wildcards),
@@ -77,6 +83,8 @@ use rule eigenbasis as eigenbasis_of_variant with:
         summary=VARIANT.eigenbasis_summary("{configuration}", "{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/eigenbasis-{{configuration}}-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/eigenbasis-{{configuration}}-seed-{{seed}}.tsv"
     wildcard_constraints:
         seed=only_seeds(VARIED_SEEDS),
     params:
@@ -93,6 +101,8 @@ use rule score as score_variant with:
         directory(VARIANT.scores("{configuration}", "{seed}", "{dataset}")),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/score-{{configuration}}-seed-{{seed}}-{{dataset}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/score-{{configuration}}-seed-{{seed}}-{{dataset}}.tsv"
     wildcard_constraints:
         dataset=EXPERIMENT.training_dataset,
     params:
@@ -113,6 +123,8 @@ rule sensitivity_table:
         PATHS.sensitivity_table(),
     log:
         f"logs/{EXPERIMENT.experiment}/sensitivity/table.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/sensitivity/table.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
@@ -147,6 +159,8 @@ rule figure_of_sensitivity:
         figure_outputs(SENSITIVITY_FOLDER, ["sensitivity"], "models"),
     log:
         f"logs/{EXPERIMENT.experiment}/figures/sensitivity.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/figures/sensitivity.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1

@@ -9,6 +9,8 @@ rule split:
         PATHS.split("{seed}"),
     log:
         f"logs/{EXPERIMENT.experiment}/split/seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/split/seed-{{seed}}.tsv"
     conda:
         "../envs/images.yaml"
     threads: 1
@@ -32,6 +34,8 @@ rule artefacts:
         directory(PATHS.artefacts("{seed}")),
     log:
         f"logs/{EXPERIMENT.experiment}/artefacts/seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/artefacts/seed-{{seed}}.tsv"
     conda:
         "../envs/images.yaml"
     threads: 1
@@ -60,6 +64,8 @@ rule split_sizes:
         ),
     log:
         f"logs/{EXPERIMENT.experiment}/split_sizes.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/split_sizes.tsv"
     conda:
         "../envs/images.yaml"
     threads: 1

@@ -11,6 +11,8 @@ rule train:
         samples=directory(PATHS.samples("{configuration}", "{seed}")),
     log:
         f"logs/{EXPERIMENT.experiment}/train/{{configuration}}-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/train/{{configuration}}-seed-{{seed}}.tsv"
     conda:
         NETWORKS_ENVIRONMENT
     threads: 8
@@ -50,6 +52,8 @@ if EXPERIMENT.model.weights:
             samples=directory(PATHS.samples("{configuration}", "{seed}")),
         log:
             f"logs/{EXPERIMENT.experiment}/adopt/{{configuration}}-seed-{{seed}}.log",
+        benchmark:
+            f"logs/{EXPERIMENT.experiment}/adopt/{{configuration}}-seed-{{seed}}.tsv"
         conda:
             NETWORKS_ENVIRONMENT
         threads: 8
