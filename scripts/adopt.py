@@ -35,4 +35,4 @@ with job(snakemake.log[0], threads=snakemake.threads):
         configuration=yaml.safe_dump(settings, sort_keys=False),
     )
     with whole_file(snakemake.output.configuration) as partial:
-        partial.write_text(yaml.safe_dump(settings, sort_keys=False))
+        partial.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")

@@ -28,7 +28,7 @@ with job(snakemake.log[0]):
     cards = {name: model_card(stores[home], name, read[home], external) for name in snakemake.params.configurations}
     for path, card in zip(snakemake.output.cards, cards.values(), strict=True):
         with whole_file(path) as partial:
-            partial.write_text(card)
+            partial.write_text(card, encoding="utf-8")
     page = Path(snakemake.output.page)
 
     def relative(path: str) -> str:

@@ -54,5 +54,5 @@ with job(snakemake.log[0], threads=snakemake.threads), owned(Path(snakemake.outp
             configuration=yaml.safe_dump(settings, sort_keys=False),
         )
         with whole_file(snakemake.output.configuration) as partial:
-            partial.write_text(yaml.safe_dump(settings, sort_keys=False))
+            partial.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         keep(snakemake.output, learnt)

@@ -48,8 +48,8 @@ def schema_text() -> str:
 
 def write_documents(folder: Path) -> None:
     """Write README.md and schema.json."""
-    (folder / "README.md").write_text(reference())
-    (folder / "schema.json").write_text(schema_text())
+    (folder / "README.md").write_text(reference(), encoding="utf-8")
+    (folder / "schema.json").write_text(schema_text(), encoding="utf-8")
 
 
 def _walk(model: type[BaseModel], path: str, parts: list[str], seen: list[type[BaseModel]]) -> None:

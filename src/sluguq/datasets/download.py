@@ -194,7 +194,7 @@ class Downloader:
         start = 0
         if part.is_file() and validator_file.is_file() and part.stat().st_size:
             start = part.stat().st_size
-            headers |= {"Range": f"bytes={start}-", "If-Range": validator_file.read_text()}
+            headers |= {"Range": f"bytes={start}-", "If-Range": validator_file.read_text(encoding="utf-8")}
         try:
             with self._session().get(
                 request.url, headers=headers, stream=True, timeout=(self.options.timeout, self.options.timeout)
@@ -349,7 +349,7 @@ def _remember_validator(response: requests.Response, file: Path) -> None:
     tag = response.headers.get("ETag", "")
     proof = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
     if proof:
-        file.write_text(proof)
+        file.write_text(proof, encoding="utf-8")
     else:
         file.unlink(missing_ok=True)
 

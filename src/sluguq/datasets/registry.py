@@ -73,7 +73,6 @@ def load_registry(path: str | os.PathLike[str] | None = None) -> dict[str, Entry
 
     :raises pydantic.ValidationError: where an entry lacks a key or has an unknown one.
     """
-    text = (
-        resources.files(__package__).joinpath("registry.yaml").read_text() if path is None else Path(path).read_text()
-    )
+    packaged = resources.files(__package__).joinpath("registry.yaml")
+    text = (packaged if path is None else Path(path)).read_text(encoding="utf-8")
     return TypeAdapter(dict[str, Entry]).validate_python(yaml.safe_load(text))

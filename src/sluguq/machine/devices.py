@@ -47,7 +47,7 @@ def claim_device() -> None:
     owner = f"{os.getuid()}-{os.environ.get('SLURM_JOB_ID', 'machine')}"
     for card in cards:
         path = Path(tempfile.gettempdir()) / f"sluguq-{owner}-gpu-{card.replace('/', '-')}.lock"
-        file = path.open("w")
+        file = path.open("w", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

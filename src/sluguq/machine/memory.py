@@ -59,6 +59,6 @@ def _limits_upwards(mount: Path, group: str, name: str) -> Iterator[int]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except OSError:  # no such file: not Linux, or the topmost group
         return []

@@ -63,7 +63,7 @@ def write_crate(results: str | Path) -> Path:
 
     shutil.copytree(_WORKFLOW, results / "workflow", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     with whole_file(results / "configuration.yaml") as partial:
-        partial.write_text(training.attrs["configuration"])
+        partial.write_text(training.attrs["configuration"], encoding="utf-8")
 
     crate = ROCrate()
     name = str(training.attrs["experiment"])
@@ -97,7 +97,7 @@ def write_crate(results: str | Path) -> Path:
     )
     crate.root_dataset["mentions"] = [action]
     with whole_file(results / METADATA) as partial:
-        partial.write_text(json.dumps(crate.metadata.generate(), indent=2, ensure_ascii=False))
+        partial.write_text(json.dumps(crate.metadata.generate(), indent=2, ensure_ascii=False), encoding="utf-8")
     return results / METADATA
 
 

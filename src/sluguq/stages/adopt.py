@@ -76,4 +76,4 @@ def adopt_model(
         device=device_in_words(),
     )
     with whole_file(history_path) as partial:
-        partial.write_text("epoch\n")
+        partial.write_text("epoch\n", encoding="utf-8")

@@ -119,4 +119,4 @@ def write_summary(basis: Any, path: str | os.PathLike[str]) -> None:
         **estimator_of(basis).scalars(basis),
     }
     with whole_file(path) as partial:
-        Path(partial).write_text(json.dumps(content, indent=1) + "\n")
+        Path(partial).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -131,7 +131,7 @@ def _perceptual(training: Mapping[str, Any], file: str | os.PathLike[str] | None
 
 
 def _write_history(history: list[dict[str, float]], path: Path) -> None:
-    with whole_file(path) as partial, partial.open("w", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)

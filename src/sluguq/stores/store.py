@@ -186,8 +186,8 @@ class StoreWriter:
         :returns: False, with nothing done, where the layouts differ.
         """
         folder = Path(path) / name
-        mine = json.loads((self._partial / name / "zarr.json").read_text())
-        theirs = json.loads((folder / "zarr.json").read_text())
+        mine = json.loads((self._partial / name / "zarr.json").read_text(encoding="utf-8"))
+        theirs = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
         if _layout(mine, len(position)) != _layout(theirs, 0):
             return False
         target = self._partial / name / "c" / Path(*map(str, position))

@@ -217,7 +217,7 @@ def _from_archive(asked: list[str], published: Published, acquired: Acquired) ->
 def _address(answer: Path) -> str | None:
     """The address of the full image in the archive's answer."""
     try:
-        content: Any = json.loads(answer.read_text())
+        content: Any = json.loads(answer.read_text(encoding="utf-8"))
         return str(content["files"]["full"]["url"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -44,7 +44,7 @@ def aggregate_models(
     configurations, seeds = model_axes(histories)
     models = (len(configurations), len(seeds))
     tables = {key: pd.read_csv(file) for key, file in histories.items()}
-    spectra = {key: json.loads(Path(file).read_text()) for key, file in eigenbases.items()}
+    spectra = {key: json.loads(Path(file).read_text(encoding="utf-8")) for key, file in eigenbases.items()}
     first_table = next(iter(tables.values()))
     attributes = {
         "experiment": experiment,
