@@ -153,6 +153,36 @@ def test_a_log_holds_what_was_printed_and_why_it_ended(tmp_path, capsys):
     assert "bar 10 %" in shown.err
 
 
+FAILING = """
+from sluguq.machine.jobs import job
+from sluguq.stores.files import DamagedFile
+with job("job.log"):
+    error = DamagedFile("seed-0.csv is not as it was written: delete it and run its rule again")
+    error.add_note("it has 3 rows")
+    raise error
+"""
+
+
+def test_a_failed_job_shows_words_and_logs_where_it_happened(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run(
+        [sys.executable, "-c", FAILING], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert run.stderr.strip().splitlines() == [
+        "seed-0.csv is not as it was written: delete it and run its rule again",
+        "it has 3 rows",
+        "(where it happened: job.log)",
+    ]
+    assert "Traceback (most recent call last)" in (tmp_path / "job.log").read_text()
+
+
+def test_a_log_is_never_empty(tmp_path):
+    with job(tmp_path / "job.log", threads=2):
+        pass
+    assert "done in 0.0 s on" in (tmp_path / "job.log").read_text()
+
+
 def test_a_fingerprint_tells_settings_and_files_apart(tmp_path):
     file = tmp_path / "code.py"
     file.write_text("one")

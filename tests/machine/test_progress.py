@@ -83,3 +83,19 @@ def test_nothing_where_it_is_not_wanted(monkeypatch, clock, terminal):
     for _ in Progress(range(3), desc="images", unit="image", shown=False):
         clock.now += 100
     assert stream.getvalue() == ""
+
+
+def test_compilation_is_left_out_of_the_time_left(monkeypatch, clock):
+    """The first of ten takes ten minutes, compiled as it is; each further one a minute."""
+    log = stderr(monkeypatch, terminal=False)
+    with Progress(total=10, desc="train", unit="step") as bar:
+        clock.now += 600
+        bar.update()
+        for _ in range(3):
+            clock.now += 60
+            bar.update()
+    first, second, third, fourth = log.getvalue().splitlines()
+    assert first == "train: 1/10 steps, 10:00 elapsed, 1:30:00 left"
+    assert second == "train: 2/10 steps, 11:00 elapsed, 08:00 left"
+    assert third == "train: 3/10 steps, 12:00 elapsed, 07:00 left"
+    assert fourth == "train: 4/10 steps, 13:00 elapsed, 06:00 left"

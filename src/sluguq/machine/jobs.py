@@ -8,10 +8,13 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
+import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 
@@ -19,7 +22,9 @@ from typing import Any, TextIO
 def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
     """Run a job: what it prints goes to its log as well, and its libraries use its threads.
 
-    Call it before JAX is imported: XLA reads the number of its threads and the visible devices once.
+    Call it before JAX is imported: XLA reads the number of its threads and the visible devices once. The log says
+    where the job ran and for how long. Where it fails and ends the program, the terminal shows the reason in words; the
+    log has the traceback.
 
     :param log: file that receives everything written to stdout and stderr.
     :param threads: threads that the numerical libraries may use.
@@ -30,13 +35,42 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
     with Path(log).open("w", encoding="utf-8") as file:
         out, err = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = _Tee(out, file), _Tee(err, file)
+        started = time.monotonic()
         try:
             yield
+            where = f"{socket.gethostname()}, {threads} thread{'s' if threads > 1 else ''}"
+            file.write(f"done in {time.monotonic() - started:.1f} s on {where}\n")
+        except Exception as error:
+            file.write(traceback.format_exc())
+            sys.excepthook = _in_words_for(error, log)
+            raise
         except BaseException:
             file.write(traceback.format_exc())
             raise
         finally:
             sys.stdout, sys.stderr = out, err
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, with its notes; its kind, too, unless this library made it, whose errors explain themselves."""
+    text = "\n".join([str(error) or "no further explanation", *getattr(error, "__notes__", [])])
+    own = type(error).__module__.partition(".")[0] == "sluguq"
+    return text if own else f"{type(error).__name__}: {text}"
+
+
+def _in_words_for(
+    error: BaseException, log: str | os.PathLike[str]
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], Any]:
+    """Show one error in words where it ends the program; all others as before."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        if value is error:
+            print(f"\n{in_words(error)}\n(where it happened: {log})", file=sys.stderr, flush=True)
+        else:
+            before(kind, value, trace)
+
+    return hook
 
 
 class _Tee:

@@ -48,11 +48,14 @@ class Progress:
         self._lines = shown and not terminal
         self._started = self._told_at = time.monotonic()
         self._told = initial if self._lines else None
+        self._first: tuple[float, int] | None = None  # when the first of this run was done, and how many then
 
     def update(self, count: int = 1) -> None:
         """`count` more are done."""
         self._done += count
         self._bar.update(count)
+        if self._first is None:
+            self._first = time.monotonic(), self._done
         if self._lines and time.monotonic() - self._told_at >= SECONDS:
             self._tell()
 
@@ -63,9 +66,9 @@ class Progress:
 
     def _tell(self) -> None:
         self._told_at, self._told = time.monotonic(), self._done
-        known = "/{total_fmt} {unit}s, {elapsed} elapsed, {remaining} left"
-        if self._total is None:
-            known = " {unit}s, {elapsed} elapsed"
+        known = " {unit}s, {elapsed} elapsed"
+        if self._total is not None:
+            known = f"/{{total_fmt}} {{unit}}s, {{elapsed}} elapsed, {tqdm.format_interval(self._left())} left"
         line = tqdm.format_meter(
             self._done,
             self._total,
@@ -77,6 +80,13 @@ class Progress:
             bar_format="{desc}: {n_fmt}" + known + "{postfix}",
         )
         print(line, file=sys.stderr, flush=True)
+
+    def _left(self) -> float:
+        """Seconds that are left, by the pace since the first was done: compiling, which comes before it, comes once."""
+        start, before = self._first or (self._started, self._initial)
+        if self._done == before:  # only the first is done
+            start, before = self._started, self._initial
+        return (self._told_at - start) * ((self._total or 0) - self._done) / max(1, self._done - before)
 
     def close(self) -> None:
         """Nothing more will come."""
