@@ -29,3 +29,23 @@ def occupied_bytes(files: Iterable[Path]) -> int:
 def gigabytes(count: int) -> str:
     """Bytes in words."""
     return f"{count / 1e9:.1f} GB"
+
+
+def reserve(path: Path, count: int) -> None:
+    """Make a file of so many bytes that are all there on the disk.
+
+    A file that is mapped into memory without them ends the process with a bus error where the disk runs full.
+
+    :raises OSError: where the disk has no room for it, with what lacks; nothing is left behind then.
+    """
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, count)
+        except OSError as error:
+            free = free_bytes(path.parent)
+            path.unlink(missing_ok=True)
+            raise OSError(
+                error.errno,
+                f"{path} takes {gigabytes(count)}, but its disk has {gigabytes(free)} ({error.strerror}): make room, "
+                "or let fewer eigenbases be computed at once (--resources gpu=1)",
+            ) from None

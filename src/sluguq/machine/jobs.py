@@ -52,7 +52,7 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
 
 
 def in_words(error: BaseException) -> str:
-    """What an error says, with its notes; its kind, too, unless this library made it, whose errors explain themselves."""
+    """What an error says, with its notes; its kind, too, unless it is of this library: those explain themselves."""
     text = "\n".join([str(error) or "no further explanation", *getattr(error, "__notes__", [])])
     own = type(error).__module__.partition(".")[0] == "sluguq"
     return text if own else f"{type(error).__name__}: {text}"

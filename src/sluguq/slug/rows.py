@@ -4,6 +4,7 @@ Lanczos needs four things of its basis Q ∈ R^{j×p}: append a row, Q v, v − 
 folder give them without a second copy of Q, and the folder needs only a block of columns in memory.
 """
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.machine.disk import reserve
 from sluguq.slug.budget import Budget
 
 
@@ -139,7 +141,9 @@ class HostRows:
         if self.folder is None:
             return np.zeros(shape, dtype)
         self.folder.mkdir(parents=True, exist_ok=True)
-        return np.memmap(self.folder / name, dtype, mode=mode, shape=shape)
+        if mode == "w+":
+            reserve(self.folder / name, math.prod(shape) * dtype.itemsize)
+        return np.memmap(self.folder / name, dtype, mode="r+", shape=shape)
 
     def _forget_others(self) -> None:
         for path in self._files():

@@ -52,13 +52,16 @@ def consents_lacking(experiment: Experiment) -> str:
     return "before the experiment can run:\n" + "\n".join(f"  {line}" for line in told) if told else ""
 
 
-def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: int, removed: int) -> str:
+def check_disk(
+    experiment: Experiment, folder: str | os.PathLike[str], *, kept: int, removed: int, at_once: int = 1
+) -> str:
     """Refuse to start where the disk cannot hold the eigenbases that are to be computed.
 
     :param experiment: the experiment.
     :param folder: where its results lie, or will.
     :param kept: how many eigenbases are to be computed and stay.
     :param removed: how many are to be computed and removed after scoring (`eigenbasis.keep`).
+    :param at_once: how many may be computed side by side, each with its own scratch files.
     :returns: what they take, in words; empty where they take less than 1 GB.
     :raises ConfigurationError: with what they take and the keys to change.
     """
@@ -71,14 +74,16 @@ def check_disk(experiment: Experiment, folder: str | os.PathLike[str], *, kept: 
     else:
         room = room_of_basis(settings.rank, weights, dtype=settings.dtype)
     # The last one to be computed finds all that are kept; itself it is among them, unless some are removed.
-    needed = kept * room.store + (room.peak if removed else room.scratch + room.result if kept else 0)
+    together = min(at_once, kept + removed)
+    needed = kept * room.store + together * (room.scratch + room.result) + min(together, removed) * room.store
     # What interrupted runs left is taken up, or removed.
     left = [file for state in Path(folder).glob("eigenbases/*/.seed-*") for file in state.rglob("*")]
     free = free_bytes(folder) + occupied_bytes(left)
     told = (
         f"{kept + removed} eigenbases of {settings.rank} vectors of {weights:,} weights, {gigabytes(room.store)} each: "
         f"{gigabytes(kept * room.store)} stay for {kept} models (eigenbasis.keep: {settings.keep}), with "
-        f"{gigabytes(needed)} in use while one is computed; there are {gigabytes(free)}"
+        f"{gigabytes(needed)} in use while {'one is' if together < 2 else f'{together} are'} computed"
+        f"{'' if together < 2 else ' side by side'}; there are {gigabytes(free)}"
     )
     if needed > free:
         raise ConfigurationError(
