@@ -67,13 +67,16 @@ def test_the_same_seed_gives_the_same_network_bit_for_bit(images, trained):
     assert not equal(train(images, SETTINGS, seed=SEED + 1, progress=False), trained)
 
 
-def test_steps_equal_a_plain_loop_of_the_equations(images):
+@pytest.mark.parametrize("last_batch", ["drop", "keep"])
+def test_steps_equal_a_plain_loop_of_the_equations(images, last_batch):
     """Three steps with Adam, clipping and a cosine, written out again around jax.grad."""
     # Without normalisation: an offset before it has no gradient but rounding, which Adam scales up to a step.
     network = dataclasses.replace(NETWORK, normalisation="none")
     settings = dataclasses.replace(
-        SETTINGS, network=network, epochs=1, schedule="cosine", gradient_clip=0.5, batch_size=6
-    )
+        SETTINGS, network=network, epochs=1, schedule="cosine", gradient_clip=0.5, last_batch=last_batch,
+        batch_size=6 if last_batch == "drop" else 7,
+    )  # fmt: skip
+    batches = {"drop": [6, 6, 6], "keep": [7, 7, 4]}[last_batch]
     result = train(images, settings, seed=SEED, progress=False)
     weights, statistics = VAE(network, seed=SEED).split()
     order = np.asarray(epoch_order(SEED, 0, len(images)))
@@ -88,8 +91,8 @@ def test_steps_equal_a_plain_loop_of_the_equations(images):
 
     gradient_of = jax.jit(jax.value_and_grad(loss, has_aux=True))
     losses = []
-    for step in range(3):
-        x = jnp.asarray(images[order[6 * step : 6 * step + 6]] / 127.5 - 1, jnp.float32)
+    for step, seen in enumerate(np.split(order, np.cumsum(batches)[:-1])):
+        x = jnp.asarray(images[seen] / 127.5 - 1, jnp.float32)
         key = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(SEED), 2), step))[0]
         (value, statistics), gradient = gradient_of(weights, statistics, x, key)
         losses.append(float(value))
@@ -106,7 +109,7 @@ def test_steps_equal_a_plain_loop_of_the_equations(images):
         weights = jax.tree.map(adam, weights, gradient, moments)
     for ours, theirs in zip(*map(jax.tree.leaves, (result.network.split()[0], weights)), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    np.testing.assert_allclose(result.history[0]["loss"], np.mean(losses), rtol=1e-4)
+    np.testing.assert_allclose(result.history[0]["loss"], np.average(losses, weights=batches), rtol=1e-4)
     assert result.history[0]["learning_rate"] == pytest.approx(0)
 
 
@@ -147,6 +150,38 @@ def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
     assert sorted(first) == sorted(second) == list(range(50))
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, epoch_order(1, 0, 50))
+
+
+def test_a_training_that_keeps_last_batches_goes_on_bit_for_bit(images, tmp_path, monkeypatch):
+    """Four steps of four images and one of two; stopped before that one, and after it."""
+    settings = dataclasses.replace(SETTINGS, last_batch="keep", epochs=2)
+    whole = train(images, settings, seed=SEED, progress=False)
+    assert whole.steps == 10
+
+    class Stopped(Exception):
+        pass
+
+    def stop_after(limit):
+        def save(folder, checkpoint, identity):
+            path = kept(folder, checkpoint, identity)
+            if int(checkpoint.state["step"]) == limit:
+                raise Stopped
+            return path
+
+        return save
+
+    import sluguq.networks.training as training
+
+    kept = training.save_checkpoint
+    for limit in (4, 5):
+        monkeypatch.setattr(training, "save_checkpoint", stop_after(limit))
+        folder = tmp_path / str(limit)
+        with pytest.raises(Stopped):
+            train(images, settings, seed=SEED, progress=False, checkpoint_folder=folder, checkpoint_steps=1)
+        monkeypatch.setattr(training, "save_checkpoint", kept)
+        resumed = train(images, settings, seed=SEED, progress=False, checkpoint_folder=folder)
+        assert resumed.resumed_at == limit
+        assert equal(resumed, whole)
 
 
 def test_flips_mirror_some_images(images):

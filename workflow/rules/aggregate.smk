@@ -25,7 +25,7 @@ rule aggregate:
         experiment=EXPERIMENT.experiment,
         role=role_of,
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
-        configuration=CONFIGURATION,
+        configuration=lambda wildcards: CONFIGURATION,
     script:
         "../../scripts/aggregate.py"
 
@@ -55,6 +55,6 @@ rule aggregate_models:
         seeds=SEEDS,
         experiment=EXPERIMENT.experiment,
         groups=EXPERIMENT.model_dump(mode="json")["groups"],
-        configuration=CONFIGURATION,
+        configuration=lambda wildcards: CONFIGURATION,
     script:
         "../../scripts/aggregate_models.py"

@@ -64,6 +64,7 @@ SEEDS = list(EXPERIMENT.seeds)
 MODELS = [(name, seed) for name in CONFIGURATIONS for seed in SEEDS]
 AGGREGATED = [*EXPERIMENT.scored_datasets, *([ARTEFACTS] if EXPERIMENT.artefacts.images else [])]
 # What stores record. How jobs run, and what is varied besides, changes no result: an edit there reruns nothing.
+# Handed on by functions: Snakemake would take the braces of `model.weights` for wildcards of its own.
 CONFIGURATION = resolved_yaml(
     EXPERIMENT,
     exclude={

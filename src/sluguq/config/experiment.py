@@ -135,8 +135,12 @@ class Training(Section):
     epochs: Positive = Field(1000, description="Passes over the training images.")
     batch_size: Positive = Field(
         64,
-        description="Images a step. What is left of an epoch after its whole batches is not seen in it; every epoch "
-        "has an order of its own, so these are other images each time.",
+        description="Images a step.",
+    )
+    last_batch: Literal["drop", "keep"] = Field(
+        "drop",
+        description="What is left of an epoch after its whole batches: not seen in it (every epoch has an order of its "
+        "own, so these are other images each time), or a smaller step of its own, as in the published code.",
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-4, description="Adam's learning rate, at the start.")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Learning-rate schedule.")

@@ -52,8 +52,9 @@ class TrainingSettings:
     :ivar network: its shape.
     :ivar objective: weights and reduction of the loss terms.
     :ivar epochs: passes over the images.
-    :ivar batch_size: images a step. An epoch has floor(images / batch size) steps; the images left over, other
-        ones in every epoch, are not seen in it.
+    :ivar batch_size: images a step.
+    :ivar last_batch: of an epoch whose images are no multiple of the batch size. drop: the images left over, other
+        ones in every epoch, are not seen in it. keep: they are one more, smaller step.
     :ivar learning_rate: Adam's.
     :ivar schedule: of the learning rate: constant, or falling to 0 over all steps along half a cosine.
     :ivar gradient_clip: largest norm of the gradient, longer ones being scaled down to it; None for no limit. The
@@ -71,6 +72,7 @@ class TrainingSettings:
     schedule: Literal["constant", "cosine"] = "constant"
     gradient_clip: float | None = 10.0
     flip: bool = False
+    last_batch: Literal["drop", "keep"] = "drop"
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
@@ -82,6 +84,8 @@ class TrainingSettings:
             raise ValueError(f"gradient_clip={self.gradient_clip}: must be positive, or None for no limit")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"schedule={self.schedule!r}: must be constant or cosine")
+        if self.last_batch not in ("drop", "keep"):
+            raise ValueError(f"last_batch={self.last_batch!r}: must be drop or keep")
         if self.precision not in ("float32", "tf32", "bfloat16"):
             raise ValueError(f"precision={self.precision!r}: must be float32, tf32 or bfloat16")
 
@@ -92,7 +96,7 @@ class TrainingResult:
 
     :ivar network: the network after the last epoch.
     :ivar history: a row for each epoch: epoch (from 1), loss, its unweighted terms (mse, the
-        network's regularisers such as kl, and perceptual where there is one) averaged over the epoch's steps,
+        network's regularisers such as kl, and perceptual where there is one) averaged over the epoch's images,
         gradient_norm before clipping, learning_rate after it.
     :ivar snapshots: what ``on_epoch`` returned, by epoch.
     :ivar steps: number of steps of the whole training.
@@ -178,21 +182,24 @@ def _mesh(batch_size: int, devices: int | None) -> Mesh | None:
 
 
 @functools.lru_cache(maxsize=8)
-def compiled_advance(settings: TrainingSettings, steps: int, epoch_steps: int, mesh: Mesh | None) -> Callable:
+def compiled_advance(
+    settings: TrainingSettings, steps: int, epoch_steps: int, mesh: Mesh | None, left_over: int = 0
+) -> Callable:
     """The compiled step: (state, images, order, perceptual, seed, count) to the state `count` steps on.
 
     The state's buffers are reused for the result. On a CPU `count` must be 1 and the steps are called from
     Python, since XLA runs a convolution's gradient some twenty times slower inside a loop of its own there;
-    elsewhere the loop is compiled.
+    elsewhere the loop is compiled. With `left_over` it is the step that ends an epoch with so many images.
     """
     optimiser, _ = _optimiser(settings, steps)
-    size = settings.batch_size
+    size = left_over or settings.batch_size
+    share = size / settings.batch_size
 
     def advance_one(
         state: State, images: jax.Array, order: jax.Array, perceptual: Perceptual | None, seed: jax.Array
     ) -> State:
         position = state["step"] % epoch_steps
-        batch = images[lax.dynamic_slice_in_dim(order, position * size, size)]
+        batch = images[lax.dynamic_slice_in_dim(order, position * settings.batch_size, size)]
         if mesh is not None:
             batch = lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("batch")))
         noise_key, flip_key = jax.random.split(
@@ -219,7 +226,7 @@ def compiled_advance(settings: TrainingSettings, steps: int, epoch_steps: int, m
             "statistics": statistics,
             "optimiser": inner,
             "step": state["step"] + 1,
-            "sums": {name: jnp.where(first, 0, kept) + terms[name] for name, kept in state["sums"].items()},
+            "sums": {name: jnp.where(first, 0, kept) + share * terms[name] for name, kept in state["sums"].items()},
         }
 
     @functools.partial(jax.jit, donate_argnums=0)
@@ -279,12 +286,16 @@ def train(
     settings = _checked(images, settings, perceptual)
     if settings.objective.perceptual_weight == 0:
         perceptual = None
-    epoch_steps = len(images) // settings.batch_size
+    whole_steps, left_over = divmod(len(images), settings.batch_size)
+    left_over = left_over if settings.last_batch == "keep" else 0
+    epoch_steps = whole_steps + (left_over > 0)
     steps = settings.epochs * epoch_steps
     terms = term_names(settings, perceptual)
     _, schedule = _optimiser(settings, steps)
     mesh = _mesh(settings.batch_size, devices)
     advance = compiled_advance(settings, steps, epoch_steps, mesh)
+    end_epoch = compiled_advance(settings, steps, epoch_steps, None, left_over) if left_over else advance
+    epoch_batches = whole_steps + left_over / settings.batch_size
 
     def fresh() -> State:
         return initial_state(settings, seed, steps, terms=terms)
@@ -324,15 +335,17 @@ def train(
             epoch = done // epoch_steps
             order = jax.device_put(epoch_order(seed, epoch, len(images)), everywhere)
             while done < (epoch + 1) * epoch_steps:
-                count = min(_steps_a_call(), (epoch + 1) * epoch_steps - done, checkpoint_steps or steps)
-                state = advance(state, pixels, order, perceptual, seed, count)
+                whole = epoch * epoch_steps + whole_steps - done
+                count = min(_steps_a_call(), whole, checkpoint_steps or steps) if whole else 1
+                step = advance if whole else end_epoch
+                state = step(state, pixels, order, perceptual, seed, count)
                 jax.block_until_ready(state["step"])
                 done += count
                 bar.update(count)
                 ended = done == (epoch + 1) * epoch_steps
                 if ended:
                     sums = jax.device_get(state["sums"])
-                    row = {"epoch": epoch + 1, **{name: float(sums[name]) / epoch_steps for name in terms}}
+                    row = {"epoch": epoch + 1, **{name: float(sums[name]) / epoch_batches for name in terms}}
                     row["learning_rate"] = float(schedule(done))
                     fault = watch.fault(row, state["statistics"])
                     if fault is not None:

@@ -28,7 +28,7 @@ from sluguq.stores.store import open_store
 
 def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> TrainingSettings:
     """Settings of the numerics from the sections `model` and `training` of the configuration."""
-    taken = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "precision")
+    taken = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "last_batch", "precision")
     weights = ("mse_weight", "kl_weight", "perceptual_weight", "reduction")
     return TrainingSettings(
         network=settings_of(model, image_size),
