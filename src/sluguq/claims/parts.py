@@ -351,6 +351,8 @@ def _external_rank(run: Run, store: xr.Dataset, skin_type: int | None = None) ->
 
 
 def converged(run: Run) -> list[Part]:
+    if "loss" not in run.models:
+        raise NotInRun("the networks were trained elsewhere, so their training has no history here")
     losses = run.models["loss"].transpose("configuration", "seed", "epoch")
     if losses.sizes["epoch"] < 10:
         raise NotInRun("training had fewer than ten epochs, so there is no last tenth")
