@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 CORES ?= all
-VENV_PYTHON = .venv/bin/python
+VENV ?= .venv
+VENV_PYTHON = $(VENV)/bin/python
 SNAKEMAKE = $(VENV_PYTHON) -m snakemake
 DEMO = --configfile config/demo.yaml
 
@@ -23,54 +24,59 @@ help:
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      remove .venv and results of the demo"
 
-.venv/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: there is no $(PYTHON): install Python 3.11 or newer," \
 	    "or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" tools/check_machine.py
-	"$(PYTHON)" -m venv --clear .venv
+	"$(PYTHON)" -m venv --clear $(VENV)
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(SNAKEMAKE) --cores $(CORES) $(DEMO)
 	$(SNAKEMAKE) --cores 1 $(DEMO) --report results/demo/report.html
 	@echo "Snakemake's report, with every figure and how it was made: results/demo/report.html"
 
-notebook: .venv/installed
+notebook: $(VENV)/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check jupyterlab==4.6.6
 	.venv/bin/jupyter lab examples/inspect.ipynb
 
-test: .venv/installed
+test: $(VENV)/installed
 	$(VENV_PYTHON) -m pytest -n 2 --durations=15
 
-torch: .venv/installed
+# What depends most on the versions of packages; continuous integration runs it under the newest Python that there is.
+test-versions: $(VENV)/installed
+	$(VENV_PYTHON) -m pytest -n 2 -q tests/stores tests/config tests/machine tests/slug/test_library.py \
+	    tests/slug/test_eigenbasis.py tests/networks/test_vae.py tests/figures
+
+torch: $(VENV)/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
 	    torchax==0.0.14.dev20261026 diffusers==0.42.1 monai==1.6.1 einops==0.8.2 curvlinops-for-pytorch==3.0.1
 
 # moto, with flask, is the tests' S3 server on loopback. botocore wants an older python-dateutil than the lock file's.
-plugins: .venv/installed
+plugins: $(VENV)/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check \
 	    snakemake-storage-plugin-s3==0.3.6 s3fs==2026.9.0 "moto[s3]==5.2.5" flask==3.1.3 flask-cors==6.0.5 \
 	    snakemake-executor-plugin-kubernetes==0.5.1 snakemake-executor-plugin-cluster-generic==1.0.9 rocrate==0.16.0
 
-lint: .venv/installed
+lint: $(VENV)/installed
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
-	.venv/bin/lint-imports
+	$(VENV)/bin/lint-imports
 	$(VENV_PYTHON) -m snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint $(DEMO)
 
-format: .venv/installed
+format: $(VENV)/installed
 	$(VENV_PYTHON) -m ruff check --fix
 	$(VENV_PYTHON) -m ruff format
 	$(VENV_PYTHON) -m snakefmt Snakefile workflow
 
-docs: .venv/installed
+docs: $(VENV)/installed
 	$(VENV_PYTHON) tools/build_site.py
 
-documents: .venv/installed
+documents: $(VENV)/installed
 	$(VENV_PYTHON) -m sluguq.config.documents
 
 # Without the old file, so that every Python gets the newest versions that it can have. Newer Pythons get newer ones.

@@ -4,6 +4,7 @@ The calls for a model of one's own and what they return, and ``open`` for the re
 from here; they are imported on first use, so that ``import sluguq`` itself costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from sluguq.slug.scores import Scores
     from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
     from sluguq.slug.torch_bridge import from_torch
+
+if os.environ.get("SLUGUQ_EXTENSIONS"):
+    # Before any list of the library is read, so that jobs know what a user's files add.
+    import_module("sluguq.machine.extensions").load_announced()
 
 __version__ = "0.1.0"
 

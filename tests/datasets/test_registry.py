@@ -35,7 +35,7 @@ def test_a_source_knows_its_entry():
 
 def test_what_must_be_asked_for_or_is_not_commercial_must_be_accepted():
     to_accept = {name for name, entry in load_registry().items() if entry.licence.to_be_accepted}
-    assert to_accept == {"fitzpatrick17k", "fitzpatrick17k_c", "passion", "ddi", "isic2018", "isic2019"}
+    assert to_accept == {"fitzpatrick17k", "fitzpatrick17k_c", "passion", "ddi", "isic2018", "isic2019", "milk10k"}
 
 
 def test_addresses_are_secure_and_files_keep_to_the_raw_folder():

@@ -240,3 +240,62 @@ def test_real_isic_2017_with_artefact_labels(server, manners, shared, tmp_path):
     assert (labels == "1").any(axis=1).sum() == 71
     assert set(labels.to_numpy().ravel()) == {"", "0", "1"}
     assert (images["mask"] != "").all()
+
+
+MILK_ROWS = [
+    {"lesion_id": lesion, "image_type": kind, "isic_id": name, "skin_tone_class": tone, "sex": "female",
+     "age_approx": 40, "site": "trunk", "MONET_hair": hair}
+    for lesion, kind, name, tone, hair in [
+        ("IL_1", "clinical: close-up", "ISIC_1", 5, 0.1),
+        ("IL_1", "dermoscopic", "ISIC_2", 5, 0.9),
+        ("IL_2", "clinical: close-up", "ISIC_3", 0, 0.2),
+        ("IL_3", "clinical: close-up", "ISIC_4", None, 0.3),
+        ("IL_4", "clinical: close-up", "ISIC_5", 9, 0.3),
+        ("IL_5", "clinical: close-up", "ISIC_6", 3, 0.3),
+        ("IL_6", "thermal", "ISIC_7", 3, 0.3),
+    ]
+]  # fmt: skip
+
+
+def milk(server: Server) -> None:
+    pictures = {f"MILK10k_Training_Input/{row['lesion_id']}/{row['isic_id']}.jpg": picture(n)
+                for n, row in enumerate(MILK_ROWS) if row["isic_id"] != "ISIC_6"}  # fmt: skip
+    server.files["/milk10k/images"] = zipped(pictures)
+    server.files["/milk10k/metadata"] = table(MILK_ROWS)
+    server.files["/milk10k/supplement"] = table([{"isic_id": "ISIC_3", "MONET_gel": 0.5, "diagnosis_full": "x"}])
+    server.files["/milk10k/diagnoses"] = table(
+        [{"lesion_id": "IL_1", "MEL": 0, "NV": 1}, {"lesion_id": "IL_2", "MEL": 1, "NV": 1}]
+    )
+
+
+def test_milk10k_has_a_skin_tone_of_its_own_and_scores_of_what_is_not_skin(server, manners, tmp_path):
+    milk(server)
+    server.misdeeds["/milk10k/images"] = ["cut", "500"]
+    images, reasons = run(tmp_path, server, manners, source="milk10k", accept_licence=True)
+    assert images["fst"].to_dict() == {"ISIC_1": 1, "ISIC_3": 6, "ISIC_4": -1}
+    assert images["label_skin_tone_class"].to_dict() == {"ISIC_1": "5", "ISIC_3": "0", "ISIC_4": ""}
+    assert images["label_diagnosis"].to_dict() == {"ISIC_1": "NV", "ISIC_3": "", "ISIC_4": ""}
+    assert images.loc["ISIC_3", "label_monet_gel"] == "0.5"
+    assert images.loc["ISIC_1", "label_monet_hair"] == "0.1"
+    assert reasons["ISIC_5"] == "column skin_tone_class: '9' is none of 0 to 5"
+    assert reasons["ISIC_6"] == "there is no such file"
+    assert "'thermal' is none of" in reasons["ISIC_7"]
+
+
+def test_both_images_of_a_lesion_of_milk10k_stay_together(server, manners, tmp_path):
+    milk(server)
+    images, _ = run(tmp_path, server, manners, source="milk10k", accept_licence=True, images="both", fst=[1])
+    assert images["lesion"].to_dict() == {"ISIC_1": "IL_1", "ISIC_2": "IL_1"}
+
+
+def test_milk10k_from_a_folder_without_any_request(server, manners, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "IL_1").mkdir(parents=True)
+    (folder / "IL_1" / "ISIC_1.jpg").write_bytes(picture(0))
+    (folder / "MILK10k_Training_Metadata.csv").write_bytes(table(MILK_ROWS[:1]))
+    images, _ = run(tmp_path / "raw", server, manners, source="milk10k", folder=folder)
+    assert images["fst"].to_dict() == {"ISIC_1": 1}
+    assert not server.requests
+    (folder / "MILK10k_Training_Metadata.csv").unlink()
+    with pytest.raises(AcquisitionError, match=r"holds no MILK10k_Training_Metadata\.csv"):
+        run(tmp_path / "raw", server, manners, source="milk10k", folder=folder)

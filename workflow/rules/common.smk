@@ -12,14 +12,21 @@ sys.path.insert(0, str(_source))
 # Snakemake puts the interpreter's path into shell commands as it is; one with a space would fall apart there.
 sys.executable = re.sub(r"(?<!\\)([^\w@%+=:,./\\-])", r"\\\1", sys.executable)
 
+import yaml
 from snakemake.exceptions import WorkflowError
 
 if not _source.is_dir():
     raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
 
-from sluguq.analysis.catalogue import tables_for
-import yaml
+from sluguq.machine import extensions
 
+# Before anything else of the library is imported, so that its lists hold what a user's files add.
+try:
+    extensions.load(config.get("extensions") or ())
+except extensions.ExtensionError as error:
+    raise WorkflowError(str(error)) from None
+
+from sluguq.analysis.catalogue import tables_for
 from sluguq.config import ConfigurationError, load_experiment, resolve, resolved_yaml
 from sluguq.config.paths import ARTEFACTS, ResultPaths, acquired_images, image_store, missing_images
 from sluguq.config.paths import MODELS as MODELS_STORE
@@ -69,6 +76,7 @@ CONFIGURATION = resolved_yaml(
     EXPERIMENT,
     exclude={
         "resources": True,
+        "extensions": True,
         "sensitivity": True,
         "analysis": True,
         "training": {"checkpoint_minutes"},
@@ -124,7 +132,7 @@ wildcard_constraints:
 def code(script):
     """Value of `params: code=`: changes when what scripts/<script> computes can have changed, and only then."""
     without = WITHOUT_EFFECT if script in DESCRIBING else WITHOUT_EFFECT_ON_NUMBERS
-    return fingerprint_of_code(SCRIPTS / script, without=without)
+    return fingerprint_of_code(SCRIPTS / script, *_extensions(script), without=without)
 
 
 def roles(configuration=None, **changed):
@@ -142,10 +150,29 @@ def roles(configuration=None, **changed):
     return tested | settings | {"mix": EXPERIMENT.configurations[configuration]}
 
 
+def _extensions(script):
+    """The files of a user's own whose additions a script computes; all others change none of its numbers."""
+    return extensions.files_adding(*EXTENDED.get(script, ("signal", "table", "figure", "claim")))
+
+
+# Kinds of additions by the script that computes them, where these are not results made of scores.
+EXTENDED = {
+    **dict.fromkeys(("acquire.py", "prepare.py", "split.py", "train.py", "datasheet.py", "perceptual_weights.py"), ()),
+    "artefacts.py": ("artefact",),
+    "eigenbasis.py": ("estimator",),
+    "score.py": ("estimator", "signal"),
+    "score_varied.py": ("estimator",),
+    "aggregate.py": ("signal",),
+    "aggregate_models.py": (),
+}
+
+
 @cache
 def network_code(script):
     """The same of a job that runs the network: its architecture is imported by the name in the configuration."""
-    return fingerprint_of_code(SCRIPTS / script, source_of(EXPERIMENT.model.network), without=WITHOUT_EFFECT_ON_NUMBERS)
+    return fingerprint_of_code(
+        SCRIPTS / script, source_of(EXPERIMENT.model.network), *_extensions(script), without=WITHOUT_EFFECT_ON_NUMBERS
+    )
 
 
 def prepared(dataset):
@@ -166,8 +193,11 @@ def sources_read(wildcards):
 
 def adapter_code(wildcards):
     """The same of an acquisition: the adapter is imported by the name of its source."""
-    adapter = LIBRARY / "datasets" / "sources" / f"{EXPERIMENT.datasets[wildcards.dataset].source}.py"
-    return fingerprint_of_code(SCRIPTS / "acquire.py", adapter, without=WITHOUT_EFFECT_ON_NUMBERS)
+    options = EXPERIMENT.datasets[wildcards.dataset]
+    adapters = [LIBRARY / "datasets" / "sources" / f"{options.source}.py"]
+    if options.source == "own":
+        adapters.append(Path(options.adapter))
+    return fingerprint_of_code(SCRIPTS / "acquire.py", *adapters, without=WITHOUT_EFFECT_ON_NUMBERS)
 
 
 def perceptual_file(wildcards):
@@ -264,7 +294,8 @@ def figure_outputs(folder, names, category):
     """SVG, PNG and csv of figures; the SVG goes into Snakemake's report with its caption."""
     shown = []
     for name in names:
-        caption, labels = f"../report/{name}.rst", {"figure": name.replace("_", " ")}
+        own = name in extensions.FIGURES
+        caption, labels = f"../report/{'own' if own else name}.rst", {"figure": name.replace("_", " ")}
         shown.append(report(f"{folder}/{name}.svg", caption=caption, category=category, labels=labels))
     return [*shown, *(f"{folder}/{name}.{ending}" for name in names for ending in ("png", "csv"))]
 

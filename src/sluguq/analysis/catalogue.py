@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sluguq.machine import extensions
+
 _PHOTOGRAPHS = ("training", "external")
 _MASKED = ("artefacts", *_PHOTOGRAPHS)
 
@@ -40,6 +42,7 @@ TABLES: dict[str, Table] = {
     "artefact_change": Table(("artefacts",), "SLUG and error with a drawn artefact over those without."),
     "tones": Table(("models",), "Skin tone of prior samples and of training images."),
 }
+TABLES |= {name: Table(added["roles"], added["caption"]) for name, added in extensions.TABLES.items()}
 
 
 def tables_for(role: str) -> list[str]:

@@ -18,6 +18,7 @@ from sluguq.analysis.signals import compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
 from sluguq.analysis.tables import REPLICATES
 from sluguq.analysis.tones import tones
+from sluguq.machine import extensions
 
 _MAKERS: dict[str, Callable[..., pd.DataFrame]] = {
     "levels": levels,
@@ -67,4 +68,5 @@ def make_table(
     if name == "drawn_artefacts":
         scores = pixel_scores(store) if pixels is None else pixels
         return artefacts_found(scores, artefact_clusters(store) if len(scores) else None, replicates)
-    return _MAKERS[name](store, replicates=replicates)
+    maker = _MAKERS[name] if name in _MAKERS else extensions.TABLES[name]["function"]
+    return maker(store, replicates=replicates)

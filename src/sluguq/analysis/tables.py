@@ -20,6 +20,7 @@ from sluguq.analysis.aggregated import clusters_of, groups_of, labels_of
 from sluguq.analysis.estimates import Estimate, Statistic, Transform, over_seeds
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.statistics import Array
+from sluguq.machine import extensions
 from sluguq.stores.files import whole_file
 
 SIGNALS = {
@@ -32,6 +33,7 @@ SIGNALS = {
     "compressed_size": "compressed size",
 }
 """Signals that may rank with the error, the dearest first, by their names for people."""
+SIGNALS |= {name: added["long_name"] for name, added in extensions.SIGNALS.items()}
 
 COLUMN_LABELS = {"mse": "mean squared error", **SIGNALS}
 

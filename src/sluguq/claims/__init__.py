@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.analysis.tables import REPLICATES
-from sluguq.claims.catalogue import CLAIMS, Claim
+from sluguq.claims.catalogue import CLAIMS, Claim, added_claims
 from sluguq.claims.registration import standing
 from sluguq.claims.rules import (
     LEVEL,
@@ -83,7 +83,8 @@ def judge(
     :param registration: what was registered before the run (`sluguq.claims.registration.read_registration`).
     """
     run = Run(datasets, labels, replicates, models)
-    table = pd.DataFrame([_row(claim, run, registration) for claim in CLAIMS], columns=list(COLUMNS))
+    claims = (*CLAIMS, *added_claims())
+    table = pd.DataFrame([_row(claim, run, registration) for claim in claims], columns=list(COLUMNS))
     for _, part in table.groupby("paper"):
         table.loc[part.index, "p_adjusted"] = holm(part["p"].astype(float).tolist())
     lost = table["p_adjusted"].astype(float) > 1 - LEVEL

@@ -65,6 +65,7 @@ from sluguq.claims.rules import (
     below,
 )
 from sluguq.claims.run import Run
+from sluguq.machine import extensions
 
 FAIRNESS = "fairness paper"
 SLUG = "SLUG paper"
@@ -504,3 +505,8 @@ CLAIMS: tuple[Claim, ...] = (
         smallest=_RATIO,
     ),
 )
+
+
+def added_claims() -> tuple[Claim, ...]:
+    """Claims that extensions add."""
+    return tuple(Claim(**{"paper": "of one's own", "where": "", **added}) for added in extensions.CLAIMS)

@@ -6,11 +6,14 @@ these models. Unknown keys are refused, so a mistyped key never passes silently.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sluguq.config.sources import Source
+from sluguq.machine import extensions
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 SkinType = Annotated[int, Field(ge=1, le=6)]
@@ -21,6 +24,24 @@ RESERVED_DATASET_NAMES = frozenset(
     {"models", "splits", "scores", "eigenbases", "figures", "tables", "artefacts", "sensitivity"}
 )
 SIZES = (32, 256)
+
+
+ARTEFACT_KINDS = ("ruler", "ink", "patch", "bubble")
+ESTIMATORS = ("projected", "sketched")
+
+
+def _known(name: str, names: Iterable[str]) -> str:
+    if name not in (choices := list(names)):
+        raise ValueError(f"{name!r} is none of {', '.join(choices)}, and no extension adds it")
+    return name
+
+
+def _artefact_kind(name: str) -> str:
+    return _known(name, (*ARTEFACT_KINDS, *extensions.ARTEFACTS))
+
+
+def _estimator(name: str) -> str:
+    return _known(name, (*ESTIMATORS, *extensions.ESTIMATORS))
 
 
 def _checked_size(size: int) -> int:
@@ -173,7 +194,7 @@ class Eigenbasis(Section):
     """The leading eigenvectors of the generalised Gauss-Newton matrix."""
 
     rank: Positive = Field(50, description="Number of eigenvectors k. `sensitivity.rank` also takes 0, no projection.")
-    method: Literal["projected", "sketched"] = Field(
+    method: Annotated[str, AfterValidator(_estimator)] = Field(
         "projected", description="Stored eigenvectors, or the SLUG paper's sketch of them."
     )
     sketch_size: Positive = Field(
@@ -225,8 +246,10 @@ class Artefacts(Section):
     """Artefacts drawn on test images of the training data set, to measure whether maps find them."""
 
     images: int = Field(32, ge=0, description="Test images of each group to draw on, per seed; 0 leaves this out.")
-    kinds: tuple[Literal["ruler", "ink", "patch", "bubble"], ...] = Field(
-        ("ruler", "ink", "patch", "bubble"), description="Artefacts to draw, each on every chosen image."
+    kinds: tuple[Annotated[str, AfterValidator(_artefact_kind)], ...] = Field(
+        ARTEFACT_KINDS,
+        description="Artefacts to draw, each on every chosen image: ruler, ink, patch, bubble, or what an extension "
+        "adds.",
     )
 
 
@@ -294,6 +317,11 @@ class Experiment(Section):
     """One experiment: its outputs lie under results/<experiment>/."""
 
     experiment: Name = Field(description="Name of the experiment and of its folder under results/.")
+    extensions: tuple[Path, ...] = Field(
+        (),
+        description="Python files that add figures, tables, claims, signals, kinds of artefacts or estimators of your "
+        "own (docs/extending).",
+    )
     datasets: dict[Name, Source] = Field(
         min_length=1, description="Data sets by name, each with its source and the source's own keys."
     )

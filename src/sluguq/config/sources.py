@@ -7,7 +7,7 @@ comes from by default (addresses, licence, citation, counts) is in `sluguq/datas
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -244,8 +244,31 @@ class ScinSource(PublishedSource):
         return self
 
 
+class Milk10kSource(PublishedSource):
+    """MILK10k (ISIC 2025): pairs of a clinical close-up and a dermoscopic image, with a class of skin tone.
+
+    The class goes from 0 (very dark) to 5 (very light) and is no FST; 6 less the class stands in the place of one.
+    """
+
+    source: Literal["milk10k"]
+    images: Literal["clinical", "dermoscopic", "both"] = Field(
+        "clinical", description="Which image of each pair to take. Both images of a lesion stay together in splits."
+    )
+
+
+class OwnSource(_Source):
+    """A data set that an adapter of your own acquires (docs/extending/data-set.md)."""
+
+    source: Literal["own"]
+    adapter: Path = Field(
+        description="Python file with a function `collect(options, raw_folder)` that gives what was acquired and lost."
+    )
+    options: dict[str, Any] = Field({}, description="What the adapter takes.")
+
+
 Source = Annotated[
-    FolderSource
+    OwnSource
+    | FolderSource
     | PhantomSource
     | Fitzpatrick17kSource
     | Fitzpatrick17kCSource
@@ -253,7 +276,8 @@ Source = Annotated[
     | IsicSource
     | PadUfes20Source
     | DdiSource
-    | ScinSource,
+    | ScinSource
+    | Milk10kSource,
     Field(discriminator="source"),
 ]
 """Any source, told apart by its key `source`; for `pydantic.TypeAdapter` and as a field's type."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from sluguq.machine import extensions
 
 Needs = Literal["dataset", "models", "labels", "sensitivity"]
 
@@ -13,7 +16,8 @@ class Specification(NamedTuple):
     needs: what it is drawn from, an aggregated store (`dataset`), the store of models, a label table, or a table of
     sensitivity. roles: the roles of aggregated stores that it makes sense for (training, external, artefacts).
     caption: what it shows, in one or two sentences. paper: the figures of the papers it answers to. tables: those of
-    its store that it is drawn from (`sluguq.analysis.catalogue`).
+    its store that it is drawn from (`sluguq.analysis.catalogue`). function: what draws it, of figures that an extension
+    adds.
     """
 
     needs: Needs
@@ -21,6 +25,7 @@ class Specification(NamedTuple):
     caption: str
     paper: str = ""
     tables: tuple[str, ...] = ()
+    function: Callable[..., Any] | None = None
 
 
 _BOTH = ("training", "external")
@@ -205,6 +210,7 @@ FIGURES: dict[str, Specification] = {
         "with the error and with the experiment's own SLUG of the same images, its level, and its standard error.",
     ),
 }
+FIGURES |= {name: Specification("dataset", **added) for name, added in extensions.FIGURES.items()}
 
 
 def names_for(role: str) -> list[str]:

@@ -89,10 +89,11 @@ def draw(
     lacking = [table for table in specification.tables if table not in (tables or {})]
     if lacking:
         raise ValueError(f"the figure {name!r} is drawn from the tables {', '.join(lacking)}, which were not given")
+    function = specification.function or _FUNCTIONS[name]
     with styled():
         if specification.needs in ("labels", "sensitivity"):
-            return _FUNCTIONS[name](given[specification.needs], dataset)
-        return _FUNCTIONS[name](given[specification.needs], *((tables or {})[table] for table in specification.tables))
+            return function(given[specification.needs], dataset)
+        return function(given[specification.needs], *((tables or {})[table] for table in specification.tables))
 
 
 def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, origin: str = "") -> list[Path]:

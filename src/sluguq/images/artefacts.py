@@ -8,6 +8,7 @@ be tested against it, on the same image with and without the artefact.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from sluguq.machine import extensions
 from sluguq.machine.streams import drawing_stream
 
 KINDS: tuple[str, ...] = ("ruler", "ink", "patch", "bubble")
@@ -48,8 +50,8 @@ def draw(pixels: Pixels, kind: str, *, seed: int) -> Drawn:
     ruler and a bubble count whole, not by their marks and rims alone.
     Raises ValueError for another kind, shape, type or a negative seed.
     """
-    if kind not in _PAINTERS:
-        raise ValueError(f"no artefact called {kind!r}: choose one of {', '.join(KINDS)}")
+    if kind not in _PAINTERS and kind not in extensions.ARTEFACTS:
+        raise ValueError(f"no artefact called {kind!r}: choose one of {', '.join((*KINDS, *extensions.ARTEFACTS))}")
     pixels = np.asarray(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3:
         raise ValueError(
@@ -61,7 +63,8 @@ def draw(pixels: Pixels, kind: str, *, seed: int) -> Drawn:
         )
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, not {seed}")
-    layer = _PAINTERS[kind](drawing_stream(seed, KINDS.index(kind)), pixels)
+    number = KINDS.index(kind) if kind in KINDS else zlib.crc32(kind.encode())
+    layer = _painter(kind)(drawing_stream(seed, number), pixels)
     # Opacity in steps of 1/255, so that what is called covered is what was painted.
     alpha = np.rint(255.0 * layer.alpha)
     mask = alpha >= _VISIBLE
@@ -240,6 +243,13 @@ def _bubble(rng: np.random.Generator, pixels: Pixels) -> _Layer:
 _PAINTERS: dict[str, Callable[[np.random.Generator, Pixels], _Layer]] = dict(
     zip(KINDS, (_ruler, _ink, _patch, _bubble), strict=True)
 )
+
+
+def _painter(kind: str) -> Callable[[np.random.Generator, Pixels], _Layer]:
+    if kind in _PAINTERS:
+        return _PAINTERS[kind]
+    paint = extensions.ARTEFACTS[kind]
+    return lambda rng, pixels: _Layer(*(np.asarray(part, np.float32) for part in paint(rng, pixels)))
 
 
 def _fineness(pixels: Pixels) -> int:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.machine import extensions
 from sluguq.slug.budget import Budget
 from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
 from sluguq.slug.execution import Execution
@@ -331,6 +332,7 @@ class Sketched:
 
 
 ESTIMATORS: dict[str, Estimator] = {estimator.name: estimator for estimator in (Projected(), Sketched())}
+ESTIMATORS |= {name: make() for name, make in extensions.ESTIMATORS.items()}
 
 
 def estimator_of(basis: Any) -> Estimator:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sluguq.machine import extensions
 from sluguq.machine.devices import device_in_words
 from sluguq.networks.network import Network, reconstruction_function
 from sluguq.networks.reconstruction import reconstruct
@@ -61,6 +62,7 @@ def score_images(
         "jacobian_norm": scores.jacobian_norm,
         "jacobian_norm_sem": scores.jacobian_norm_sem,
         "probes": np.broadcast_to(np.asarray(scores.probes, "int32"), len(pixels)),
+        **{name: added["function"](network, pixels) for name, added in extensions.SIGNALS.items()},
     }
     if asked.maps:
         values |= {"error_map": round_mantissa(seen.error_map), "reconstruction": seen.reconstruction}

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sluguq.machine import extensions
+
 SLUG_PAPER = (
     "López-Pérez et al. 2025, Bayesian generative models can flag performance loss, bias, and OOD image content"
 )
@@ -94,6 +96,11 @@ PER_IMAGE: dict[str, Variable] = {
     "probes": Variable(
         ("image",), "int32", described("random probes spent on the score", "stop rule of the scoring", "count")
     ),
+}
+
+PER_IMAGE |= {
+    name: Variable(("image",), "float32", described(added["long_name"], added["source"], added["units"]))
+    for name, added in extensions.SIGNALS.items()
 }
 
 MAPS: dict[str, Variable] = {
