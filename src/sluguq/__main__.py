@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,39 @@ import sluguq
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 1 where it could not be done (the reason is on stderr)."""
     given = _parser().parse_args(arguments)
-    return {"crate": _crate, "cost": _cost, "flag": _flag}[given.command](given)
+    return {"init": _init, "crate": _crate, "cost": _cost, "flag": _flag}[given.command](given)
+
+
+def _init(given: argparse.Namespace) -> int:
+    from sluguq.config.loading import ConfigurationError, load_experiment
+    from sluguq.datasets.base import AcquisitionError
+    from sluguq.datasets.inspection import inspect_folder
+    from sluguq.datasets.proposal import name_for, proposed_configuration, told
+    from sluguq.stages.preflight import check_experiment
+    from sluguq.stores.files import whole_file
+
+    name = given.name or name_for(given.folder)
+    target = given.out or Path("config" if Path("config").is_dir() else ".", f"{name}.yaml")
+    try:
+        if target.exists() and not given.dry_run:
+            raise AcquisitionError(f"{target} is there already: name another file with --out")
+        found = inspect_folder(given.folder, given.table)
+        text = proposed_configuration(found, name, Path.cwd())
+        if given.dry_run:
+            comments = "\n".join(f"# {part}" for line in told(found) for part in line.splitlines())
+            print(comments, text, sep="\n\n", end="")
+            return 0
+        print("\n".join(told(found)))
+        with whole_file(target) as partial:
+            partial.write_text(text, encoding="utf-8")
+        check_experiment(load_experiment(target))
+    except (AcquisitionError, ConfigurationError, OSError) as error:
+        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{target}: check it, then look at the photographs, and at last run all of it:")
+    for goal in (" prepared", ""):
+        print(f"  snakemake --cores {os.cpu_count() or 1} --configfile {shlex.quote(str(target))}{goal}")
+    return 0
 
 
 def _flag(given: argparse.Namespace) -> int:
@@ -87,6 +121,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sluguq", description="SLUG uncertainty of generative models of skin images.")
     parser.add_argument("--version", action="version", version=sluguq.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    init = commands.add_parser(
+        "init",
+        help="look at a folder of photographs and write a configuration for it",
+        description="Look at a folder of photographs and its tables, say what was found (columns, separator, encoding, "
+        "skin types, sizes, patients), and write a commented configuration that runs, sized to what is there.",
+    )
+    init.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, also in folders below")
+    init.add_argument("--table", type=Path, metavar="FILE", help="table of labels (default: found in the folder)")
+    init.add_argument("--name", type=_name, metavar="NAME", help="name of the experiment (default: the folder's)")
+    init.add_argument("--out", type=Path, metavar="FILE", help="configuration to write (default: config/NAME.yaml)")
+    init.add_argument("--dry-run", action="store_true", help="print the configuration, write nothing")
     flag = commands.add_parser(
         "flag",
         help="score the photographs of a folder with trained models, most suspect first",
@@ -133,6 +178,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     cost.add_argument("--json", action="store_true", help="as JSON")
     return parser
+
+
+def _name(text: str) -> str:
+    """A name of an experiment, which is that of a folder too."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: take letters, digits, - and _, at most 40")
+    return text
 
 
 def _probes(text: str) -> int:
