@@ -46,6 +46,23 @@ def test_sizes_and_skin_types():
         assert rows["id"].is_unique
 
 
+def test_seeds_of_different_blocks_share_nobody_that_they_train_on():
+    """Patients of two images; seeds 0 and 2 draw from one half of them, seed 1 from the other."""
+    table = images(160, 160)
+    table["patient"] = [f"p{n // 2}" for n in range(len(table))]
+    drawn = {seed: split(table, 30, 10, seed=seed, blocks=2) for seed in range(3)}
+    who = {
+        seed: set(part[part["role"].str.startswith("train")].merge(table, on="id")["patient"])
+        for seed, part in drawn.items()
+    }
+    assert not who[0] & who[1]
+    assert who[0] & who[2]
+    for part in drawn.values():
+        assert sizes(part) == {"test_light": 10, "test_dark": 10, "train_A": 30, "train_B": 30, "train_C": 30}
+    with pytest.raises(SplitError, match=r"in block 1 of 4, but configuration A needs 60. Lower .* split\.blocks"):
+        split(table, 60, 10, seed=1, blocks=4)
+
+
 def test_training_sets_are_independent_of_each_other():
     drawn = split(images(200, 200), 80, 20)
     of = {role: set(rows["id"]) for role, rows in drawn.groupby("role")}

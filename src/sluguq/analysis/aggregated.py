@@ -37,6 +37,14 @@ def mixes_of(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
     return {str(name): {str(g): float(s) for g, s in mix.items()} for name, mix in mixes.items()}
 
 
+def blocks_of(dataset: xr.Dataset) -> np.ndarray | None:
+    """(seed,) the block of the pool that each seed was trained on; None where seeds share one pool."""
+    resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
+    split = resolved.get("split") if isinstance(resolved, dict) else None
+    number = split.get("blocks") if isinstance(split, dict) else None
+    return dataset["seed"].values.astype(int) % int(number) if number else None
+
+
 def labels_of(dataset: xr.Dataset) -> list[str]:
     """Names of the label variables (`label_*`) of a dataset."""
     return sorted(str(name) for name in dataset.variables if str(name).startswith("label_"))

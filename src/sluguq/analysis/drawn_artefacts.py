@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from sluguq.analysis.maps import maps_by_model
 from sluguq.analysis.statistics import mean
-from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows, with_blocks
 from sluguq.datasets.units import TIES, cluster_labels, tying_labels
 from sluguq.stores.selection import read_rows
 
@@ -237,7 +237,7 @@ def changes(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     value (their ratio), and for the means over seeds, whose seed is -1, those of `mean_changes`.
     """
     pairs = with_and_without(dataset)
-    means = mean_changes(pairs, artefact_clusters(dataset), replicates)
+    means = mean_changes(with_blocks(pairs, dataset), artefact_clusters(dataset), replicates)
     means = means.assign(seed=-1, id="", clean_image="", group="")
     single = [
         pairs[[*_WHO]].assign(

@@ -88,6 +88,7 @@ def over_seeds(
     key: int = 0,
     units: int | None = None,
     most: float = np.inf,
+    blocks: Sequence[int] | None = None,
 ) -> Estimate:
     """The mean of a statistic over seeds, with an interval over seeds and patients.
 
@@ -117,11 +118,15 @@ def over_seeds(
     :param units: how many independent units a share is of, where it is all or none; by default the patients, of the
         smaller side where a column says yes or no.
     :param most: the largest value that the statistic can have.
+    :param blocks: the block of the pool that each seed was trained on, where training sets are of disjoint blocks.
+        Seeds of one block share people, so that blocks are what is independent: the variance is that of the blocks'
+        means. One block alone counts as none.
     :returns: the estimate; NaN where the statistic is undefined (NaN) in every seed. Seeds in which it is are counted
         in ``undefined``.
     :raises ValueError: where no seed has images.
     """
     kept = [(dict(columns), np.asarray(c)) for columns, c in zip(seeds, clusters, strict=True) if np.size(c)]
+    of_block = [b for b, c in zip(blocks, clusters, strict=True) if np.size(c)] if blocks is not None else None
     if not kept:
         raise ValueError("no seed has an image for which the statistic's columns are all finite")
     distinct, codes = np.unique(np.concatenate([c for _, c in kept]), return_inverse=True)
@@ -145,7 +150,9 @@ def over_seeds(
         return estimate
     # The bootstrap's variance of a mean is too small by this factor.
     covariance = np.atleast_2d(np.cov(draw)) * len(distinct) / max(len(distinct) - 1, 1)
-    variances = _variances(value[defined], covariance, float(max(len(distinct) - 1, 1)))
+    own = np.zeros(int(defined.sum())) if of_block is None else np.asarray(of_block)[defined]
+    joined = _means_of(own) if len(set(own.tolist())) > 1 else np.eye(len(own))
+    variances = _variances(joined @ value[defined], joined @ covariance @ joined.T, float(max(len(distinct) - 1, 1)))
     error = float(np.sqrt(sum(part for part, _ in variances)))
     alone = float(np.diag(covariance).mean())
     return estimate._replace(standard_error=error, variances=variances, alone=alone).at(level)
@@ -163,6 +170,12 @@ def _variances(value: Array, covariance: Array, freedom: float) -> tuple[tuple[f
     shared = max(float((covariance.sum() - np.trace(covariance)) / (n * (n - 1))), 0.0)
     between = float(value.var(ddof=1)) / n
     return (between, float(n - 1)), (max(shared, images_alone - between), freedom)
+
+
+def _means_of(blocks: NDArray[Any]) -> Array:
+    """(blocks, seeds): the matrix that takes values of seeds to the means of their blocks."""
+    member = (np.unique(blocks)[:, None] == blocks[None]).astype(np.float64)
+    return member / member.sum(axis=1, keepdims=True)
 
 
 def _units(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> int:

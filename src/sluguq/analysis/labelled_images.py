@@ -9,7 +9,7 @@ import xarray as xr
 from sluguq.analysis.aggregated import clusters_of, flags_of, label_values, labels_of
 from sluguq.analysis.maps import maps_by_model
 from sluguq.analysis.statistics import auroc
-from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows, with_blocks
 from sluguq.stores.variables import ARTEFACT_LABELS
 
 BLOCK = 1024
@@ -88,7 +88,7 @@ def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int =
     rows: list[dict[str, object]] = []
     for label in (*artefacts, *others):
         carried = label_values(dataset, label)
-        known = summaries[np.isfinite(carried[summaries["image"]])]
+        known = with_blocks(summaries[np.isfinite(carried[summaries["image"]])], dataset)
         known = known.assign(carried=carried[known["image"]] == 1, cluster=clusters[known["image"]])
         key = {"label": label.removeprefix("label_"), "known_artefact": label in artefacts}
         key["carrying"] = int((carried == 1).sum())

@@ -16,7 +16,7 @@ from sluguq.analysis.pictures import appearance, calibration, tone_trend, variab
 from sluguq.analysis.removal import removal
 from sluguq.analysis.signals import compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
-from sluguq.analysis.tables import REPLICATES
+from sluguq.analysis.tables import REPLICATES, with_blocks
 from sluguq.analysis.tones import tones
 from sluguq.machine import extensions
 
@@ -67,6 +67,7 @@ def make_table(
         return pixel_scores(store)
     if name == "drawn_artefacts":
         scores = pixel_scores(store) if pixels is None else pixels
-        return artefacts_found(scores, artefact_clusters(store) if len(scores) else None, replicates)
+        clusters = artefact_clusters(store) if len(scores) else None
+        return artefacts_found(with_blocks(scores, store), clusters, replicates)
     maker = _MAKERS[name] if name in _MAKERS else extensions.TABLES[name]["function"]
     return maker(store, replicates=replicates)

@@ -24,6 +24,7 @@ from sluguq.analysis.tables import (
     estimate_rows,
     grouped,
     per_image,
+    with_blocks,
 )
 from sluguq.images.skin_colour import ita, ita_class
 from sluguq.stores.selection import read_rows
@@ -103,7 +104,7 @@ def picture_measures(dataset: xr.Dataset) -> pd.DataFrame:
             )  # fmt: skip
     frame = per_image(dataset, ["mse", "slug"]).merge(pd.DataFrame(rows), on=["configuration", "seed", "image"])
     shift, relative = frame["ita_reconstruction"] - frame["ita"], frame["mse"] / frame["variance"]
-    return frame.assign(ita_shift=shift, relative_error=relative)[list(_COLUMNS)]
+    return with_blocks(frame.assign(ita_shift=shift, relative_error=relative)[list(_COLUMNS)], dataset)
 
 
 def _agreement(first: Array, second: Array) -> float:

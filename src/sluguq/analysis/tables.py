@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import clusters_of, groups_of, labels_of
+from sluguq.analysis.aggregated import blocks_of, clusters_of, groups_of, labels_of
 from sluguq.analysis.estimates import Estimate, Statistic, Transform, over_seeds
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.statistics import Array
@@ -67,7 +67,8 @@ def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.D
 
     columns: variables to take, by default mse and every signal and label that the dataset has; those
     without configuration and seed are repeated. Rows without an error (image not in that seed's test
-    set) are left out. `cluster` is the integer of the patient (see `clusters_of`).
+    set) are left out. `cluster` is the integer of the patient (see `clusters_of`); `block` that of the seed's training
+    images, where seeds are trained on blocks of the pool.
     """
     if columns is None:
         columns = [name for name in (*COLUMN_LABELS, *labels_of(dataset)) if name in dataset]
@@ -90,7 +91,16 @@ def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.D
             frame[name] = variable.transpose("configuration", "seed", "image").values[c, s, i]
         else:
             frame[name] = variable.transpose("configuration", "image").values[c, i]
-    return pd.DataFrame(frame)
+    return with_blocks(pd.DataFrame(frame), dataset)
+
+
+def with_blocks(frame: pd.DataFrame, dataset: xr.Dataset) -> pd.DataFrame:
+    """A table with a column seed, and the block of the pool that its seed was trained on, where there are blocks."""
+    blocks = blocks_of(dataset)
+    if blocks is None:
+        return frame
+    of_seed = dict(zip(dataset["seed"].values.tolist(), blocks.tolist(), strict=True))
+    return frame.assign(block=[of_seed[seed] for seed in frame["seed"].tolist()])
 
 
 def _strings(dataset: xr.Dataset, name: str) -> np.ndarray:
@@ -153,9 +163,11 @@ def estimate_rows(
     rows = []
     for configuration in dict.fromkeys(frame["configuration"]):
         for measure, (statistic, columns, transform, most, pooled, among) in measures.items():
-            seeds, clusters = by_seed(frame, configuration, tuple(dict.fromkeys(columns.values())))
+            wanted = [*columns.values(), *(["block"] if "block" in frame else [])]
+            seeds, clusters = by_seed(frame, configuration, tuple(dict.fromkeys(wanted)))
             if not seeds:
                 continue
+            blocks = [int(s["block"][0]) for s in seeds] if "block" in frame and not pooled else None
             lost, largest = expected - len(seeds), max(map(len, clusters))
             given = [{argument: _numeric(s[column]) for argument, column in columns.items()} for s in seeds]
             units = None
@@ -164,7 +176,14 @@ def estimate_rows(
             if pooled:
                 given, clusters, statistic = as_one(given, clusters, statistic)
             estimate = over_seeds(
-                statistic, given, clusters, transform=transform, replicates=replicates, most=most, units=units
+                statistic,
+                given,
+                clusters,
+                transform=transform,
+                replicates=replicates,
+                most=most,
+                units=units,
+                blocks=blocks,
             )._replace(images=largest)
             estimate = estimate._replace(undefined=estimate.undefined + lost)
             rows.append({**key, "configuration": configuration, name: measure, **estimate_fields(estimate)})

@@ -46,6 +46,7 @@ COLUMNS = (
     "published",
     "verdict",
     "reason",
+    "scope",
     "decides",
     "p",
     "p_adjusted",
@@ -70,11 +71,12 @@ def judge(
     (95 % interval), images (of the seed with most), distinct_images (over all seeds), patients (over all
     seeds; empty where images do not name them), units (what the bootstrap draws: patients, else lesions, groups
     of near duplicates, images), seeds; then published (the paper's own figure, where it gives one), verdict,
-    reason (why it is open), decides (what would decide it, if the estimates stay as they are), p (the smallest
-    1 - level at which it is decided; empty for a count), p_adjusted (Holm's, over the claims of the same paper that
-    were asked), adjusted (the verdict by that), rules_version, registered (how the claim stands to the registration),
-    parts (all of them as text). Where the run cannot speak to a claim, by its design, the verdict is ``cannot be asked
-    of this run`` and the reason says what is missing.
+    reason (why it is open), scope (``for this pool`` where what seeds have in common by training on one pool is in no
+    interval), decides (what would decide it, if the estimates stay as they are), p (the smallest 1 - level at which it
+    is decided; empty for a count), p_adjusted (Holm's, over the claims of the same paper that were asked), adjusted
+    (the verdict by that), rules_version, registered (how the claim stands to the registration), parts (all of them as
+    text). Where the run cannot speak to a claim, by its design, the verdict is ``cannot be asked of this run`` and the
+    reason says what is missing.
 
     :param datasets: opened aggregated stores by name, see :class:`sluguq.claims.run.Run`.
     :param labels: the label table of the training data set, with columns fst and state.
@@ -110,7 +112,7 @@ def _row(claim: Claim, run: Run, registration: Sequence[Mapping[str, Any]]) -> d
         parts = claim.parts(run)
     except NotInRun as missing:
         empty = {"about": "", "parts": "", "images": 0, "distinct_images": 0, "units": 0, "seeds": 0}
-        return {**row, **empty, "verdict": UNASKED, "reason": str(missing), "decides": ""}
+        return {**row, **empty, "verdict": UNASKED, "reason": str(missing), "scope": "", "decides": ""}
     verdict, reason = together(parts, claim.fewest_seeds)
     parts = corrected(parts)
     shown = deciding(parts)
@@ -128,6 +130,7 @@ def _row(claim: Claim, run: Run, registration: Sequence[Mapping[str, Any]]) -> d
         "seeds": estimate.seeds,
         "verdict": verdict,
         "reason": reason,
+        "scope": run.scope if estimate.seeds else "",
         "decides": what_would_decide(parts) if verdict == OPEN else "",
         "p": p_value(parts),
         "parts": "; ".join(map(str, parts)),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import clusters_of, groups_of, label_values, mixes_of
+from sluguq.analysis.aggregated import blocks_of, clusters_of, groups_of, label_values, mixes_of
 from sluguq.analysis.drawn_artefacts import artefact_clusters, pixel_scores, region_means
 from sluguq.analysis.estimates import Estimate, Transform, over_seeds
 from sluguq.analysis.labelled_images import map_summaries
@@ -18,6 +18,12 @@ from sluguq.analysis.pictures import picture_measures, variability_estimates
 from sluguq.analysis.statistics import auroc
 from sluguq.analysis.tables import REPLICATES
 from sluguq.datasets.units import named
+
+IN_POOL = "for this pool"
+"""All seeds draw their training images from one pool, and what they have in common by that is in no interval."""
+
+BEYOND_POOL = "beyond this pool"
+"""Seeds are trained on disjoint blocks of the pool, so that intervals hold what other people would change."""
 
 
 class NotInRun(LookupError):
@@ -57,6 +63,16 @@ class Run:
         if self._training is None:
             raise NotInRun("no store has the role training")
         return self._training
+
+    @cached_property
+    def blocks(self) -> np.ndarray | None:
+        """(seed,) the block of the pool that each seed was trained on; None where all share one pool."""
+        return blocks_of(self._training) if self._training is not None else None
+
+    @property
+    def scope(self) -> str:
+        """For whom verdicts on trainings hold: `this pool`, or `other people too` where the design can tell."""
+        return IN_POOL if self.blocks is None or len(set(self.blocks.tolist())) < 2 else BEYOND_POOL
 
     @property
     def configuration(self) -> str:
@@ -163,7 +179,7 @@ class Run:
             if configuration not in order:
                 raise NotInRun(f"{store.attrs.get('dataset')} has no scores of configuration {configuration}")
             values[argument] = self._load(store, variable)[order.index(configuration)]
-        seeds, clusters = [], []
+        seeds, clusters, places = [], [], []
         used, lost = np.zeros_like(keep), 0
         tested = np.isfinite(self._load(store, "mse")).any(axis=0)
         for s in range(store.sizes["seed"]):
@@ -173,6 +189,7 @@ class Run:
             if not chosen.any():
                 continue
             used |= chosen
+            places.append(s)
             part: dict[str, Any] = {name: v[s][chosen].astype(float) for name, v in values.items()}
             if by_group:
                 part["group"] = names[chosen] == self.dark
@@ -182,7 +199,10 @@ class Run:
             clusters.append(self._cluster(store)[chosen])
         if not seeds:
             raise NotInRun(f"no image of {store.attrs.get('dataset')} is of this kind")
-        estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+        blocks = None if self.blocks is None else [int(self.blocks[s]) for s in places]
+        estimate = over_seeds(
+            statistic, seeds, clusters, transform=transform, replicates=self.replicates, blocks=blocks
+        )
         undefined = max(estimate.undefined, lost)
         return estimate._replace(undefined=undefined, distinct=int(used.sum()), patients=_people(store, used))
 
@@ -275,8 +295,14 @@ class Run:
         seeds = [{"x": part[summary].to_numpy(float), "group": carried[part["image"]] == 1} for part in parts]
         clusters = [self._cluster(store)[part["image"]] for part in parts]
         used = np.unique(table["image"])
-        estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates)
+        blocks = None if self.blocks is None else [self._block(part) for part in parts]
+        estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates, blocks=blocks)
         return estimate._replace(distinct=len(used), patients=_people(store, used))
+
+    def _block(self, part: pd.DataFrame) -> int:
+        """The block of the one seed that these rows are of."""
+        assert self.blocks is not None
+        return int(self.blocks[list(self.training["seed"].values).index(part["seed"].iloc[0])])
 
     @cached_property
     def pictures(self) -> pd.DataFrame:
@@ -297,7 +323,8 @@ class Run:
         parts = [part for _, part in chosen.groupby("seed")]
         given = [{a: part[c].to_numpy(bool if c == "inside" else float) for a, c in columns.items()} for part in parts]
         clusters = [part["cluster"].to_numpy() for part in parts]
-        estimate = over_seeds(statistic, given, clusters, replicates=self.replicates)
+        blocks = None if self.blocks is None else [self._block(part) for part in parts]
+        estimate = over_seeds(statistic, given, clusters, replicates=self.replicates, blocks=blocks)
         used = np.unique(chosen["image"])
         lost = self.training.sizes["seed"] - len(parts)
         return estimate._replace(
@@ -341,7 +368,10 @@ class Run:
             for _, part in frame.groupby("seed")
         ]
         clusters = [cluster[part.index].to_numpy() for _, part in frame.groupby("seed")]
-        estimate = over_seeds(statistic, seeds, clusters, transform=transform, replicates=self.replicates)
+        blocks = None if self.blocks is None else [self._block(part) for _, part in frame.groupby("seed")]
+        estimate = over_seeds(
+            statistic, seeds, clusters, transform=transform, replicates=self.replicates, blocks=blocks
+        )
         used = np.isin(self.artefacts["clean_image"].values.astype(str), names)
         people = _people(self.artefacts, np.flatnonzero(used))
         return estimate._replace(distinct=len(set(names)), patients=people)

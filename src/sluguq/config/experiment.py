@@ -94,6 +94,12 @@ class Split(Section):
         True,
         description="Keep exact and near duplicates on one side of the split. false is the papers' protocol.",
     )
+    blocks: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Part the people of the data set into so many blocks, the same for all seeds, and train seed n on "
+        "block n modulo their number alone: seeds of different blocks share nobody that they train on, so that "
+        "intervals hold for other people too, and not for this pool only. Each block must have training images enough.",
+    )
     hold_out: tuple[Name, ...] = Field(
         (),
         description="External data sets whose images, where they are in the training data set too (by id or content), "

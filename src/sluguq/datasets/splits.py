@@ -39,6 +39,7 @@ def make_split(
     deduplicate: bool = True,
     shortage: Shortage = "error",
     held_out: Collection[str] = (),
+    blocks: int | None = None,
 ) -> pd.DataFrame:
     """Draw the test sets of all groups and the training sets of all configurations for one seed.
 
@@ -60,6 +61,8 @@ def make_split(
         ``repeat``: take all, and draw the images that lack a second time; ``fewer``: take all there are.
     :param held_out: ids or SHA-256 of images that are neither tested nor trained on, nor what shares a unit with them:
         they are scored as another data set, of which no network has seen anything.
+    :param blocks: part all units into so many blocks, the same for every seed, and draw training images from the
+        seed's own alone: block ``seed`` modulo their number.
     :returns: columns id and role (``test_<group>`` or ``train_<configuration>``), sorted by role and id.
     :raises SplitError: where a group is too small, with how many there are and how many are needed.
     """
@@ -72,11 +75,18 @@ def make_split(
     needed = _training_needs(configurations, train_images)
     tested, rows = _draw_tests(images, groups, test_images, needed, seed)
     pool = images[~images["unit"].isin(tested)]
+    if blocks:
+        pool = pool[_block_of_units(images, groups, blocks).loc[pool["unit"]].to_numpy() == seed % blocks]
     for configuration, shares in needed.items():
         for group, count in shares.items():
             ids = pool.loc[pool["fst"].isin(groups[group]), "id"].to_numpy(object)
             rng = _stream(seed, f"train_{configuration}_{group}")
             lacking = count - len(ids)
+            if blocks and lacking > 0 and not replacement and shortage == "error":
+                raise SplitError(
+                    f"group {group!r} has {len(ids)} images left to train on in block {seed % blocks} of {blocks}, but "
+                    f"configuration {configuration} needs {count}. Lower split.train_images or split.blocks"
+                )
             if len(ids) == 0 or (lacking > 0 and not replacement and shortage == "error"):
                 raise _too_small(images, groups, group, test_images, count, len(ids), f"configuration {configuration}")
             if replacement:
@@ -158,6 +168,17 @@ def _training_needs(configurations: Mapping[str, Mapping[str, float]], train_ima
             counts[group] += 1
         needs[name] = {group: count for group, count in counts.items() if count}
     return needs
+
+
+def _block_of_units(images: pd.DataFrame, groups: Mapping[str, Sequence[int]], blocks: int) -> pd.Series:
+    """The block of every unit, by its number; every group's units are spread over the blocks as evenly as can be."""
+    owner = {fst: name for name, types in groups.items() for fst in types}
+    first = images.drop_duplicates("unit").set_index("unit")["fst"].map(owner).fillna("")
+    rng, parts = _stream(0, "blocks"), []
+    for _, units in first.groupby(first):
+        numbers = rng.permutation(units.index.to_numpy())
+        parts.append(pd.Series(np.arange(len(numbers)) % blocks, index=numbers))
+    return pd.concat(parts)
 
 
 def _draw_tests(
