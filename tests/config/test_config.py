@@ -23,7 +23,7 @@ MINIMAL = {
         ({"training": {"epoch": 3}}, r"training.epoch: unknown key; did you mean 'epochs'\?"),
         ({"training": {"perceptual": {"netwrk": "vgg19"}}}, r"training.perceptual.netwrk: .*did you mean 'network'"),
         ({"datasets": {"skin": {"source": "phantom", "cnts": {}}}}, r"datasets.skin.cnts: .*did you mean 'counts'"),
-        ({"datasets": {"skin": {"source": "phantm"}}}, r"datasets.skin: .*'phantom'"),
+        ({"datasets": {"skin": {"source": "phantm"}}}, r"datasets.skin.source: .*'phantom'"),
         ({"datasets": {"models": MINIMAL["datasets"]["skin"]}, "training_dataset": "models"}, "cannot be called"),
         ({"training_dataset": "other"}, r"'other' is not under datasets, which has \['skin'\]"),
         ({"external_datasets": ["skin"]}, "named twice"),
@@ -44,7 +44,7 @@ MINIMAL = {
         ({"eigenbasis": {"rank": 0}}, "eigenbasis.rank: .*greater than or equal to 1"),
         ({"score": {"probes": 1}}, "score.probes: .*greater than or equal to 2"),
         ({"score": {"prior_precision": float("inf")}}, "score.prior_precision: .*finite"),
-        ({"experiment": "a/b"}, "experiment: .*pattern"),
+        ({"experiment": "a/b"}, "experiment: expected letters, digits"),
         ({"training": {"batch_size": 5000}}, "batch_size 5000 exceeds split.train_images"),
     ],
 )
@@ -102,3 +102,43 @@ def test_generated_documents_are_up_to_date():
     assert (ROOT / "config" / "README.md").read_text() == reference(), "run: make documents"
     assert (ROOT / "config" / "schema.json").read_text() == schema_text(), "run: make documents"
     json.loads(schema_text())
+
+
+FOLDER = {"source": "folder", "folder": "photographs"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"datasets": {"skin": {**FOLDER, "columns": {"labels": "Diagnose"}}}},
+            "datasets.skin.columns.labels: expected a list, such as [a, b] (got the text 'Diagnose')",
+        ),
+        ({"seeds": "two"}, "seeds: expected a list, such as [a, b] (got the text 'two')"),
+        ({"images": {"size": "large"}}, "images.size: expected a whole number (got the text 'large')"),
+        ({"training": {"flip": "perhaps"}}, "training.flip: expected true or false (got the text 'perhaps')"),
+        (
+            {"experiment": "my experiment"},
+            "experiment: expected letters, digits, - and _, beginning with a letter or digit "
+            "(got the text 'my experiment')",
+        ),
+        (
+            {"datasets": {"skin": {"source": "foldr"}}},
+            "there is no source 'foldr'; did you mean 'folder'? known here: ddi",
+        ),
+        ({"datasets": {"skin": {"folder": "x"}}}, "datasets.skin.source: this key is required; one of ddi"),
+        ({"images": {"fit": "corp"}}, "did you mean 'crop'?"),
+        ({"groups": [1, 2]}, "groups: expected keys with values below it"),
+    ],
+)
+def test_mistakes_are_told_in_the_users_words(change, message):
+    base = {"experiment": "test", "datasets": {"skin": FOLDER}, "training_dataset": "skin"}
+    with pytest.raises(ConfigurationError) as caught:
+        resolve({**base, **change})
+    assert message in str(caught.value)
+
+
+def test_values_of_skin_types_may_be_numbers():
+    options = {**FOLDER, "fst_values": {12: 1}}
+    experiment = resolve({"experiment": "test", "datasets": {"skin": options}, "training_dataset": "skin"})
+    assert experiment.datasets["skin"].fst_values == {"12": 1}

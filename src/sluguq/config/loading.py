@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,63 @@ def _explain(item: Any) -> str:
         return f"{path}: unknown key; {hint}known here: {', '.join(known)}"
     if item["type"] == "missing":
         return f"{path}: this key is required"
-    return f"{path}: {message} (got {item['input']!r:.120})" if item["loc"] else f"{path}: {message}"
+    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _of_source(path, item)
+    message = _in_words(item) or message
+    return f"{path}: {message} (got {_shown(item['input'])})" if item["loc"] else f"{path}: {message}"
+
+
+_EXPECTED = {
+    "tuple": "a list, such as [a, b]",
+    "list": "a list, such as [a, b]",
+    "dict": "keys with values below it",
+    "model": "keys with values below it",
+    "string": "text (in quotes where it looks like a number)",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "path": "a path",
+    "none": "null",
+}
+"""What pydantic's types of errors begin with, and what the user is to write."""
+
+
+def _in_words(item: Any) -> str:
+    """What is wrong with a value, in words for people who do not know Python; empty for what pydantic says well."""
+    kind = item["type"]
+    if kind == "string_pattern_mismatch":
+        return "expected letters, digits, - and _, beginning with a letter or digit"
+    if kind in ("literal_error", "enum"):
+        allowed = item["ctx"]["expected"]
+        names = re.findall(r"'([^']*)'", allowed)
+        close = difflib.get_close_matches(str(item["input"]), names, n=1)
+        return f"expected {allowed}" + (f"; did you mean {close[0]!r}?" if close else "")
+    if kind in ("int_from_float", "int_parsing", "int_type"):
+        return "expected a whole number"
+    expected = _EXPECTED.get(kind.split("_")[0]) if kind.endswith(("_type", "_parsing")) else None
+    return f"expected {expected}" if expected else ""
+
+
+def _of_source(path: str, item: Any) -> str:
+    """A source that there is none of, with the one that is nearest."""
+    known = sorted(re.findall(r"'([^']*)'", item["ctx"].get("expected_tags", ""))) or sorted(_sources())
+    if item["type"] == "union_tag_not_found":
+        return f"{path}.source: this key is required; one of {', '.join(known)}"
+    given = item["ctx"]["tag"]
+    close = difflib.get_close_matches(given, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{path}.source: there is no source {given!r}; {hint}known here: {', '.join(known)}"
+
+
+def _sources() -> list[str]:
+    models = models_in(Experiment.model_fields["datasets"])
+    return [tag for model in models if (tag := _source_tag(model))]
+
+
+def _shown(value: Any) -> str:
+    """A value as a person wrote it: text in quotes, and not too long."""
+    kind = "the text " if isinstance(value, str) else ""
+    return f"{kind}{value!r:.120}"
 
 
 def _known_keys(location: list[str]) -> list[str]:
