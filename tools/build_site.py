@@ -21,7 +21,14 @@ LIBRARY = ROOT / "src" / "sluguq"
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "docs", "config", "benchmarks")
 PAGES += ("examples",)
 GUIDES = {
-    "Use it": ("docs/first-steps", "docs/datasets", "docs/cluster", "docs/troubleshooting", "config/README"),
+    "Use it": (
+        "docs/first-steps",
+        "docs/datasets",
+        "docs/cluster",
+        "docs/troubleshooting",
+        "docs/reliability",
+        "config/README",
+    ),
     "Understand it": ("docs/reading-the-numbers", "docs/training", "docs/accuracy", "benchmarks/RESULTS"),
     "Your own": ("docs/your-own-model",),
     "Take part": ("CONTRIBUTING", "CHANGELOG"),
