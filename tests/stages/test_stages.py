@@ -182,6 +182,22 @@ def test_a_state_without_its_vectors_is_told(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_no_flipped_bit_in_a_state_is_taken_up_or_ends_the_run(tmp_path):
+    vectors, projected = np.random.default_rng(0).normal(size=(2, 5)).astype("float32"), np.eye(3)
+    path = tmp_path / "lanczos.npz"
+    stage.save_state(LanczosState(vectors, projected, 1, 10), path)
+    content = path.read_bytes()
+    for position in range(0, len(content), 3):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        state = stage._resumed(path)
+        if state is not None:  # the bit is of a time or a name that nobody reads
+            np.testing.assert_array_equal(state.vectors, vectors)
+            np.testing.assert_array_equal(state.projected, projected)
+            assert (state.step, state.products) == (1, 10)
+
+
 def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch, capsys):
     room = room_of_basis(RANK, WEIGHTS, dtype="float32")
     assert room.peak == 2 * (2 * RANK + 10) * WEIGHTS * 4 + RANK * WEIGHTS * 4
