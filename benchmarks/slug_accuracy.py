@@ -1,7 +1,6 @@
-"""Writes docs/accuracy.md: estimators against scores with the Jacobian written down in float64, and its figure."""
+"""Writes what docs/accuracy.md says of bfloat16 and sketches, against Jacobians written down in float64."""
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import sluguq
-from slug_common import DOCS, MACHINE, table, trained
+from slug_common import DOCS, publish_part, table, trained
 from sluguq.slug.network import parameter_count
 from sluguq.slug.passes import backward
 from sluguq.slug.probes import draw
@@ -70,26 +69,6 @@ def measured(call: Any, exact: Any) -> list[str]:
         f"{np.mean(covered):.0%}",
         f"{np.min(times) / IMAGES:.3f}",
     ]
-
-
-def estimators(apply: Any, params: Any, basis: Any, test: Any, exact: Any) -> str:
-    scored = partial(sluguq.score, apply, params, basis, test, maps=True)
-    probing = sluguq.Probing(norm_probes=0)
-    plain, counted = replace(probing, directions=0), partial(replace, probing)
-    rows = []
-    for probes in (8, 32, 128, 512):
-        errors = measured(lambda key, n=probes: scored(probes=n, probing=plain, key=key), exact)
-        rows.append(["plain", str(probes), "0", *errors])
-    for tolerance in (0.02, 0.01):
-        spent = scored(tolerance=tolerance, probing=probing, key=KEY)
-        errors = measured(lambda key, one=tolerance: scored(tolerance=one, probing=probing, key=key), exact)
-        rows.append([f"tolerance {tolerance:.0%}", f"up to {spent.probes.max()}", str(spent.directions), *errors])
-    for directions, fresh in ((8, 16), (16, 32), (24, 32), (48, 32)):
-        errors = measured(
-            lambda key, m=directions, n=fresh: scored(probes=n, probing=counted(directions=m), key=key), exact
-        )
-        rows.append(["exact directions", str(directions + -(-directions // 3) + fresh), str(directions), *errors])
-    return table(HEAD, rows)
 
 
 def sketched_estimator(apply: Any, params: Any, images: Any, test: Any, exact: Any) -> str:
@@ -210,9 +189,6 @@ def main() -> None:
     fewer = basis._replace(vectors=basis.vectors[:SKETCHED_RANK], eigenvalues=basis.eigenvalues[:SKETCHED_RANK])
     half = basis._replace(vectors=jnp.asarray(basis.vectors, jnp.bfloat16))
     exact, fewer_exact, half_exact = (exactly(apply, params, one, test) for one in (basis, fewer, half))
-    plain = sluguq.score(
-        apply, params, basis, test, probes=512, key=KEY, probing=sluguq.Probing(norm_probes=0, directions=0)
-    )
     large_apply, large_params, large_pictures, large_test = trained(64, 10, 4, 32, 20)
     large_basis = sluguq.eigenbasis(
         large_apply,
@@ -238,24 +214,7 @@ def main() -> None:
         ),
     ]
     half_head = ["network", "exact score, at most", "score, mean", "score, at most", "standard error", "probes"]
-    text = f"""# Accuracy
-
-Written by `python benchmarks/slug_accuracy.py` on {MACHINE}.
-
-A VAE of {parameter_count(params):,} weights, 32 px, trained on synthetic light skin; {IMAGES} test images of all
-skin types; basis of rank {RANK} from {TRAINING} training images, which takes
-{1 - exact.slug.sum() / exact.jacobian_norm.sum():.0%} off ‖J‖² and explains {basis.explained:.1%} of Tr G. Estimates
-are float32; the reference is `score_exact` in float64, the Jacobian written down, for the same vectors. Root mean
-square relative errors over images and {REPEATS} keys; coverage is how often ±1.96 standard errors held the exact
-score. Images share their probes, so that their errors go together and {REPEATS} keys tell coverage to within some
-{1.96 * np.sqrt(0.05 * 0.95 / REPEATS):.0%}; `tests/slug/test_coverage.py` tells it to within 1 % on a linear network.
-
-{estimators(apply, params, basis, test, exact)}
-
-A direction costs about two probes, one pass backward and one forward. Plain probes need
-{float(np.mean((plain.slug_sem / plain.slug) ** 2) * 512 / 1e-4):.0f} on average for 1 %.
-
-## Vectors in bfloat16
+    text = f"""## Vectors in bfloat16
 
 Where it matters most, with `tolerance=0.01`: the difference that rounding the stored vectors makes to a score under
 the same key, beside the standard error of that score. The first column is without any probe, by `score_exact` in
@@ -282,8 +241,7 @@ probes; so the differences hold neither noise of probes nor errors of the recurr
 
 {sketches(apply, params, basis, test, exact)}
 """
-    (DOCS / "accuracy.md").write_text(text)
-    print(text)
+    publish_part("estimators", "end of estimators", text)
 
 
 if __name__ == "__main__":

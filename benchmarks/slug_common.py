@@ -77,3 +77,11 @@ def publish(heading: str, command: str, body: str) -> None:
     pattern = re.compile(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     text = pattern.sub(lambda _: section + "\n", text) if pattern.search(text) else text.rstrip() + "\n\n" + section
     RESULTS.write_text(text.rstrip() + "\n")
+
+
+def publish_part(start: str, end: str, body: str) -> None:
+    """Print a part of docs/accuracy.md and put it between its marks there."""
+    print(body)
+    path = DOCS / "accuracy.md"
+    before, rest = path.read_text().split(f"<!-- {start} -->")
+    path.write_text(f"{before}<!-- {start} -->\n\n{body.strip()}\n\n<!-- {end} -->{rest.split(f'<!-- {end} -->')[1]}")

@@ -1,6 +1,5 @@
 """What a probe costs against a forward pass, how cost grows, and whether memory stays flat."""
 
-import inspect
 import json
 import re
 import subprocess
@@ -244,7 +243,7 @@ def whole_experiment() -> str:
     rank, training = experiment.eigenbasis.rank, experiment.split.train_images
     products = 4 * rank + 40  # where ``eigenbasis`` gives up on convergence
     probes, origin = plain_probes(experiment)
-    norm_probes = inspect.signature(sluguq.score).parameters["norm_probes"].default
+    norm_probes = sluguq.Probing().norm_probes
     steps = [("eigenbasis, at most", f"{training:,} images × {products} products", product, training * products)]
     for name, count in scored_images(experiment).items():
         work = f"{count:,} images × ({probes} + {norm_probes}) probes"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sluguq.analysis.results import Results
     from sluguq.analysis.results import open_results as open
+    from sluguq.slug.accuracy import Settled
     from sluguq.slug.budget import Budget
     from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
     from sluguq.slug.exact import score_exact
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from sluguq.slug.lanczos_state import LanczosState
     from sluguq.slug.masks import masked
     from sluguq.slug.posterior import best_prior_precision, posterior
+    from sluguq.slug.probing import Probing
     from sluguq.slug.restriction import restrict
     from sluguq.slug.saved import load_basis
-    from sluguq.slug.score import Probing, score
+    from sluguq.slug.score import score, settle
     from sluguq.slug.scorer import Scorer
     from sluguq.slug.scores import Scores
     from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
@@ -43,7 +45,9 @@ _HOMES = {
     "Execution": "sluguq.slug.execution",
     "LanczosState": "sluguq.slug.lanczos_state",
     "score": "sluguq.slug.score",
-    "Probing": "sluguq.slug.score",
+    "Probing": "sluguq.slug.probing",
+    "Settled": "sluguq.slug.accuracy",
+    "settle": "sluguq.slug.score",
     "Scores": "sluguq.slug.scores",
     "Scorer": "sluguq.slug.scorer",
     "score_exact": "sluguq.slug.exact",
@@ -69,6 +73,7 @@ __all__ = [
     "Results",
     "Scorer",
     "Scores",
+    "Settled",
     "SketchedBasis",
     "best_prior_precision",
     "eigenbasis",
@@ -81,6 +86,7 @@ __all__ = [
     "score",
     "score_exact",
     "score_sketched",
+    "settle",
     "sketched_eigenbasis",
 ]
 

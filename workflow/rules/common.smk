@@ -276,7 +276,7 @@ def role_of(wildcards):
 from sluguq.figures import FIGURES, names_for
 
 MODEL_FIGURES = [name for name, figure in FIGURES.items() if figure.needs == "models"]
-PROBES = EXPERIMENT.score.probes or "as many as the tolerance asks for"
+PROBES = EXPERIMENT.score.probes or "as many as the accuracy asks for"
 # What captions state: the values of this run, not a copy of them.
 CAPTION_SETTINGS = (
     f"Experiment {EXPERIMENT.experiment}: {len(SEEDS)} seeds, {EXPERIMENT.split.train_images} training images a "

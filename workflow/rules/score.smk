@@ -28,7 +28,7 @@ rule score:
     params:
         code=network_code("score.py"),
         split=lambda wildcards: roles() if wildcards.dataset == EXPERIMENT.training_dataset else {},
-        score=EXPERIMENT.score.model_dump(mode="json"),
+        score=lambda wildcards: EXPERIMENT.score.settings(external=wildcards.dataset in EXPERIMENT.external_datasets),
         sample=sample_of,
     script:
         "../../scripts/score.py"

@@ -33,7 +33,7 @@ rule score_varied:
     params:
         code=network_code("score_varied.py"),
         split=roles(),
-        score=EXPERIMENT.score.model_dump(mode="json"),
+        score=EXPERIMENT.score.settings(),
         varied=SCORED_ANEW,
         per_group=EXPERIMENT.sensitivity.images,
     script:
@@ -106,7 +106,7 @@ use rule score as score_variant with:
     wildcard_constraints:
         dataset=EXPERIMENT.training_dataset,
     params:
-        score={**EXPERIMENT.score.model_dump(mode="json"), "maps": False},
+        score={**EXPERIMENT.score.settings(), "maps": False},
 
 
 rule sensitivity_table:

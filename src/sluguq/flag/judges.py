@@ -12,6 +12,7 @@ import xarray as xr
 import yaml
 
 from sluguq.analysis.aggregated import groups_of, middle_configuration, mixes_of
+from sluguq.config.experiment import Score
 from sluguq.config.paths import ResultPaths
 from sluguq.images.decoding import Fit
 from sluguq.stores.files import file_sha256
@@ -88,7 +89,7 @@ def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
         synthetic=bool(int(store.attrs.get("synthetic", 0))),
         size=int(resolved["images"]["size"]),
         fit=resolved["images"]["fit"],
-        score=resolved["score"],
+        score=Score(**resolved["score"]).settings(),
         pixels=store["pixels"],
         networks=networks,
     )

@@ -112,9 +112,9 @@ def _collection(table: pd.DataFrame, pixels: np.ndarray, maps: Maps, judges: Jud
 def _probes_in_words(settings: Mapping[str, Any]) -> str:
     if settings["probes"]:
         return f"{settings['probes']} probes"
-    return (
-        f"tolerance {settings['tolerance']}" if settings["tolerance"] else "as many as the default tolerance asks for"
-    )
+    if settings["tolerance"]:
+        return f"tolerance {settings['tolerance']}"
+    return f"accuracy {settings['accuracy']}" if settings.get("accuracy") else "the default accuracy"
 
 
 def _reference(network: Judge, judges: Judges) -> dict[str, Any]:

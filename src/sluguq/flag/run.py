@@ -53,8 +53,7 @@ def flag(
     :param configuration: configuration whose networks judge; by default the most mixed one.
     :param out: folder to write to; by default results/<name>/flagged/<name of the folder>.
     :param probes: random probes of an image; by default as the experiment's own images were scored. With another number
-        the reference is scored anew too: all images of a network share its probes and most of their noise, so scores
-        under different probes do not compare.
+        the reference is scored anew too, so that both are equally accurate.
     :raises FlagError: where there is no such experiment or configuration, no eigenbasis that was kept, or no
         photograph to judge.
     :raises StoreError: where a file of the experiment is damaged.
@@ -66,7 +65,7 @@ def flag(
     names, pixels, rejected = read_photographs(folder, judges.size, judges.fit, skip=out)
     settings = dict(judges.score)
     if probes not in (None, settings["probes"]):
-        settings |= {"probes": probes, "tolerance": None}
+        settings |= {"probes": probes, "tolerance": None, "accuracy": None}
         judges = scored_anew(judges, settings)
     all_fit = len(pixels) <= SHOWN
     scores, maps = score_photographs(judges, pixels, settings, maps=all_fit)

@@ -27,16 +27,18 @@ def score_photographs(
     from sluguq.networks.weights import load_network
     from sluguq.stages.basis_store import read_basis
     from sluguq.stages.keys import model_key
-    from sluguq.stages.score import BLOCK, score_images
+    from sluguq.stages.score import BLOCK, score_images, settled_of
 
     scores: list[dict[str, np.ndarray]] = []
     sums: dict[str, np.ndarray] = {}
     for judge in judges.networks:
         network, basis = load_network(judge.weights), read_basis(judge.basis)
         key = model_key(judges.configuration, judge.seed, "probes")
+        wanted = {**settings, "maps": maps}
+        settled = settled_of(network, basis, pixels, key=key, **wanted)
         blocks = [
-            score_images(network, basis, pixels[start : start + BLOCK], key=key, **{**settings, "maps": maps})
-            for start in range(0, len(pixels), BLOCK)
+            score_images(network, basis, pixels[part], key=key, positions=part, settled=settled, **wanted)
+            for part in np.split(np.arange(len(pixels)), range(BLOCK, len(pixels), BLOCK))
         ]
         whole = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         scores.append({name: whole[name].astype(float) for name in ("slug", "slug_sem", "mse")})

@@ -63,20 +63,35 @@ class Batches:
         """Which images batch ``index`` holds, without its padding."""
         return slice(index * self.size, min(self.n, (index + 1) * self.size))
 
-    def load(self, part: slice) -> tuple[Any, jax.Array]:
-        """The images of ``part``, filled up to a whole batch, with their weights.
+    def load(self, part: slice, size: int | None = None) -> tuple[Any, jax.Array]:
+        """The images of ``part``, filled up to a whole batch, or to ``size`` images, with their weights.
 
         :raises ValueError: where streamed images hold NaN or infinite values.
         """
         images = self.images[part]
         if not self.images.in_memory:  # the others were looked at whole
             check_finite_images(images, part.start)
-        missing = self.size - (part.stop - part.start)
-        weights = np.ones(self.size, np.float32)
+        size = self.size if size is None else size
+        missing = size - (part.stop - part.start)
+        weights = np.ones(size, np.float32)
         if missing:
             images = concatenated(images, repeated(images, missing))
             weights[-missing:] = 0
         return self.placement.split(images), self.placement.split(weights)
+
+    def gather(self, rows: np.ndarray, size: int) -> Any:
+        """Images from anywhere, filled up to ``size`` with the last.
+
+        :raises ValueError: where streamed images hold NaN or infinite values.
+        """
+        gathered = None
+        for row in map(int, rows):
+            image = self.images[row : row + 1]
+            check_finite_images(image, row)
+            gathered = image if gathered is None else concatenated(gathered, image)
+        if size > len(rows):
+            gathered = concatenated(gathered, repeated(gathered, size - len(rows)))
+        return self.placement.split(gathered)
 
     def _fits(self) -> bool:
         return self.budget.takes("images", self.images.nbytes)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from sluguq.slug.accuracy import as_number
 from sluguq.slug.examples import Examples, concatenated
 from sluguq.slug.masks import weighed
 from sluguq.slug.network import Apply, as_partial, is_image, parameter_count, widened
@@ -179,17 +180,22 @@ def check_has_maps(apply: Apply, params: Any, images: Examples) -> None:
 def check_score_arguments(
     basis: Any,
     params: Any,
-    probes: int,
+    probes: int | None,
     tolerance: float | None,
     prior_precision: float,
     directions: int | None = None,
+    accuracy: str | float | None = None,
 ) -> None:
     """Refuse numbers that make no sense, and a basis of another kind or of another network.
 
     :raises ValueError: naming the argument and what is allowed.
     """
-    if probes < 2:
+    if probes is not None and probes < 2:
         raise ValueError(f"probes is {probes}: a standard error needs at least 2")
+    if accuracy is not None:
+        as_number(accuracy)
+        if probes is not None or tolerance is not None or directions is not None:
+            raise ValueError("accuracy chooses probes and directions itself: give it alone, or leave it out")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}: it is a relative standard error, between 0 and 1")
     if prior_precision < 0:
@@ -222,15 +228,15 @@ def check_sketched_basis(basis: Any, params: Any) -> None:
         )
 
 
-def check_finite_scores(scores: np.ndarray) -> None:
+def check_finite_scores(scores: np.ndarray, first: int = 0) -> None:
     """Refuse to hand out scores that are no numbers.
 
-    :raises ValueError: naming the first image.
+    :raises ValueError: naming the first such image, counted from ``first``.
     """
     bad = ~np.isfinite(scores)
     if bad.any():
         raise ValueError(
-            f"image {int(bad.argmax())} has a NaN or infinite score ({int(bad.sum())} such images): look for "
+            f"image {first + int(bad.argmax())} has a NaN or infinite score ({int(bad.sum())} such images): look for "
             f"NaN in these images, or an overflow of apply on them"
         )
 
@@ -245,3 +251,20 @@ def check_sketch(sketch_size: int, iterations: int, count: int) -> None:
             f"sketch_size {sketch_size} is impossible: it must lie between the {iterations} iterations of Lanczos "
             f"and the {count} weights"
         )
+
+
+def check_positions(positions: Any, count: int) -> np.ndarray:
+    """Where images are in the whole set; one after the other where nothing is said.
+
+    :raises ValueError: for positions that are not one a image, rising, whole numbers of at least 0.
+    """
+    if positions is None:
+        return np.arange(count)
+    positions = np.asarray(positions)
+    if positions.shape != (count,) or not np.issubdtype(positions.dtype, np.integer):
+        raise ValueError(
+            f"positions has shape {positions.shape}, but must hold one whole number for each of {count} images"
+        )
+    if positions[0] < 0 or (np.diff(positions) < 0).any():
+        raise ValueError("positions must rise from at least 0: sort the images by their position")
+    return positions

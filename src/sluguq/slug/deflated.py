@@ -4,7 +4,7 @@ Write M = J(x) S with S = I − UUᵀ (or its form with a prior precision), so t
 y = M ξ has covariance A. The spectrum of A falls fast, image by image, even after the data set's leading
 directions are gone, so that a plain mean of ‖y‖² spends most probes on a few directions. Here
 
-1. a few first probes, shared by all images, show where A(x) is large: Q, (m, D), the leading left
+1. a few first probes, shared by the images of a block, show where A(x) is large: Q, (m, D), the leading left
    singular vectors of their y;
 2. one backward and one forward pass each give A Q = J S² (Jᵀ Q);
 3. with C from the eigendecomposition of H = Q A Qᵀ, such that C H Cᵀ = I, the rows of V = C Q M are
@@ -20,7 +20,7 @@ bring the range of A^{1/2} for the price of forward passes alone. One image at a
 and 3, all its directions side by side, see :mod:`sluguq.slug.passes`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,12 +29,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.accuracy import Spectrum, Split
 from sluguq.slug.budget import Budget
 from sluguq.slug.examples import count_of, one_of
 from sluguq.slug.ggn import GGN
 from sluguq.slug.passes import backward, forward
 from sluguq.slug.probes import outputs
 from sluguq.slug.projection import Projector
+from sluguq.slug.shared import Chain
 
 
 class Directions(NamedTuple):
@@ -67,7 +69,7 @@ def _nystrom(basis, images):
 
 
 def directions_of(
-    ggn: GGN, projector: Projector, image: Any, samples: jax.Array, count: int, block: int
+    ggn: GGN, projector: Projector | Chain, image: Any, samples: jax.Array, count: int, block: int
 ) -> tuple[jax.Array, jax.Array]:
     """C Q and Z, both (count, D), of one image (1, height, width, channels) from samples y, (N, D).
 
@@ -84,9 +86,11 @@ def directions_of(
 @partial(jax.jit, static_argnames="maps")
 def _residual(outputs, coefficients, images, *, maps):
     """‖y − Zᵀ C Q y‖² for probes' outputs (N, n, …), and its map summed over probes."""
-    flat = outputs.reshape(*outputs.shape[:2], -1)
-    inner = jnp.einsum("nmd,pnd->pnm", coefficients, flat, precision="highest")
-    rest = jnp.square(flat - jnp.einsum("nmd,pnm->pnd", images, inner, precision="highest"))
+    rest = outputs.reshape(*outputs.shape[:2], -1)
+    if images.shape[1]:
+        inner = jnp.einsum("nmd,pnd->pnm", coefficients, rest, precision="highest")
+        rest = rest - jnp.einsum("nmd,pnm->pnd", images, inner, precision="highest")
+    rest = jnp.square(rest)
     return rest.sum(-1), rest.reshape(outputs.shape).sum((0, -1)) if maps else None
 
 
@@ -101,7 +105,7 @@ def _exact(images, *, shape):
 class Plan:
     """How a batch is scored.
 
-    :ivar directions: of each image's own, taken exactly.
+    :ivar directions: of each image's own, taken exactly; 0 is the plain mean over probes.
     :ivar first_probes: probes that show them.
     :ivar probes: fresh probes at a time.
     :ivar tolerance: relative standard error at which an image stops; None after ``probes`` probes.
@@ -124,20 +128,23 @@ class Deflated(NamedTuple):
     :ivar sem: (n,) its standard error, from the fresh probes.
     :ivar maps: (n, height, width), or None.
     :ivar probes: (n,) fresh probes spent.
+    :ivar energies: of each image, what every fresh probe saw of the rest.
     """
 
     score: np.ndarray
     sem: np.ndarray
     maps: np.ndarray | None
     probes: np.ndarray
+    energies: list[np.ndarray]
 
 
 class ProbeCache:
-    """Projected probes by block, kept between batches of images as far as memory allows."""
+    """Projected probes of one block of images, kept between its batches as far as memory allows."""
 
     def __init__(self, tangents_of: Callable[[int, int], jax.Array], ggn: GGN, budget: Budget) -> None:
         self.tangents_of = tangents_of
-        self.room = budget.count("kept_probes", ggn.size * ggn.dtype.itemsize)
+        # Directions that the set shares may take the other half.
+        self.room = budget.count("kept_probes", 2 * ggn.size * ggn.dtype.itemsize)
         self.blocks: dict[tuple[int, int], jax.Array] = {}
 
     def __call__(self, first: int, count: int) -> jax.Array:
@@ -151,69 +158,183 @@ class ProbeCache:
         return tangents
 
 
-def deflated_batch(
-    ggn: GGN,
-    images: Any,
-    count: int,
-    cache: Callable[[int, int], jax.Array],
-    projector: Projector,
-    plan: Plan,
-    *,
-    block: int,
-    width: int,
-) -> Deflated:
-    """Score the first ``count`` images of a batch; the others fill it up.
+@jax.jit
+def _output(apply, params, images):
+    return apply(params, images)
 
-    ``plan.probes`` fresh probes at a time, until an image is within ``plan.tolerance``. When half of the batch is,
-    what is left moves into a batch of half the size.
 
+PASS = 8
+"""Tangents in one pass; what does not fill it goes by halves."""
+
+
+def in_passes(first: int, count: int, block: int) -> Iterator[tuple[int, int]]:
+    """Where ``count`` tangents from ``first`` on are cut, with how many there are in each pass.
+
+    Whole passes, halves, and single ones: each size is a program of its own, which takes seconds to compile.
+    """
+    done = 0
+    while done < count:
+        left = count - done
+        size = min(block, next(size for size in (PASS, PASS // 2, 1) if size <= left))
+        yield first + done, size
+        done += size
+
+
+@partial(jax.jit, static_argnames="maps")
+def _squares(outputs, *, maps):
+    """‖y‖² for outputs (m, n, …), and its map summed over m."""
+    squares = jnp.square(outputs)
+    return squares.reshape(*squares.shape[:2], -1).sum(-1), squares.sum((0, -1)) if maps else None
+
+
+class Passes:
+    """One batch of images under blocks of tangents.
+
+    :param images: the batch.
+    :param count: how many of its images are asked for; the others fill it up.
+    :param tangents_of: projected probes ``first`` to ``first + count`` of a sequence, (count, p).
     :param block: probes, or directions, on the device at a time.
     :param width: tangents side by side in one pass.
     """
-    directions, first_probes, probes, maps = plan.directions, plan.first_probes, plan.probes, plan.maps
 
-    def passed(images: Any, first: int, count: int):
-        for start in range(first, first + count, block):
-            size = min(block, first + count - start)
-            tangents = ggn.placement.copied(cache(start, size))
-            yield outputs(ggn.apply, ggn.params, images, tangents, width=min(width, size))
+    def __init__(
+        self,
+        ggn: GGN,
+        images: Any,
+        count: int,
+        tangents_of: Callable[[int, int], jax.Array],
+        *,
+        block: int,
+        width: int,
+    ) -> None:
+        self.ggn, self.images, self.count = ggn, images, count
+        self.tangents_of, self.block, self.width = tangents_of, block, width
 
-    samples = jnp.concatenate(list(passed(images, 0, first_probes)))
-    shape = samples.shape[2:]
-    flat = samples.reshape(first_probes, samples.shape[1], -1)
-    pairs = [
-        directions_of(ggn, projector, one_of(images, i), flat[:, i], directions, min(directions, block))
-        for i in range(count)
-    ]
-    pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (count_of(images) - count)
-    known = Directions(*(ggn.placement.split(jnp.stack(arrays)) for arrays in zip(*pairs, strict=True)))
+    def outputs(self, first: int, count: int) -> Iterator[jax.Array]:
+        """J η for probes of the sequence and all images, in blocks of (m, n, …)."""
+        for start, size in in_passes(first, count, self.block):
+            yield self.under(self.tangents_of(start, size))
+
+    def exactly(self, tangents: jax.Array, *, maps: bool) -> tuple[np.ndarray, np.ndarray]:
+        """‖J v‖² for the rows v of (m, p), (m, count), float64, and its map summed over rows."""
+        energies, total = [], np.zeros(0)
+        for start, size in in_passes(0, len(tangents), self.block):
+            energy, rest = _squares(self.under(tangents[start : start + size]), maps=maps)
+            energies.append(np.asarray(energy, np.float64)[:, : self.count])
+            if maps:
+                total = (
+                    total + np.asarray(rest, np.float64)[: self.count]
+                    if start
+                    else np.asarray(rest, np.float64)[: self.count]
+                )
+        return np.concatenate(energies), total
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the network's output for the batch; it is traced once."""
+        return jax.eval_shape(_output, self.ggn.apply, self.ggn.params, self.images).shape
+
+    def under(self, tangents: jax.Array) -> jax.Array:
+        """J v for the rows v of (m, p) and all images, (m, n, …)."""
+        tangents = self.ggn.placement.copied(tangents)
+        width = min(self.width, len(tangents))
+        return outputs(self.ggn.apply, self.ggn.params, self.images, tangents, width=width)
+
+    def directions(self, projector: Projector | Chain, directions: int, first_probes: int) -> Directions:
+        """Directions of every image from the sequence's first probes; of none, arrays without rows."""
+        shape = self.output_shape
+        if not directions:
+            nothing = jnp.zeros((count_of(self.images), 0, int(np.prod(shape[1:]))), self.ggn.dtype)
+            return Directions(*(self.ggn.placement.split(nothing) for _ in range(2)))
+        samples = jnp.concatenate(list(self.outputs(0, first_probes)))
+        flat = samples.reshape(first_probes, count_of(self.images), -1)
+        block = min(directions, self.block)
+        pairs = [
+            directions_of(self.ggn, projector, one_of(self.images, i), flat[:, i], directions, block)
+            for i in range(self.count)
+        ]
+        pairs += [(jnp.zeros_like(pairs[0][0]), jnp.zeros_like(pairs[0][1]))] * (count_of(self.images) - self.count)
+        return Directions(*(self.ggn.placement.split(jnp.stack(arrays)) for arrays in zip(*pairs, strict=True)))
+
+    def taken(self, rows: np.ndarray) -> "Passes":
+        """The same for some of the images, in a batch of as many."""
+        images = self.ggn.placement.split(jax.tree.map(lambda leaf: leaf[rows], self.images))
+        return Passes(self.ggn, images, len(rows), self.tangents_of, block=self.block, width=self.width)
+
+
+@jax.jit
+def _joined(leaves):
+    return jnp.concatenate(leaves, axis=1)
+
+
+def gradients(passes: Passes, projector: Projector, directions: int) -> Iterator[jax.Array]:
+    """S Jᵀ q for the leading directions q of each image in turn, (directions, p)."""
+    count = Split(directions, 0).first_probes
+    samples = jnp.concatenate(list(passes.outputs(0, count)))
+    flat = samples.reshape(count, count_of(passes.images), -1)
+    ggn = passes.ggn
+    for i in range(passes.count):
+        rows = backward(ggn.apply, ggn.params, one_of(passes.images, i), _leading(flat[:, i], directions))
+        yield projector.project(_joined(rows))
+
+
+def spectra(
+    passes: Passes, projector: Projector | Chain, shared: jax.Array | None, directions: int, probes: int
+) -> list[Spectrum]:
+    """What shared and own directions see of each image's A, and sums over the rest from some fresh probes.
+
+    :param projector: takes the shared directions off, too.
+    """
+    first_probes = Split(directions, 0).first_probes
+    known = passes.directions(projector, directions, first_probes)
+    energies = [_residual(output, *known, maps=False)[0] for output in passes.outputs(first_probes, probes)]
+    rest = np.concatenate([np.asarray(energy, np.float64) for energy in energies])
+    count = 0 if shared is None else len(shared)
+    taken = (
+        [] if shared is None else [passes.under(shared[a : a + size]) for a, size in in_passes(0, count, passes.block)]
+    )
+    found = []
+    for index in range(passes.count):
+        rows = np.concatenate([part[:, index].reshape(len(part), -1) for part in taken] + [known.images[index]])
+        rows = rows.astype(np.float64)
+        found.append(Spectrum(rows @ rows.T, count, rest[:, index].mean(), rest[:, index].var(ddof=1) / 2))
+    return found
+
+
+def deflated_batch(passes: Passes, projector: Projector | Chain, plan: Plan) -> Deflated:
+    """Score a batch.
+
+    ``plan.probes`` fresh probes at a time, until an image is within ``plan.tolerance``. When half of the batch is,
+    what is left moves into a batch of half the size.
+    """
+    count, placement = passes.count, passes.ggn.placement
+    known = passes.directions(projector, plan.directions, plan.first_probes)
+    shape = passes.output_shape[1:]
     exact, exact_maps = (np.asarray(array, np.float64)[:count] for array in _exact(known.images, shape=shape))
-    energies: list[list[np.ndarray]] = [[] for _ in range(count)]
+    energies: list[np.ndarray] = [np.zeros(0)] * count
     score, sem = np.empty(count), np.empty(count)
     totals = np.zeros((count, *shape[:-1]))
-    counts = np.zeros(count, int)
     active = slots = np.arange(count)  # images still open, and where they are in the batch
     while len(active):
-        spent = int(counts[active[0]])
-        for output in passed(images, first_probes + spent, probes):
-            energy, rest = _residual(output, *known, maps=maps)
+        spent = len(energies[active[0]])
+        for output in passes.outputs(plan.first_probes + spent, plan.probes):
+            energy, rest = _residual(output, *known, maps=plan.maps)
             for image, seen in zip(active, np.asarray(energy, np.float64).T[slots], strict=True):
-                energies[image].append(seen)
-            if maps:
+                energies[image] = np.append(energies[image], seen)
+            if plan.maps:
                 totals[active] += np.asarray(rest, np.float64)[slots]
-        counts[active] += probes
-        everything = np.stack([np.concatenate(energies[image]) for image in active], axis=1)
+        everything = np.stack([energies[image] for image in active], axis=1)
         score[active] = exact[active] + everything.mean(axis=0)
         sem[active] = everything.std(axis=0, ddof=1) / np.sqrt(len(everything))
-        if plan.tolerance is None or first_probes + len(everything) >= plan.max_probes:
+        if plan.tolerance is None or plan.first_probes + len(everything) >= plan.max_probes:
             break
         left = sem[active] > plan.tolerance * score[active]
         active, slots = active[left], slots[left]
-        half = -(-count_of(images) // (2 * ggn.placement.count)) * ggn.placement.count
-        if 0 < len(active) <= half < count_of(images):
+        half = -(-count_of(passes.images) // (2 * placement.count)) * placement.count
+        if 0 < len(active) <= half < count_of(passes.images):
             rows = np.resize(slots, half)
-            picked = [jax.tree.map(lambda array, rows=rows: array[rows], tree) for tree in (images, *known)]
-            images, *moved = (ggn.placement.split(tree) for tree in picked)
-            known, slots = Directions(*moved), np.arange(len(active))
-    every_map = exact_maps + totals / counts.reshape(-1, *(1,) * (totals.ndim - 1)) if maps else None
-    return Deflated(score, sem, every_map, counts)
+            known = Directions(*(placement.split(array[rows]) for array in known))
+            passes, slots = passes.taken(rows), np.arange(len(active))
+    counts = np.array([len(seen) for seen in energies])
+    every_map = exact_maps + totals / counts.reshape(-1, *(1,) * (totals.ndim - 1)) if plan.maps else None
+    return Deflated(score, sem, every_map, counts, energies)

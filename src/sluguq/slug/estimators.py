@@ -14,17 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.machine import extensions
+from sluguq.slug.accuracy import Settled
 from sluguq.slug.budget import Budget
 from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
 from sluguq.slug.execution import Execution
 from sluguq.slug.network import Apply
+from sluguq.slug.probing import Probing
 from sluguq.slug.room import BasisRoom, in_files, room_of_basis, room_of_sketch, subspace_of
-from sluguq.slug.score import score
+from sluguq.slug.score import DEFAULT_ACCURACY, score, settle
 from sluguq.slug.scores import Scores
 from sluguq.slug.sketch import Sketch
 from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
 
-_TOLERANCE = 0.01
 _SKETCHED_PROBES = 500  # S of the SLUG paper, section 4
 
 
@@ -50,15 +51,19 @@ class BasisSettings:
 class ScoreSettings:
     """What is asked of scores.
 
-    :ivar probes: how many; None leaves it to ``tolerance``, or to the estimator.
-    :ivar tolerance: relative standard error to reach.
+    :ivar accuracy: of all images together, see :func:`~sluguq.slug.score.score`; one that knows none leaves it alone.
+    :ivar probes: how many, in place of an accuracy; None leaves it to the others, or to the estimator.
+    :ivar tolerance: relative standard error that every image is to reach, in place of an accuracy.
+    :ivar directions: of each image, taken exactly, beside a number of probes.
     :ivar batch_size: images at a time; None leaves it to the estimator.
     :ivar prior_precision: α of the low-rank Laplace covariance.
     :ivar maps: whether maps are wanted, where the estimator has them.
     """
 
+    accuracy: str | None = None
     probes: int | None = None
     tolerance: float | None = None
+    directions: int | None = None
     batch_size: int | None = None
     prior_precision: float = 0.0
     maps: bool = True
@@ -121,9 +126,20 @@ class Estimator(Protocol):
         settings: ScoreSettings,
         *,
         key: jax.Array,
+        positions: np.ndarray | None = None,
+        settled: Settled | None = None,
         progress: bool = True,
     ) -> Scores:
-        """Scores of images by a basis."""
+        """Scores of images by a basis.
+
+        :param positions: where the images are in the whole set, if they are a part of one.
+        :param settled: of the whole set, from :meth:`settled`.
+        """
+
+    def settled(
+        self, apply: Apply, params: Any, basis: Any, images: Any, settings: ScoreSettings, *, key: jax.Array
+    ) -> Settled | None:
+        """What has to be known of a whole set of images before a part of it is scored; None where nothing has."""
 
     def parts(self, basis: Any) -> dict[str, Part]:
         """The arrays of a basis; ``eigenvalues`` and ``residuals``, each (k,), are always among them."""
@@ -194,17 +210,45 @@ class Projected:
         settings: ScoreSettings,
         *,
         key: jax.Array,
+        positions: np.ndarray | None = None,
+        settled: Settled | None = None,
         progress: bool = True,
     ) -> Scores:
-        """See :func:`~sluguq.slug.score.score`; without probes and tolerance, to 1 %."""
-        options: dict[str, Any] = {"prior_precision": settings.prior_precision, "maps": settings.maps}
-        if settings.probes is None:
-            options["tolerance"] = settings.tolerance or _TOLERANCE
-        else:
-            options["probes"] = settings.probes
-        if settings.batch_size is not None:
-            options["batch_size"] = settings.batch_size
-        return score(apply, params, basis, images, key=key, execution=Execution(progress=progress), **options)
+        """See :func:`~sluguq.slug.score.score`."""
+        probing = Probing(directions=settings.directions, settled=settled, positions=positions)
+        return score(
+            apply,
+            params,
+            basis,
+            images,
+            accuracy=settings.accuracy if settled is None else None,
+            probes=settings.probes,
+            tolerance=settings.tolerance,
+            batch_size=settings.batch_size or 64,
+            key=key,
+            maps=settings.maps,
+            prior_precision=settings.prior_precision,
+            probing=probing,
+            execution=Execution(progress=progress),
+        )
+
+    def settled(
+        self,
+        apply: Apply,
+        params: Any,
+        basis: Eigenbasis | None,
+        images: Any,
+        settings: ScoreSettings,
+        *,
+        key: jax.Array,
+    ) -> Settled | None:
+        """Directions and probes for an accuracy or a tolerance, from a pilot."""
+        if settings.probes is not None:
+            return None
+        accuracy = settings.accuracy or settings.tolerance or DEFAULT_ACCURACY
+        return settle(
+            apply, params, basis, images, accuracy=accuracy, key=key, prior_precision=settings.prior_precision
+        )
 
     def parts(self, basis: Eigenbasis) -> dict[str, Part]:
         """Eigenvalues, residuals, what has converged, vectors."""
@@ -292,11 +336,19 @@ class Sketched:
         settings: ScoreSettings,
         *,
         key: jax.Array,
+        positions: np.ndarray | None = None,
+        settled: Settled | None = None,
         progress: bool = True,
     ) -> Scores:
         """See :func:`~sluguq.slug.sketched.score_sketched`; 500 probes where no number is given."""
         probes, execution = settings.probes or _SKETCHED_PROBES, Execution(progress=progress)
         return score_sketched(apply, params, basis, images, probes=probes, key=key, execution=execution)
+
+    def settled(
+        self, apply: Apply, params: Any, basis: SketchedBasis, images: Any, settings: ScoreSettings, *, key: jax.Array
+    ) -> Settled | None:
+        """Nothing: its number of probes is given."""
+        return None
 
     def parts(self, basis: SketchedBasis) -> dict[str, Part]:
         """Eigenvalues, residuals, sketches and the random transform."""

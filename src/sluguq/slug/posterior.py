@@ -24,7 +24,7 @@ from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.checks import checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.evidence import Evidence, best_precision, effective_parameters, log_determinant
-from sluguq.slug.examples import examples_of
+from sluguq.slug.examples import count_of, examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, parameter_count, parameter_dtype, unraveller
@@ -204,7 +204,8 @@ class _Run:
         tangents = ggn.placement.copied(tangents)
         for index, (images, _) in enumerate(ggn.batches):
             part = ggn.batches.part(index)
-            passed = outputs(ggn.apply, ggn.params, images, tangents, width=min(tangent_width(), len(tangents)))
+            width = min(tangent_width(count_of(images)), len(tangents))
+            passed = outputs(ggn.apply, ggn.params, images, tangents, width=width)
             parts.append(np.asarray(passed)[:, : part.stop - part.start])
         return np.concatenate(parts, axis=1)
 

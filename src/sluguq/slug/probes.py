@@ -18,6 +18,8 @@ from sluguq.slug.network import linearised
 from sluguq.slug.placement import platform
 from sluguq.slug.projection import Projector
 
+_SIDE_BY_SIDE = 256  # images with a tangent each, in one pass
+
 
 @partial(jax.jit, static_argnames=("count", "size", "dtype"))
 def _draw(key, first, count, size, dtype):
@@ -46,9 +48,12 @@ def draw_signs(key: jax.Array, first: int, count: int, size: int, dtype: Any) ->
     return _draw_signs(key, first, count, size, jnp.dtype(dtype))
 
 
-def tangent_width() -> int:
-    """How many tangents share a pass: one on the CPU, where wider convolutions run slower, not faster."""
-    return 1 if platform() == "cpu" else 8
+def tangent_width(images: int) -> int:
+    """How many tangents share a pass: one on the CPU, where wider convolutions run slower, not faster.
+
+    Elsewhere as many as make some hundreds of images with a tangent each.
+    """
+    return 1 if platform() == "cpu" else max(1, _SIDE_BY_SIDE // images)
 
 
 def _passes(product, tangents, width):

@@ -118,6 +118,12 @@ class Projector:
             shorter.blocks = tuple(block[:rank] for block in self.blocks)
         return shorter
 
+    def as_projection(self) -> "Projector":
+        """I − UUᵀ of the same rows, whatever the weights."""
+        plain = Projector(self.vectors, block_bytes=self.block_bytes)
+        plain.blocks = self.blocks
+        return plain
+
     def combine(self, coefficients: jax.Array) -> jax.Array:
         """C U, (m, p), for coefficients C (m, k)."""
         if self.blocks is not None:

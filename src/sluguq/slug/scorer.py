@@ -1,19 +1,24 @@
-"""Scores of images as they come: looked at, projected and compiled once."""
+"""Scores of images as they come: looked at and compiled once."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
+import numpy as np
 
+from sluguq.slug.accuracy import Settled
+from sluguq.slug.blocks import blocks_of
+from sluguq.slug.blockwise import Blockwise
 from sluguq.slug.checks import check_finite_images, check_has_maps, check_score_arguments, checked
 from sluguq.slug.deflated import ProbeCache
 from sluguq.slug.eigenbasis import Eigenbasis
-from sluguq.slug.examples import Examples, examples_of
+from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply
+from sluguq.slug.probing import Probing
 from sluguq.slug.projection import Projector
-from sluguq.slug.score import Estimate, Probing, estimated, projected_signs
+from sluguq.slug.score import Estimate, estimated, settled_by
 from sluguq.slug.scores import Scores
 
 
@@ -21,21 +26,23 @@ class Scorer:
     """:func:`~sluguq.slug.score.score` of one network and basis, for images that come a few at a time.
 
     The first call looks at the network and compiles; later ones do neither, whatever the number of images, as these are
-    filled up to whole batches. Probes are projected once and kept, as far as the budget has room for them. The scores
-    are those of ``score`` with the same key.
+    filled up to whole batches. Images count in the order in which they come, and see the probes of their places: the
+    scores of a stream are those of ``score`` on all of it with the same key. A tolerance or an accuracy settles
+    directions on the first images.
 
     .. code-block:: python
 
-        scorer = sluguq.Scorer(apply, params, basis, key=key, tolerance=0.01, batch_size=16)
+        scorer = sluguq.Scorer(apply, params, basis, key=key, probes=64, batch_size=8)
         for scores in scorer.stream(batches):
             print(scores.slug)
 
     :param apply: pure function (params, images) → outputs, as for ``score``.
     :param params: the weights, as given to ``eigenbasis``.
     :param basis: what ``eigenbasis`` returned, or None.
-    :param probes: how many probes; with ``tolerance``, the most to add at a time.
+    :param accuracy: as for ``score``.
+    :param probes: how many probes; with ``tolerance``, the most to add at a time. 64 where nothing is given.
     :param tolerance: add probes until every image's relative standard error is at most this.
-    :param batch_size: images that are scored together; fewer are filled up to as many.
+    :param batch_size: images that are scored together, up to 8; fewer are filled up to as many.
     :param key: ``jax.random.key``.
     :param maps: whether scores have maps.
     :param prior_precision: as for ``score``.
@@ -50,9 +57,10 @@ class Scorer:
         params: Any,
         basis: Eigenbasis | None,
         *,
-        probes: int = 64,
+        accuracy: str | float | None = None,
+        probes: int | None = None,
         tolerance: float | None = None,
-        batch_size: int = 64,
+        batch_size: int = 8,
         key: jax.Array,
         maps: bool = False,
         prior_precision: float = 0.0,
@@ -60,12 +68,17 @@ class Scorer:
         execution: Execution | None = None,
     ) -> None:
         probing, execution = probing or Probing(), execution or Execution(progress=False)
-        check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions)
-        self.estimate = Estimate(probes, tolerance, maps, key, probing, execution)
-        self.batch_size = batch_size
+        if accuracy is None and probes is None and tolerance is None:
+            probes = 64
+        check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions, accuracy)
+        self.estimate, self.accuracy, self.key = Estimate(probes, tolerance, maps, probing), accuracy, key
+        self.batch_size, self.execution = batch_size, execution
+        self.seen = 0
         self._network = (apply, params)
         self._projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)
-        self._tangents: ProbeCache | None = None  # before the first images, of which the network's output is known
+        self._settled: Settled | None = probing.settled
+        self._kept: tuple[int, ProbeCache] | None = None
+        self._structure: str | None = None  # before the first images, of which the network's output is known
 
     def __call__(self, images: Any) -> Scores:
         """Scores of any number of images.
@@ -74,33 +87,33 @@ class Scorer:
         :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
         """
         examples = examples_of(images)
-        if self._tangents is None:
+        structure = str(jax.tree.structure(examples[:1]))
+        if self._structure is None:
             self._network = checked(*self._network, examples)
             if self.estimate.maps:
                 check_has_maps(*self._network, examples)
-            self._structure = str(jax.tree.structure(examples[:1]))
-        elif (structure := str(jax.tree.structure(examples[:1]))) != self._structure:
+            self._structure = structure
+        elif structure != self._structure:
             raise ValueError(
                 f"these images come as {structure}, and the first ones came as {self._structure}: one scorer takes one "
                 f"kind of input, with masks or without"
             )
         elif examples.in_memory:
             check_finite_images(examples[:])
-        return estimated(self._ggn(examples), self._projector, self._probes(examples), self.estimate)
+        apply, params = self._network
+        probing, size = self.estimate.probing, self.batch_size
+        ggn = GGN(apply, params, examples, batch_size=size, execution=self.execution, whole_batches=True)
+        runner = Blockwise(ggn, self._projector, self.key, probing, self.execution, size)
+        if self._settled is None:
+            wanted = self.estimate
+            self._settled = settled_by(runner, probing, self.accuracy, wanted.probes, wanted.tolerance)
+        runner.kept = self._kept
+        blocks = blocks_of(self.seen + np.arange(examples.n))
+        found = estimated(runner, blocks, self._settled, self.estimate)
+        self._kept, self.seen = runner.kept, self.seen + examples.n
+        return found
 
     def stream(self, batches: Iterable[Any]) -> Iterator[Scores]:
         """Scores of one batch after another; the batches may be of any sizes and without end."""
         for images in batches:
             yield self(images)
-
-    def _ggn(self, examples: Examples) -> GGN:
-        apply, params = self._network
-        execution = self.estimate.execution
-        return GGN(apply, params, examples, batch_size=self.batch_size, execution=execution, whole_batches=True)
-
-    def _probes(self, examples: Examples) -> ProbeCache:
-        if self._tangents is None:
-            ggn = self._ggn(examples)
-            signs = projected_signs(self._projector, self.estimate.key, ggn.size, ggn.dtype)
-            self._tangents = ProbeCache(signs, ggn, self.estimate.execution.budget)
-        return self._tangents

@@ -30,6 +30,10 @@ class Scores(NamedTuple):
     :ivar probes: (n,) how many probes each image saw.
     :ivar converged: (n,) whether the relative standard error is within ``tolerance``, where one was given.
     :ivar directions: how many directions of each image were taken exactly.
+    :ivar shared: how many directions of the whole set were taken exactly beside.
+    :ivar covariance: (n, b) covariances of an image's score with those of its block, one after the other as they come,
+        NaN beyond the block; scores of two blocks are independent. None from a sketch.
+    :ivar blocks: (n,) the block of each image, see :mod:`sluguq.slug.blocks`.
     :ivar slu: (n, c) the score of single output coordinates, None unless asked for; may be negative.
     """
 
@@ -42,6 +46,9 @@ class Scores(NamedTuple):
     converged: np.ndarray
     directions: int = 0
     slu: np.ndarray | None = None
+    shared: int = 0
+    covariance: np.ndarray | None = None
+    blocks: np.ndarray | None = None
 
     @property
     def removed(self) -> np.ndarray:
@@ -67,10 +74,10 @@ class Scores(NamedTuple):
         parts = list(parts)
         if not parts:
             raise ValueError("there are no scores to concatenate")
-        if len({part.directions for part in parts}) > 1:
+        if len({(part.directions, part.shared) for part in parts}) > 1:
             raise ValueError("scores with and without exact directions do not go together: score all alike")
-        fields: dict[str, Any] = {"directions": parts[0].directions}
-        for name in (name for name in cls._fields if name != "directions"):
+        fields: dict[str, Any] = {name: getattr(parts[0], name) for name in ("directions", "shared")}
+        for name in (name for name in cls._fields if name not in fields):
             values = [getattr(part, name) for part in parts]
             missing = [value is None for value in values]
             if any(missing) and not all(missing):
@@ -111,3 +118,19 @@ class Scores(NamedTuple):
         dataset = xarray.Dataset(variables, coords={"image": index}, attrs={"directions": self.directions})
         dataset["image"].attrs["long_name"] = "image"
         return dataset
+
+    def combined_sem(self, weights: np.ndarray) -> float:
+        """The standard error of Σ wᵢ SLUG(xᵢ): of a group's mean, or of a difference of means.
+
+        Images of a block share probes, so that their errors go together: it is more than that of independent errors.
+
+        :param weights: (n,), 1 / (size of the group) for its images and 0 for others gives the mean's.
+        :raises ValueError: for scores that know no covariances.
+        """
+        if self.covariance is None or self.blocks is None:
+            raise ValueError("these scores know no covariances between images: only those of `score` do")
+        weights, variance = np.asarray(weights, float), 0.0
+        for block in np.unique(self.blocks):
+            rows = np.flatnonzero(self.blocks == block)
+            variance += weights[rows] @ self.covariance[rows, : len(rows)] @ weights[rows]
+        return float(np.sqrt(max(variance, 0.0)))

@@ -11,6 +11,7 @@ from typing import Any
 
 from sluguq.machine.devices import device_in_words
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
+from sluguq.machine.streams import stream
 from sluguq.networks.network import reconstruction_function
 from sluguq.networks.weights import load_network
 from sluguq.slug.eigenbasis import Checkpoint
@@ -20,6 +21,7 @@ from sluguq.slug.network import parameter_count
 from sluguq.slug.room import BasisRoom
 from sluguq.stages.basis_store import write_basis, write_summary
 from sluguq.stages.keys import model_key
+from sluguq.stages.subset import balanced_subset
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
 
@@ -59,7 +61,10 @@ def compute_basis(
     store = open_store(images)
     rows = rows_of_role(store, split, f"train_{configuration_name}")
     # A repeated image counts as often in the sum over images as it is trained on.
-    pixels = read_rows(store["pixels"], rows[: settings["max_images"]])
+    if settings["max_images"] is not None:
+        kinds = store["fst"].values[rows]
+        rows = rows[balanced_subset(kinds, settings["max_images"], stream(seed, f"eigenbasis {configuration_name}"))]
+    pixels = read_rows(store["pixels"], rows)
     network = load_network(Path(weights))
     apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
     key = model_key(configuration_name, seed, "eigenbasis")

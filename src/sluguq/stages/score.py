@@ -15,13 +15,14 @@ from sluguq.machine.devices import device_in_words
 from sluguq.networks.network import Network, reconstruction_function
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.weights import load_network
+from sluguq.slug.accuracy import Settled
 from sluguq.slug.estimators import ScoreSettings, estimator_of
 from sluguq.stages.basis_store import read_basis, words_of_basis
 from sluguq.stages.keys import model_key
 from sluguq.stages.score_blocks import FinishedBlocks, of_part
 from sluguq.stores.files import file_sha256
 from sluguq.stores.provenance import provenance
-from sluguq.stores.selection import read_rows
+from sluguq.stores.selection import ChosenRows, read_rows
 from sluguq.stores.store import StoreWriter, open_store
 from sluguq.stores.variables import FST_ATTRIBUTES, MAPS, PER_IMAGE, described, round_mantissa
 
@@ -35,7 +36,10 @@ def score_images(
     pixels: np.ndarray,
     *,
     key: jax.Array,
+    positions: np.ndarray | None = None,
+    settled: Settled | None = None,
     parameters: str = "all",
+    precision: str = "float32",
     progress: bool = True,
     **settings: Any,
 ) -> dict[str, np.ndarray]:
@@ -45,13 +49,18 @@ def score_images(
     :param basis: of any estimator, or None.
     :param pixels: the images.
     :param key: of the probes.
+    :param positions: where the images are in the whole set, if they are a part of one.
+    :param settled: of the whole set, as :func:`settled_of` has it.
     :param parameters: all or decoder.
+    :param precision: of the network's products.
     :param progress: show a progress bar.
     :param settings: as :class:`~sluguq.slug.estimators.ScoreSettings` has them.
     """
     asked = ScoreSettings(**settings)
-    apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
-    scores = estimator_of(basis).score(apply, params, basis, pixels, asked, key=key, progress=progress)
+    apply, params = reconstruction_function(network, parameters=parameters, precision=precision)  # type: ignore[arg-type]
+    scores = estimator_of(basis).score(
+        apply, params, basis, pixels, asked, key=key, positions=positions, settled=settled, progress=progress
+    )
     seen = reconstruct(network, pixels)
     values = {
         "mse": seen.mse,
@@ -69,6 +78,29 @@ def score_images(
         if scores.maps is not None:
             values["slug_map"] = round_mantissa(scores.maps)
     return values
+
+
+def settled_of(
+    network: Network,
+    basis: Any,
+    pixels: Any,
+    *,
+    key: jax.Array,
+    parameters: str = "all",
+    precision: str = "float32",
+    **settings: Any,
+) -> Settled | None:
+    """What an accuracy asks for on a whole set of images, of which parts are then scored; as for `score_images`."""
+    asked = ScoreSettings(**settings)
+    apply, params = reconstruction_function(network, parameters=parameters, precision=precision)  # type: ignore[arg-type]
+    settled = estimator_of(basis).settled(apply, params, basis, pixels, asked, key=key)
+    if settled is not None:
+        split = settled.split
+        print(
+            f"{split.shared} shared directions, {split.directions} of each image's own, {split.probes} probes: "
+            f"{split.cost:.0f} forward passes an image"
+        )
+    return settled
 
 
 def score_store(
@@ -165,6 +197,7 @@ class _Scoring:
         self._weights, self._basis, self._settings, self._finished = weights, basis, settings, finished
         self._key = model_key(configuration_name, seed, "probes")
         self._model: tuple[Network, Any] | None = None
+        self._settled: Settled | None = None  # of all images, whichever of them this job scores
 
     def block(self, start: int) -> Mapping[str, np.ndarray]:
         """Values of the block that begins with image ``start``: as kept, or scored now and kept."""
@@ -173,10 +206,15 @@ class _Scoring:
             return kept
         if self._model is None:
             self._model = load_network(Path(self._weights)), read_basis(self._basis)
+            whole = ChosenRows(self.store["pixels"], self.rows)
+            self._settled = settled_of(*self._model, whole, key=self._key, **self._settings)
         rows = self.rows[start : start + BLOCK]
+        positions = np.arange(start, start + len(rows))
         pixels = read_rows(self.store["pixels"], rows)
         try:
-            scored = score_images(*self._model, pixels, key=self._key, **self._settings)
+            scored = score_images(
+                *self._model, pixels, key=self._key, positions=positions, settled=self._settled, **self._settings
+            )
         except ValueError as error:
             error.add_note(f"images are counted from {self.store['id'].values[rows[0]]!r} on, in {self.images}")
             raise

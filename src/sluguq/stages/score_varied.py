@@ -57,6 +57,7 @@ def score_varied(
     """
     store = open_store(images)
     rows = some_tested(store, split, per_group)
+    positions = np.searchsorted(np.unique(rows_of_role(store, split, "test_*")), rows)
     pixels, ids = read_rows(store["pixels"], rows), store["id"].values[rows]
     network, vectors = load_network(Path(weights)), read_basis(basis)
     frames = []
@@ -68,11 +69,11 @@ def score_varied(
             if setting == "rank":
                 used = cut(vectors, int(value))
             elif setting == "probes":
-                own |= {"probes": int(value), "tolerance": None}
+                own |= {"probes": int(value), "tolerance": None, "accuracy": None}
                 key = model_key(configuration_name, seed, f"{int(value)} probes")
             else:
                 own[setting] = value
-            scored = score_images(network, used, pixels, key=key, **own)
+            scored = score_images(network, used, pixels, key=key, positions=positions, **own)
             print(f"{setting} {value:g}: mean SLUG {scored['slug'].mean():.4g}")
             fixed = {"setting": setting, "value": value, "configuration": configuration_name, "seed": seed}
             frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scored[name] for name in COLUMNS[-3:]}}))

@@ -36,6 +36,23 @@ def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) ->
     return rows
 
 
+class ChosenRows:
+    """Rows of a stored variable along `image`, read when they are sliced.
+
+    :param variable: for example the pixels of a prepared store.
+    :param rows: which, in the order wanted.
+    """
+
+    def __init__(self, variable: xr.DataArray, rows: np.ndarray) -> None:
+        self._variable, self._rows = variable, rows
+        self.shape = (len(rows), *variable.shape[1:])
+        self.dtype = variable.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return read_rows(self._variable, self._rows[part])
+
+
 def read_rows(variable: xr.DataArray, rows: np.ndarray) -> np.ndarray:
     """Rows of a stored variable along `image`; each stored row is read once, however often it is asked for.
 
