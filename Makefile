@@ -9,7 +9,7 @@ VENV_PYTHON = $(VENV)/bin/python
 SNAKEMAKE = $(VENV_PYTHON) -m snakemake
 DEMO = --configfile config/demo.yaml
 
-.PHONY: help demo notebook test torch plugins lint format docs documents lock clean
+.PHONY: help demo notebook pictures test torch plugins lint format docs documents lock clean
 
 help:
 	@echo "make demo       run the whole chain on synthetic photographs (CORES=$(CORES))"
@@ -21,6 +21,7 @@ help:
 	@echo "make format     format Python and Snakemake files"
 	@echo "make docs       build the documentation with the reference as one site, build/site/index.html"
 	@echo "make documents  generate config/README.md and config/schema.json"
+	@echo "make pictures   make the README's pictures anew from the demo's results (needs Chromium)"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      remove .venv and results of the demo"
 
@@ -35,12 +36,18 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 demo: $(VENV)/installed
 	$(SNAKEMAKE) --cores $(CORES) $(DEMO)
-	$(SNAKEMAKE) --cores 1 $(DEMO) --report results/demo/report.html
-	@echo "Snakemake's report, with every figure and how it was made: results/demo/report.html"
+	$(SNAKEMAKE) --cores 1 $(DEMO) --quiet all --report results/demo/report.html
+	@echo
+	@echo "Open results/demo/index.html first: what came out, in sentences and figures."
+	@echo "Then results/demo/explore.html: every image, to sort, filter and click."
+	@echo "How all of it was made: results/demo/report.html"
 
 notebook: $(VENV)/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check jupyterlab==4.6.6
 	.venv/bin/jupyter lab examples/inspect.ipynb
+
+pictures: $(VENV)/installed
+	$(VENV_PYTHON) tools/readme_pictures.py
 
 test: $(VENV)/installed
 	$(VENV_PYTHON) -m pytest -n 2 --durations=15
@@ -78,6 +85,7 @@ docs: $(VENV)/installed
 
 documents: $(VENV)/installed
 	$(VENV_PYTHON) -m sluguq.config.documents
+	$(VENV_PYTHON) tools/write_captions.py
 
 # Without the old file, so that every Python gets the newest versions that it can have. Newer Pythons get newer ones.
 lock:

@@ -31,6 +31,6 @@ with job(snakemake.log[0]):
     attributes = {name: given[key].attrs[name] for name in kept if name in given[key].attrs}
     origin = json.dumps({"store": snakemake.input[key], "figure commit": commit(), **attributes})
     folder = Path(snakemake.output[0]).parent
-    for name in snakemake.params.captions:
+    for name in snakemake.params.names:
         figure, table = draw(name, tables=tables, **given)
         save(figure, table, folder, name, origin=origin)

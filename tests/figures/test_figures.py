@@ -14,17 +14,20 @@ import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import flags_of, middle_configuration
 from sluguq.analysis.labelled_images import ordered_flags
 from sluguq.analysis.tables import per_image
-from sluguq.figures import FIGURES, drawing, names_for
+from sluguq.figures import FIGURES, TITLES, drawing, names_for
+from sluguq.figures.catalogue import caption_text
 from sluguq.figures.choice import at_quantiles, by_label
 from sluguq.figures.drawing import draw, save
-from sluguq.figures.pictures import scaled
-from sluguq.figures.style import configuration_colours, fst_colours, group_colours, is_wide
-from sluguq.figures.words import group_label, span
-from tests.figures.stand_in import aggregated, draw_of, models, with_artefacts
+from sluguq.figures.marks import interval
+from sluguq.figures.pictures import rim_of, scaled, show_map
+from sluguq.figures.style import by_lines, configuration_colours, figure, finish, fst_colours, group_colours, is_wide
+from sluguq.figures.words import decimal, group_label, number, percentage, span, times
+from tests.figures.stand_in import aggregated, draw_of, models, tables, with_artefacts
 from tests.places import ROOT
 
 LABELS = pd.DataFrame(
@@ -380,8 +383,98 @@ def test_every_figure_has_a_function_and_a_caption_file():
     captions = ROOT / "workflow" / "report"
     for name in FIGURES:
         assert name in drawing._FUNCTIONS
-        assert (captions / f"{name}.rst").is_file()
-    assert drawing._FUNCTIONS.keys() == FIGURES.keys()
+        assert (captions / f"{name}.rst").read_text() == caption_text(name), "run make documents"
+    assert drawing._FUNCTIONS.keys() == FIGURES.keys() == TITLES.keys()
+    assert len(set(TITLES.values())) == len(TITLES)
+
+
+def test_what_lies_off_an_axis_is_marked_with_an_arrow_and_its_number():
+    fig = figure()
+    axes = fig.subplots()
+    for place, (value, low, high) in enumerate([(0.5, 0.4, 0.6), (-3.25, -4.0, 0.2), (0.5, -1.0, 2.5)]):
+        interval(axes, {"value": value, "low": low, "high": high}, place, "#000000", "o", along=True)
+    axes.set_xlim(0, 1)
+    finish(fig, "title", "note")
+    words = [text.get_text() for text in axes.texts]
+    assert words == ["−3.25", "−1", "2.5"]
+    arrows = [line.get_marker() for line in axes.lines if line.get_marker() in "<>^v"]
+    assert arrows == ["<", "<", ">"]
+    finish(fig, "title", "note")
+    assert len(axes.texts) == 3, "marked once"
+
+
+def test_a_legend_reads_line_by_line():
+    handles = [Line2D([], [], label=str(i)) for i in range(7)]
+    # Columns of a legend with three of them: 0 3 6, 1 4, 2 5.
+    assert [h.get_label() for h in by_lines(handles, 3)] == ["0", "3", "6", "1", "4", "2", "5"]
+    assert [h.get_label() for h in by_lines(handles[:4], 4)] == ["0", "1", "2", "3"]
+
+
+def test_numbers_have_one_format():
+    assert [number(v) for v in (0.0156, -1.0, 50_000.0, 1.234e7, 123.4)] == [
+        "0.0156",
+        "−1",
+        "50,000",
+        "12,300,000",
+        "123",
+    ]
+    assert [number(v, 2) for v in (19.23, 4.62, 0.0347, 190.0)] == ["19", "4.6", "0.035", "190"]
+    assert [times(v) for v in (1 / 64, 0.3, 1.0, 8.0)] == ["1/64×", "0.3×", "1×", "8×"]
+    assert (decimal(-0.999), percentage(0.62)) == ("−1.00", "62\N{NO-BREAK SPACE}%")
+
+
+def test_slug_maps_are_scaled_by_what_lies_within_the_rim():
+    dataset = aggregated(seeds=1, tested=2, pool=3, size=32)
+    assert rim_of(dataset) == 0
+    dataset.attrs["configuration"] += "model: {padding: zero}\n"
+    assert rim_of(dataset) == 2
+    values = np.full((32, 32), 0.5)
+    values[:2] = 100.0
+    axes = figure().subplots()
+    show_map(axes, values, rim=2)
+    assert axes.images[0].get_array()[16, 16] == pytest.approx(1)
+    assert len(axes.patches) == 1
+    show_map(axes, values, rim=0)
+    assert axes.images[1].get_array()[16, 16] == pytest.approx(0.005)
+
+
+def test_a_table_of_nothing_can_be_read_again(tmp_path):
+    save(figure(), pd.DataFrame(), tmp_path, "nothing")
+    assert len(pd.read_csv(tmp_path / "nothing.csv")) == 0
+
+
+def test_seeds_are_told_apart_and_quantiles_rest_on_images():
+    store = aggregated(seeds=3, tested=24, pool=40, size=8)
+    fig, _ = draw_of("slug_against_mse", store)
+    markers = {line.get_marker() for line in fig.axes[0].lines if len(line.get_xdata())}
+    assert len(markers) == 3
+    fig, table = draw_of("levels_by_group", store)
+    assert [tick.get_text() for tick in fig.axes[-1].get_xticklabels()] == ["mean", "50 %", "90 %"]
+    assert "q99" in set(table["measure"])
+
+
+def test_poor_cases_stand_beside_good_ones():
+    fig, table = draw_of("artefact_maps", with_artefacts(seeds=2, images=12, kinds=("ruler",)))
+    assert table["quantile"].tolist() == [0.1, 0.5, 0.9]
+    assert table["auroc"].is_monotonic_increasing
+    assert table["error_auroc"].notna().all()
+    shown = [axes.get_xlabel() for axes in fig.axes if axes.get_xlabel().startswith("AUROC")]
+    assert len(shown) == 6
+
+
+def test_the_answers_figures_say_what_their_tables_say():
+    store = aggregated(seeds=2, tested=20, pool=30, size=8)
+    fig, table = draw_of("error_by_group", store)
+    assert len(table) == 3 * 2 * 40
+    said = [text.get_text() for text in fig.axes[0].texts]
+    gaps = tables("error_by_group", store)["gaps"]
+    row = gaps[(gaps["variable"] == "mse") & (gaps["measure"] == "log_ratio") & (gaps["configuration"] == "A")].iloc[0]
+    assert said[0] == "{}× [{}, {}]".format(*(number(float(np.exp(row[n])), 2) for n in ("value", "low", "high")))
+    _, table = draw_of("slug_knows", store)
+    assert table[["mse_percentile", "slug_percentile"]].to_numpy().min() > 0
+    for _, part in table.groupby(["configuration", "seed"]):
+        # Percentiles of one network are even.
+        assert part["slug_percentile"].mean() == pytest.approx(50)
 
 
 def test_the_catalogue_needs_no_plotting_library():

@@ -273,7 +273,7 @@ def role_of(wildcards):
     return ROLES[wildcards.dataset]
 
 
-from sluguq.figures import FIGURES, names_for
+from sluguq.figures import FIGURES, TITLES, names_for
 
 MODEL_FIGURES = [name for name, figure in FIGURES.items() if figure.needs == "models"]
 PROBES = EXPERIMENT.score.probes or "as many as the accuracy asks for"
@@ -285,17 +285,14 @@ CAPTION_SETTINGS = (
 )
 
 
-def caption_of(name):
-    paper = FIGURES[name].paper
-    return FIGURES[name].caption + (f" ({paper})" if paper else "")
-
-
 def figure_outputs(folder, names, category):
     """SVG, PNG and csv of figures; the SVG goes into Snakemake's report with its caption."""
     shown = []
     for name in names:
         own = name in extensions.FIGURES
-        caption, labels = f"../report/{'own' if own else name}.rst", {"figure": name.replace("_", " ")}
+        caption, labels = f"../report/{'own' if own else name}.rst", {
+            "figure": TITLES.get(name, name.replace("_", " "))
+        }
         shown.append(report(f"{folder}/{name}.svg", caption=caption, category=category, labels=labels))
     return [*shown, *(f"{folder}/{name}.{ending}" for name in names for ending in ("png", "csv"))]
 

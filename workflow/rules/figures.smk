@@ -24,7 +24,7 @@ rule figures:
         runtime=60,
     params:
         code=code("figures.py"),
-        captions={name: caption_of(name) for name in names_for("training")},
+        names=names_for("training"),
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"
@@ -48,7 +48,7 @@ rule figures_of_artefacts:
         runtime=60,
     params:
         code=code("figures.py"),
-        captions={name: caption_of(name) for name in names_for("artefacts")},
+        names=names_for("artefacts"),
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"
@@ -72,7 +72,7 @@ rule figures_of_models:
         runtime=60,
     params:
         code=code("figures.py"),
-        captions={name: caption_of(name) for name in MODEL_FIGURES},
+        names=MODEL_FIGURES,
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"

@@ -169,7 +169,7 @@ rule figure_of_sensitivity:
         runtime=30,
     params:
         code=code("figures.py"),
-        captions={"sensitivity": caption_of("sensitivity")},
+        names=["sensitivity"],
         settings=CAPTION_SETTINGS,
     script:
         "../../scripts/figures.py"

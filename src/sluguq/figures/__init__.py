@@ -3,6 +3,6 @@
 `FIGURES` names them all and says what each needs; `drawing.draw` makes one, `drawing.save` writes SVG, PNG and CSV.
 """
 
-from sluguq.figures.catalogue import FIGURES, Specification, names_for
+from sluguq.figures.catalogue import FIGURES, TITLES, Specification, names_for
 
-__all__ = ["FIGURES", "Specification", "names_for"]
+__all__ = ["FIGURES", "TITLES", "Specification", "names_for"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from sluguq.analysis.aggregated import groups_of, middle_configuration
 from sluguq.analysis.percentiles import percentiles_by_model
 from sluguq.analysis.tables import SIGNALS, per_image
+from sluguq.figures.boxes import box_plots
 from sluguq.figures.marks import interval, percent
 from sluguq.figures.style import (
     MARKERS,
@@ -50,17 +49,10 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
     colours, configurations = group_colours(groups), list(dict.fromkeys(frame["configuration"]))
     fig = figure(width=5.6, height=3.4)
     axes = fig.subplots()
-    shared = {"data": frame, "x": "configuration", "y": "mse", "hue": "group", "hue_order": names, "legend": False}
-    with warnings.catch_warnings():
-        # Seaborn says `vert` to Matplotlib, which says `orientation` from 3.11 on.
-        warnings.filterwarnings("ignore", message="vert: bool was deprecated")
-        sns.boxplot(
-            **shared, order=configurations, ax=axes, palette=colours, width=0.76, whis=(5, 95), showfliers=False,
-            saturation=1, linewidth=0.8, linecolor=_EDGE, gap=0.08,
-        )  # fmt: skip
+    box_plots(axes, frame, "mse", "group", names, colours, configurations)
     seeds = sorted(frame["seed"].unique())
     medians = frame.groupby(["configuration", "group", "seed"])["mse"].median().reset_index()
-    step = 0.76 / len(names)
+    step = 0.8 / len(names)
     for row in medians.to_dict("records"):
         place = float(configurations.index(row["configuration"]))
         place += (names.index(row["group"]) - (len(names) - 1) / 2) * step

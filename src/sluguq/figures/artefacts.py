@@ -15,9 +15,9 @@ from sluguq.analysis.drawn_artefacts import MAPS
 from sluguq.analysis.labelled_images import SUMMARIES
 from sluguq.figures.choice import first_seed
 from sluguq.figures.marks import interval
-from sluguq.figures.pictures import BRIGHTEST, scaled, show
+from sluguq.figures.pictures import RIM_NOTE, SCALE_NOTE, colour_bar, rim_of, show, show_map
 from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide
-from sluguq.figures.words import plural, span
+from sluguq.figures.words import decimal, plural, span, times
 
 _COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
 _NONE = "no images with drawn artefacts were scored"
@@ -72,26 +72,32 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
 def artefact_maps(dataset: xr.Dataset, pixels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Images with each kind of drawn artefact, and their maps with the artefact's outline.
 
-    Images: of each kind those whose SLUG map has the median, and the 90th percentile, of pixel AUROC, in
-    the configuration with the most even mix, by `sluguq.analysis.drawn_artefacts.pixel_scores`. The table has
-    artefact, quantile, id, configuration, seed, auroc.
+    Images: of each kind those whose SLUG map has the 10th, 50th and 90th percentile of pixel AUROC, poor, middling and
+    good, in the configuration with the most even mix, by `sluguq.analysis.drawn_artefacts.pixel_scores`. The table has
+    artefact, quantile, id, configuration, seed, auroc, error_auroc.
     """
     title = "Drawn artefacts and their maps"
     position = middle_configuration(dataset)
     name = str(dataset["configuration"].values[position])
-    scores = pixels[(pixels["map"] == "slug_map") & (pixels["configuration"] == name)]
+    here = pixels[pixels["configuration"] == name]
+    scores = here[here["map"] == "slug_map"]
     level = scores.groupby(["artefact", "id"], sort=False)["auroc"].mean().reset_index()
+    errors = here[here["map"] == "error_map"].groupby("id")["auroc"].mean()
     if level.empty:
         return empty(title, _NONE, dataset), level
     place = {n: i for i, n in enumerate(dataset["id"].values.astype(str))}
     rows: list[dict[str, Any]] = []
     for kind, part in level.groupby("artefact", sort=False):
-        for q in (0.5, 0.9):
+        for q in (0.1, 0.5, 0.9):
             distance = (part["auroc"] - float(part["auroc"].quantile(q))).abs()
             best = part.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
             if best["id"] not in [row["id"] for row in rows]:
-                rows.append({"artefact": kind, "quantile": q, "id": best["id"], "auroc": best["auroc"]})
-    fig = figure(width=5.6, height=1.36 * len(rows) + 1.0)
+                rows.append(
+                    {"artefact": kind, "quantile": q, "id": best["id"], "auroc": best["auroc"]}
+                    | {"error_auroc": errors.get(best["id"], np.nan)}
+                )
+    rim = rim_of(dataset)
+    fig = figure(width=5.9, height=1.3 * len(rows) + 1.1)
     grid = fig.subplots(len(rows), 4, squeeze=False)
     for line, row in zip(grid, rows, strict=True):
         seed = first_seed(dataset, place[row["id"]])
@@ -101,21 +107,24 @@ def artefact_maps(dataset: xr.Dataset, pixels: pd.DataFrame) -> tuple[Figure, pd
         if "reconstruction" in one:
             show(line[1], one["reconstruction"].transpose("y", "x", "channel").values)
         for axes, variable in zip(line[2:], ("error_map", "slug_map"), strict=True):
-            show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
+            show_map(axes, one[variable].transpose("y", "x").values, rim if variable == "slug_map" else 0)
             mask = one["artefact_mask"].transpose("y", "x").values
             axes.contour(mask, levels=[0.5], colors="white", linewidths=0.5)
         line[0].set_ylabel(f"{row['artefact']}, {100 * row['quantile']:.0f} %", fontsize=7)
-        line[3].set_xlabel(f"AUROC {row['auroc']:.2f}", fontsize=6.5, labelpad=1.5)
+        for axes, found in ((line[2], row["error_auroc"]), (line[3], row["auroc"])):
+            axes.set_xlabel(f"AUROC {decimal(found)}", fontsize=6.5, labelpad=1.5)
         row |= {"configuration": name, "seed": dataset["seed"].values[seed]}
     for axes, heading in zip(grid[0], ("image", "reconstruction", "error map", "SLUG map"), strict=True):
         axes.set_title(heading)
+    colour_bar(fig, grid[:, 2:])
     note = (
         f"n = {len(rows)} images, configuration {name}, the first of {plural(dataset.sizes['seed'], 'seed')} that "
-        "tested the image: of each kind those nearest to the median and the 90th percentile of the SLUG map's AUROC "
-        "(mean over seeds). White: outline of the artefact. Each map is divided by its own "
-        f"{BRIGHTEST}th percentile."
+        "tested the image: of each kind those nearest to the 10th, 50th and 90th percentile of the SLUG map's AUROC "
+        f"(mean over seeds, as both numbers are). White: outline of the artefact. {SCALE_NOTE}"
     )
-    columns = ["artefact", "quantile", "id", "configuration", "seed", "auroc"]
+    if rim:
+        note += f" {RIM_NOTE}"
+    columns = ["artefact", "quantile", "id", "configuration", "seed", "auroc", "error_auroc"]
     return finish(fig, title, note, dataset), pd.DataFrame(rows)[columns]
 
 
@@ -155,32 +164,37 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                 )
                 row = means[chosen[means.index]].iloc[0]
                 interval(axes, row, place, "#1c1f22", "D", line=1.4, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
-                axes.annotate(
-                    configuration, (place, 0), (0, 2), xycoords=("data", "axes fraction"),
-                    textcoords="offset points", ha="center", fontsize=6.5, zorder=6,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-                )  # fmt: skip
         axes.axhline(1, color="#33383d", lw=0.7)
         if is_wide(ratios, 3):
             axes.set_yscale("log", base=2)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
-        axes.set_xticks(range(len(kinds)), kinds)
+        axes.yaxis.set_major_formatter(lambda value, _: times(value))
+        axes.set_xticks(range(len(kinds)), [f"\n{kind}" for kind in kinds])
+        names = [
+            (i + 0.8 * ((j + 0.5) / len(configurations) - 0.5), c)
+            for i in range(len(kinds))
+            for j, c in enumerate(configurations)
+        ]
+        axes.set_xticks([place for place, _ in names], [c for _, c in names], minor=True, fontsize=6.5)
+        axes.tick_params(axis="x", which="both", length=0)
         axes.set_xlim(-0.5, len(kinds) - 0.5)
         axes.grid(axis="x", visible=False)
         axes.set_title(heading)
-    panels[0].set_ylabel("with the artefact over without")
+    log = panels[0].get_yscale() == "log"
+    panels[0].set_ylabel("with the artefact over without" + (", log scale" if log else ""))
     # The axis is as wide as the whiskers need: an interval of two seeds may run out of it.
     by = single.groupby(["artefact", "configuration", "variable"])["value"]
     ends = by.quantile(np.array([0.05, 0.95])).to_numpy()
     low, high = min(float(ends.min()), 0.8) / 1.1, max(float(ends.max()), 1.25) * 1.1
-    # Room for the letters below the boxes.
-    logarithmic = panels[0].get_yscale() == "log"
-    panels[0].set_ylim(low * (low / high) ** 0.08 if logarithmic else low - 0.08 * (high - low), high)
+    # Intervals may reach somewhat farther than the images do; what lies beyond is marked.
+    reach = means[["low", "high"]].to_numpy(float)
+    low = max(min(low, float(np.nanmin(reach, initial=low))), low / 4)
+    high = min(max(high, float(np.nanmax(reach, initial=high))), high * 4)
+    panels[0].set_ylim(low, high)
     counts = single[single["variable"] == "mse"].groupby(["configuration", "seed", "artefact"]).size()
     note = (
         f"n = {span(counts)} images a kind and seed, {plural(single['seed'].nunique(), 'seed')}. "
-        "Letters: configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile. Diamond: the mean "
-        "ratio (geometric), with its 95 % interval over seeds and patients."
+        "Each box is a configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile. Diamond: the "
+        "mean ratio (geometric), with its 95 % interval over seeds and patients."
     )
     return finish(fig, title, note, dataset), table
 
@@ -190,7 +204,7 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
 
     The table is that of `sluguq.analysis.labelled_images.labels_found`.
     """
-    title = "Do the maps tell labelled images?"
+    title = "Do the maps tell images with a label from the rest?"
     if table.empty:
         reason = "the data set has no yes-or-no labels, no maps were stored, or no labelled image has scores"
         return empty(title, reason, dataset), table

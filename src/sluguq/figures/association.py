@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -24,14 +26,14 @@ from sluguq.figures.style import (
     is_wide,
     logarithmic,
 )
-from sluguq.figures.words import group_label, plural, span
+from sluguq.figures.words import decimal, group_label, plural, span
 
 POINTS = 3000
 """At most this many points are drawn in one panel; the numbers are of all."""
 
 
 def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """SLUG against the error of every test image, a panel a configuration, with both correlations.
+    """SLUG against the error of every test image, a panel a configuration, with both correlations; marks are seeds.
 
     The correlations are those of `sluguq.analysis.association.correlations`. The table has the points: configuration,
     seed, id, group, fst, mse, slug.
@@ -45,6 +47,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
     names = {**{g: group_label(g, groups[g]) for g in groups}, "": "in no group"}
     shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
     configurations = list(dict.fromkeys(frame["configuration"]))
+    seeds = sorted(frame["seed"].unique())
     across = min(len(configurations), 3)
     down = -(-len(configurations) // across)
     fig = figure(width=WIDTH if across > 1 else 4.2, height=2.35 * down + 0.95)
@@ -52,8 +55,8 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
     for axes, configuration in zip(grid.ravel(), configurations, strict=False):
         part = frame[frame["configuration"] == configuration]
         drawn = part if len(part) <= POINTS else part.sample(POINTS, random_state=0)
-        for number, group in enumerate(shown):
-            some = drawn[drawn["group"] == group]
+        for group, (number, seed) in itertools.product(shown, enumerate(seeds)):
+            some = drawn[(drawn["group"] == group) & (drawn["seed"] == seed)]
             axes.plot(
                 some["mse"],
                 some["slug"],
@@ -74,7 +77,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
         logarithmic(grid[0, 0], "x")
         logarithmic(grid[0, 0], "y")
     for axes in grid[:, 0]:
-        axes.set_ylabel("SLUG" + (", log scale" if log else ""))
+        axes.set_ylabel("SLUG (squared intensity)" + (",\nlog scale" if log else ""))
     for column in range(across):
         lowest = [axes for axes in grid[:, column] if axes.get_visible()][-1]
         lowest.set_xlabel("mean squared error" + (", log scale" if log else ""))
@@ -84,23 +87,29 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
             [],
             [],
             ls="",
-            marker=MARKERS[i % len(MARKERS)],
+            marker="o",
             ms=4,
             mfc=colours[g],
             mec="#33383d",
             mew=0.4,
             label=names[g],
         )
-        for i, g in enumerate(shown)
+        for g in shown
     ]
+    if len(seeds) > 1:
+        handles += [
+            Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], ms=4, mfc="white", mec="#33383d", label=f"seed {s}")
+            for i, s in enumerate(seeds[: len(MARKERS)])
+        ]
     counts = frame.groupby(["configuration", "seed"]).size()
     note = (
         f"n = {span(counts)} images a seed, {plural(frame['seed'].nunique(), 'seed')} in one panel. "
-        "Correlations: mean over seeds with 95 % interval over seeds and patients."
+        "Each seed is a network of its own, and SLUG's level differs between networks. Correlations: mean over seeds "
+        "with 95 % interval over seeds and patients."
     )
     if counts.groupby("configuration").sum().max() > POINTS:
         note += f" Drawn: {POINTS:,} points chosen at random."
-    finish(fig, title, note, dataset, handles=handles, columns=4)
+    finish(fig, title, note, dataset, handles=handles, columns=6)
     return fig, frame[["configuration", "seed", "id", "group", "fst", "mse", "slug"]]
 
 
@@ -111,7 +120,7 @@ def _summary(measured: pd.DataFrame, configuration: str) -> str:
             (measured["configuration"] == configuration) & (measured["kind"] == kind) & (measured["seed"] == -1)
         ]
         value, low, high = chosen[["value", "low", "high"]].to_numpy()[0]
-        lines.append(f"{name} {value:.2f} [{low:.2f}, {high:.2f}]")
+        lines.append(f"{name} {decimal(value)} [{decimal(low)}, {decimal(high)}]")
     return "\n".join(lines)
 
 

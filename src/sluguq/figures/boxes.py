@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,13 +17,17 @@ from matplotlib.patches import Patch
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.tables import per_image
 from sluguq.figures.style import empty, figure, finish, fst_colours, group_colours, is_wide, logarithmic
-from sluguq.figures.words import group_label, plural, span
+from sluguq.figures.words import group_label, number, plural, span
+
+FEWEST = 10
+"""With fewer images than this, points are drawn in place of a box."""
 
 PANELS = {
     "mse": "mean squared error",
     "latent_std": "latent standard deviation",
     "slug": "SLUG",
 }
+UNITS = {"mse": "squared intensity, mean", "latent_std": "of the prior's", "slug": "squared intensity, sum"}
 
 
 def boxes(
@@ -68,7 +75,8 @@ def boxes(
     else:
         note = (
             f"n = {images}, {seeds}. Each box holds every test image of every seed: line at the median, box over the "
-            "quartiles, whiskers to the 5th and 95th percentile."
+            "quartiles, whiskers to the 5th and 95th percentile; white points: the median of each seed, a network of "
+            f"its own. Fewer than {FEWEST} images are drawn one by one."
         )
     table = frame[["configuration", "seed", *(["id"] if per == "image" else []), by, *columns]]
     return finish(fig, title, note, dataset, handles=handles), table
@@ -95,44 +103,59 @@ def _panel(
     per: str,
 ) -> None:
     step = 0.8 / len(keys)
-    for j, key in enumerate(keys):
-        for i, configuration in enumerate(configurations):
-            chosen = (frame["configuration"] == configuration) & (frame[by] == key)
-            values = frame.loc[chosen, column].dropna().to_numpy()
-            if not len(values):
-                continue
-            place = i + (j - (len(keys) - 1) / 2) * step
-            if per == "seed":
-                axes.plot(np.full(len(values), place), values, "o", ms=3.6, mfc=colours[key], mec="#33383d", mew=0.5)
-                axes.hlines(values.mean(), place - 0.36 * step, place + 0.36 * step, color="#33383d", lw=1.3)
-                continue
-            axes.boxplot(
-                values,
-                positions=[place],
-                widths=0.82 * step,
-                whis=(5, 95),
-                showfliers=False,
-                patch_artist=True,
-                boxprops={"facecolor": colours[key], "edgecolor": "#33383d", "linewidth": 0.7},
-                medianprops={"color": "white" if _is_dark(colours[key]) else "#1c1f22", "linewidth": 1.3},
-                whiskerprops={"color": "#33383d", "linewidth": 0.7},
-                capprops={"color": "#33383d", "linewidth": 0.7},
-            )
+    if per == "image":
+        box_plots(axes, frame, column, by, keys, colours, configurations)
+    for (j, key), (i, configuration) in itertools.product(enumerate(keys), enumerate(configurations)):
+        chosen = frame[(frame["configuration"] == configuration) & (frame[by] == key)]
+        values = chosen[["seed", column]].dropna().groupby("seed")[column].median().to_numpy()
+        place = i + (j - (len(keys) - 1) / 2) * step
+        if per == "image":
+            # Each seed is a network of its own; where their levels differ, the box alone would hide it.
+            places = place + 0.5 * step * ((np.arange(len(values)) + 0.5) / max(len(values), 1) - 0.5)
+            axes.plot(places, values, "o", ms=2.2, mfc="white", mec="#33383d", mew=0.5, zorder=5)
+        elif len(values):
+            axes.plot(np.full(len(values), place), values, "o", ms=3.6, mfc=colours[key], mec="#33383d", mew=0.5)
+            axes.hlines(values.mean(), place - 0.36 * step, place + 0.36 * step, color="#33383d", lw=1.3)
     axes.set_xticks(range(len(configurations)), configurations)
     axes.set_xlim(-0.55, len(configurations) - 0.45)
     axes.grid(axis="x", visible=False)
     axes.autoscale_view()
     low, high = axes.get_ylim()
+    unit = UNITS[column]
     if is_wide(frame[column].to_numpy(float)):
         logarithmic(axes)
-        axes.set_ylabel("log scale")
+        unit += ", log scale"
     else:
         if 0 < low < 0.4 * high:
             axes.set_ylim(0, high)
-        if high >= 1e5:
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
+        axes.yaxis.set_major_formatter(lambda value, _: number(value))
+    axes.set_ylabel(unit, fontsize=7)
 
 
-def _is_dark(colour: str) -> bool:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 128
+def box_plots(
+    axes: Axes,
+    frame: pd.DataFrame,
+    column: str,
+    by: str,
+    keys: list[Any],
+    colours: dict[Any, str],
+    configurations: list[str],
+) -> None:
+    """Boxes over the quartiles, whiskers to the 5th and 95th percentile; single points where images are too few."""
+    sizes = frame.groupby(["configuration", by], observed=True)[column].transform("count")
+    shared: dict[str, Any] = {
+        "x": "configuration", "y": column, "hue": by, "order": configurations, "hue_order": keys, "palette": colours,
+        "legend": False, "ax": axes,
+    }  # fmt: skip
+    many, few = frame[sizes >= FEWEST], frame[sizes < FEWEST]
+    with warnings.catch_warnings():
+        # Seaborn says `vert` to Matplotlib, which says `orientation` from 3.11 on.
+        warnings.filterwarnings("ignore", message="vert: bool was deprecated")
+        if len(many):
+            sns.boxplot(
+                data=many, **shared, width=0.8, gap=0.12, whis=(5, 95), showfliers=False, saturation=1, linewidth=0.8,
+                linecolor="#33383d",
+            )  # fmt: skip
+    if len(few):
+        sns.stripplot(data=few, **shared, dodge=True, size=2.8, linewidth=0.4, edgecolor="#33383d", jitter=0.15)
+    axes.set(xlabel="", ylabel="")

@@ -216,3 +216,43 @@ FIGURES |= {name: Specification("dataset", **added) for name, added in extension
 def names_for(role: str) -> list[str]:
     """The figures of an aggregated store of this role (training, external, artefacts), label tables' included."""
     return [name for name, figure in FIGURES.items() if role in figure.roles]
+
+
+TITLES = {
+    "error_by_group": "Error of every group",
+    "slug_knows": "SLUG and the error, and what the highest tenth catches",
+    "fst_distribution": "Images by skin type",
+    "boxes_by_group": "Error and uncertainty by group",
+    "boxes_by_group_seeds": "Error and uncertainty by group, means of seeds",
+    "boxes_by_fst": "Error and uncertainty by skin type",
+    "slug_against_mse": "SLUG against the error",
+    "correlation_by_seed": "Correlation of SLUG with the error, seed by seed",
+    "retention": "Error of what remains as uncertain images are removed",
+    "reconstructions": "Reconstructions by configuration",
+    "maps": "Error and SLUG maps",
+    "maps_page": "Many images with their maps",
+    "group_gaps": "Gaps between groups",
+    "levels_by_group": "The mean, and the worst off of each group",
+    "gaps_within_labels": "Gaps within one condition, or body site",
+    "flagged": "Who is flagged",
+    "signals": "SLUG beside cheaper signals",
+    "signals_by_group": "Which signal sees the groups as the error does",
+    "labels_by_signal": "Which signal tells images with a label",
+    "labelled_artefacts": "Do maps tell images with a label",
+    "drawn_artefacts": "Do maps find artefacts",
+    "artefact_maps": "Drawn artefacts and their maps",
+    "artefact_change": "The same image with and without an artefact",
+    "training_history": "Training history",
+    "spectrum": "Leading eigenvalues",
+    "samples": "Samples from the prior",
+    "sample_tones": "Whose skin the model paints",
+    "snapshots": "Reconstructions during training",
+    "sensitivity": "How sure is the score?",
+}
+"""Short titles, for lists of figures."""
+
+
+def caption_text(name: str) -> str:
+    """A figure's caption in Snakemake's report, which adds the settings of the run."""
+    figure = FIGURES[name]
+    return figure.caption + (f" ({figure.paper})" if figure.paper else "") + " {{ snakemake.params.settings }}\n"

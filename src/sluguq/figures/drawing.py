@@ -109,5 +109,7 @@ def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, 
         words = str(figure.get_label())
         figure.savefig(paths[0], metadata={"Date": None, "Title": words, "Description": origin})
         figure.savefig(paths[1], metadata={"Title": words, "Description": origin})
+    # A table without columns could not be read again.
+    table = table if len(table.columns) else pd.DataFrame(columns=["nothing_to_draw"])
     table.to_csv(paths[2], index=False)
     return paths

@@ -13,7 +13,7 @@ from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.fairness import SHARE
 from sluguq.figures.marks import interval
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, group_colours
-from sluguq.figures.words import group_label, plural, span
+from sluguq.figures.words import group_label, plural, span, times
 
 _NAMES = {"mse": "mean squared error", "latent_std": "latent standard deviation", "slug": "SLUG"}
 _FEW = "fewer than two groups have scores"
@@ -57,7 +57,7 @@ def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Dat
     panels[0].set_xlim(2**-reach, 2**reach)
     step = max(int(np.ceil(reach / 3)), 1)
     powers = np.arange(-step * int(reach // step), reach + 0.01, step)
-    panels[0].set_xticks(2.0**powers, [f"{2.0**p:.3g}×" for p in powers])
+    panels[0].set_xticks(2.0**powers, [times(2.0**p) for p in powers])
     panels[0].axvline(1, color="#33383d", lw=0.7)
     panels[1].axvline(0, color="#33383d", lw=0.7)
     panels[0].set_title("ratio of means")
@@ -105,11 +105,13 @@ def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> t
                 row = part.loc[configuration]
                 place = i + (j - (len(names) - 1) / 2) * step
                 if not np.isfinite(row["value"]):
-                    axes.text(place, 1.5, "none", ha="center", fontsize=6.5, rotation=90)
+                    axes.text(place, 1.0, "–", ha="center", va="bottom", fontsize=8)
                     continue
                 axes.bar(
                     place, 100 * row["value"], 0.86 * step, color=colours[group], edgecolor="#33383d", linewidth=0.6
                 )
+                if row["value"] == 0:
+                    axes.plot(place, 0, "_", ms=9, mew=2, color="#33383d", clip_on=False, zorder=4)
                 if np.isfinite(row["low"]):
                     axes.vlines(place, 100 * row["low"], 100 * row["high"], color="#7d8790", lw=1.6)
         if measure != "caught":
@@ -125,7 +127,7 @@ def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> t
     note = (
         f"n = {span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % "
         f"over seeds and patients. Dashed: {100 * share:.0f} %, what each group would have if groups did not differ. "
-        "Thresholds are over the test images of all groups of a seed."
+        "Thresholds are over the test images of all groups of a seed. –: no image of the group is among the worst."
     )
     finish(fig, title, note, dataset, handles=handles, columns=4)
     return fig, table

@@ -21,9 +21,12 @@ from sluguq.figures.style import (
     is_wide,
     logarithmic,
 )
-from sluguq.figures.words import group_label, plural, span
+from sluguq.figures.words import group_label, number, plural, span, times
 
 _SHOWN = {"mse": "mean squared error", "slug": "SLUG"}
+BEYOND = 2
+"""A quantile is drawn where at least so many images of a group lie beyond it in every seed; the table has all."""
+
 LEVELS = 6
 """Levels of a label in the figure, those with the most images of the smaller group; the table has all."""
 
@@ -41,13 +44,15 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
     colours = group_colours(groups)
     configurations = list(dict.fromkeys(table["configuration"]))
     variables = [v for v in _SHOWN if (table["variable"] == v).any()]
-    measures = {"mean": "mean"} | {f"q{100 * q:.0f}": f"{100 * q:.0f} %" for q in QUANTILES}
+    fewest = int(table["images"].min())
+    shown_quantiles = [q for q in QUANTILES if fewest * (1 - q) >= BEYOND]
+    measures = {"mean": "mean"} | {f"q{100 * q:.0f}": f"{100 * q:.0f} %" for q in shown_quantiles}
     fig = figure(height=1.75 * len(variables) + 1.3)
     grid = fig.subplots(len(variables), len(configurations), squeeze=False, sharex=True, sharey="row")
     for line, variable in zip(grid, variables, strict=True):
         for axes, configuration in zip(line, configurations, strict=True):
             part = table[(table["variable"] == variable) & (table["configuration"] == configuration)]
-            for row in part.to_dict("records"):
+            for row in part[part["measure"].isin(measures)].to_dict("records"):
                 j = names.index(row["group"])
                 place = list(measures).index(row["measure"]) + 0.55 * ((j + 0.5) / len(names) - 0.5)
                 interval(
@@ -66,7 +71,10 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
             logarithmic(line[0])
         else:
             line[0].set_ylim(bottom=0)
-        line[0].set_ylabel(_SHOWN[variable])
+        log = line[0].get_yscale() == "log"
+        line[0].set_ylabel(_SHOWN[variable] + (", log scale" if log else ""))
+        if not log:
+            line[0].yaxis.set_major_formatter(lambda value, _: number(value))
     handles = [
         Line2D([], [], ls="", marker=MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[g], mec="#33383d", mew=0.5,
                label=group_label(g, groups[g]))
@@ -97,7 +105,9 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     lines: list[tuple[str, str, str]] = []
     for label, part in shown.groupby("label", sort=False):
         found = part[part["measure"] == "within"].drop_duplicates("level").sort_values("smallest", ascending=False)
-        lines += [(label, "", "all"), (label, "", "adjusted")]
+        if len(found) > 1:
+            # With one level both would repeat it.
+            lines += [(label, "", "all"), (label, "", "adjusted")]
         lines += [(label, level, "within") for level in found["level"].head(LEVELS)]
     configurations = list(dict.fromkeys(shown["configuration"]))
     colours = configuration_colours(dataset["configuration"].values.astype(str))
@@ -110,9 +120,11 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
             row = shown[chosen & (shown["configuration"] == configuration)].iloc[0]
             place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
             interval(axes, row, place, colours[configuration], MARKERS[j % len(MARKERS)], along=True, scale=np.exp)
-        name = {"all": f"{label.replace('_', ' ')}: all", "adjusted": "adjusted"}.get(measure, f"“{level[:28]}”")
+        alone = [other for other, _, _ in lines].count(label) == 1
+        level_name = f"{label.replace('_', ' ')}: “{level[:28]}”" if alone else f"“{level[:28]}”"
+        name = {"all": f"{label.replace('_', ' ')}: all", "adjusted": "adjusted"}.get(measure, level_name)
         ticks.append(f"{name} ({row['smallest']})")
-        if measure == "all" and i:
+        if i and label != lines[i - 1][0]:
             axes.axhline(i - 0.5, color="#33383d", lw=0.7, ls=":")
     axes.set_yticks(range(len(lines)), ticks)
     axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -123,7 +135,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     axes.set_xlim(2**-reach, 2**reach)
     step = max(int(np.ceil(reach / 4)), 1)
     powers = np.arange(-step * int(reach // step), reach + 0.01, step)
-    axes.set_xticks(2.0**powers, [f"{2.0**p:.3g}×" for p in powers])
+    axes.set_xticks(2.0**powers, [times(2.0**p) for p in powers])
     axes.axvline(1, color="#33383d", lw=0.7)
     axes.set_xlabel("ratio of mean squared errors")
     handles = [

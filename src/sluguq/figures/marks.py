@@ -1,11 +1,26 @@
-"""One interval with its mark."""
+"""One interval with its mark, and what lies off its axis."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
+import numpy as np
 from matplotlib.axes import Axes
+
+from sluguq.figures.words import number
+
+
+class _Drawn(NamedTuple):
+    place: float
+    value: float
+    ends: tuple[float, float]
+    along: bool
+    colour: str
+
+
+_drawn: WeakKeyDictionary[Axes, list[_Drawn]] = WeakKeyDictionary()
 
 
 def percent(share: float) -> float:
@@ -37,5 +52,42 @@ def interval(
     :param mark: further properties of the mark.
     """
     value, low, high = (scale(float(row[name])) for name in ("value", "low", "high"))
+    _drawn.setdefault(axes, []).append(_Drawn(place, value, (low, high), along, line_colour or colour))
     (axes.hlines if along else axes.vlines)(place, low, high, color=line_colour or colour, lw=line)
     axes.plot(*((value, place) if along else (place, value)), marker, ms=size, color=colour, **mark)
+
+
+def mark_clipped(axes: Axes) -> None:
+    """At the edge of the axis an arrow and the number, where an estimate or an end of its interval lies beyond it.
+
+    Call it when the limits of the axis stand.
+    """
+    for drawn in _drawn.pop(axes, []):
+        low, high = sorted(axes.get_xlim() if drawn.along else axes.get_ylim())
+        for above, edge in ((False, low), (True, high)):
+            beyond = [
+                v for v in (drawn.value, drawn.ends[above]) if np.isfinite(v) and (v > high if above else v < low)
+            ]
+            if beyond:
+                _arrow(axes, drawn, edge, above, beyond)
+
+
+def _arrow(axes: Axes, drawn: _Drawn, edge: float, above: bool, beyond: list[float]) -> None:
+    """An arrow that points off the axis, with the number of the estimate, or else of its interval's end."""
+    at = (edge, drawn.place) if drawn.along else (drawn.place, edge)
+    marker = (">" if above else "<") if drawn.along else ("^" if above else "v")
+    axes.plot(*at, marker, ms=3.4, color=drawn.colour, clip_on=False, zorder=6)
+    inward = -4 if above else 4
+    offset, across = ((inward, 1.5), "right" if above else "left") if drawn.along else ((2, inward), "left")
+    upright = "bottom" if drawn.along or not above else "top"
+    axes.annotate(
+        number(beyond[0]),
+        at,
+        offset,
+        textcoords="offset points",
+        ha=across,
+        va=upright,
+        fontsize=5.2,
+        color=drawn.colour,
+        zorder=6,
+    )

@@ -10,7 +10,10 @@ import pandas as pd
 import xarray as xr
 import yaml
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from sluguq.analysis.aggregated import flags_of, groups_of, middle_configuration
 from sluguq.figures.choice import at_quantiles, by_label, first_seed
@@ -19,6 +22,14 @@ from sluguq.figures.words import group_label, number, plural
 
 BRIGHTEST = 99.5
 """Each map is divided by this percentile of its own pixels, and cut off at 1."""
+
+SCALE_NOTE = (
+    f"Colours run from 0 to the map's own {BRIGHTEST}th percentile, so they compare places within a map, not maps."
+)
+RIM_NOTE = (
+    "Dotted: the rim that the network's zero padding brightens in SLUG maps; it is of the network, not of the skin, "
+    "and left out of the scale."
+)
 
 
 def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
@@ -55,7 +66,7 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                 axes.axis("off")
                 continue
             picture = one["reconstruction"].isel(configuration=c).transpose("y", "x", "channel").values
-            show(axes, picture, f"MSE {mse:.4f}")
+            show(axes, picture, f"MSE {number(mse)}")
             rows.append(
                 {
                     **{k: choice[k] for k in ("group", "quantile", "id")},
@@ -88,7 +99,7 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         else list(dataset["configuration"].values.astype(str)).index(configuration)
     )
     name = str(dataset["configuration"].values[position])
-    title = f"Error and SLUG maps, configuration {name}"
+    title = f"{'Many images with their' if many else 'Error and SLUG'} maps, configuration {name}"
     if "slug_map" not in dataset or "pixels" not in dataset:
         return empty(title, "no maps were stored (score.maps: false)", dataset), pd.DataFrame()
     parts, rules = [], []
@@ -118,7 +129,7 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         if seed is None:
             continue
         one = dataset.isel(image=int(choice["image"]), seed=seed, configuration=position)
-        _line_of_maps(line, one, choice, small=many)
+        _line_of_maps(line, one, choice, small=many, rim=rim_of(dataset))
         rows.append(
             {
                 **{k: choice[k] for k in ("group", "quantile", "id")},
@@ -135,11 +146,11 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
             axes.set_title(heading, fontsize=7 if many else 8.5)
     note = (
         f"n = {len(chosen)} images: {rule} (% on the left: the quantile; the mean over "
-        f"{plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that tested the image. Each map is "
-        f"divided by its own {BRIGHTEST}th percentile, so brightness compares places within a map, not maps."
+        f"{plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that tested the image. {SCALE_NOTE}"
     )
-    if pads_with_zeros(dataset):
-        note += " A glow along the borders of SLUG maps comes from the network's zero padding, not from the skin."
+    if rim_of(dataset):
+        note += f" {RIM_NOTE}"
+    colour_bar(fig, grid)
     return finish(fig, title, note, dataset), pd.DataFrame(rows)
 
 
@@ -149,7 +160,7 @@ def pads_with_zeros(dataset: xr.Dataset) -> bool:
     return isinstance(resolved.get("model"), dict) and resolved["model"].get("padding", "zero") == "zero"
 
 
-def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: bool) -> None:
+def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: bool, rim: int) -> None:
     for axes in line:
         axes.axis("on")
     show(line[0], one["pixels"].transpose("y", "x", "channel").values)
@@ -158,16 +169,46 @@ def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: 
     else:
         line[1].axis("off")
     for axes, variable in zip(line[2:], ("error_map", "slug_map"), strict=True):
-        show(axes, scaled(one[variable].transpose("y", "x").values.astype(np.float32)))
-    line[2].set_xlabel(f"MSE {float(one['mse']):.4f}", fontsize=6, labelpad=1.5)
+        show_map(axes, one[variable].transpose("y", "x").values, rim if variable == "slug_map" else 0)
+    line[2].set_xlabel(f"MSE {number(float(one['mse']))}", fontsize=6, labelpad=1.5)
     line[3].set_xlabel(f"SLUG {number(float(one['slug']))}", fontsize=6, labelpad=1.5)
     who = choice["group"] or "all images"
     line[0].set_ylabel(f"{who}\n{100 * choice['quantile']:.0f} %", fontsize=5.8 if small else 7)
 
 
-def scaled(values: np.ndarray) -> np.ndarray:
-    """A map in [0, 1]: divided by its `BRIGHTEST` percentile and cut off; zeros where it is not positive."""
-    top = np.nanpercentile(values, BRIGHTEST) if np.isfinite(values).any() else 0.0
+def rim_of(dataset: xr.Dataset) -> int:
+    """Pixels along each border that zero padding brightens in SLUG maps: a sixteenth of the image, else none."""
+    return max(dataset.sizes.get("y", 0) // 16, 1) if pads_with_zeros(dataset) else 0
+
+
+def show_map(axes: Axes, values: np.ndarray, rim: int) -> None:
+    """A map in its colours; with a rim, scaled by what lies within it, and the rim set apart by a dotted line."""
+    values = np.asarray(values, dtype=np.float32)
+    inside = values[rim:-rim, rim:-rim] if rim else values
+    show(axes, scaled(values, inside))
+    if rim:
+        height, width = values.shape
+        frame = Rectangle((rim - 0.5, rim - 0.5), width - 2 * rim, height - 2 * rim)
+        frame.set(fill=False, edgecolor="white", linestyle=":", linewidth=0.5)
+        axes.add_patch(frame)
+
+
+def colour_bar(fig: Figure, grid: Any) -> None:
+    """What the colours of the maps say, below them."""
+    colours = ScalarMappable(Normalize(0, 1), MAP_COLOURS)
+    bar = fig.colorbar(colours, ax=list(np.ravel(grid)), orientation="horizontal", aspect=34, shrink=0.6, pad=0.015)
+    bar.set_ticks([0, 1], labels=["0", f"{BRIGHTEST}th percentile of the map"])
+    bar.ax.tick_params(labelsize=6, length=2)
+    bar.outline.set_linewidth(0.4)
+
+
+def scaled(values: np.ndarray, by: np.ndarray | None = None) -> np.ndarray:
+    """A map in [0, 1]: divided by its `BRIGHTEST` percentile, or that of another part of it, and cut off.
+
+    Zeros where it is not positive.
+    """
+    by = values if by is None else by
+    top = np.nanpercentile(by, BRIGHTEST) if np.isfinite(by).any() else 0.0
     return np.clip(np.nan_to_num(values) / top, 0, 1) if top > 0 else np.zeros_like(values)
 
 
@@ -257,7 +298,7 @@ def snapshots(models: xr.Dataset, most: int = 6) -> tuple[Figure, pd.DataFrame]:
             show(line[0], shown[c, image])
             for axes, epoch, picture in zip(line[1:], epochs[c], pictures[c, image], strict=True):
                 mse = float(np.square((picture.astype(float) - shown[c, image]) / 127.5).mean())
-                show(axes, picture, number(mse))
+                show(axes, picture, f"MSE {number(mse)}")
                 rows.append(
                     {
                         "configuration": configuration,

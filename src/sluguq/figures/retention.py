@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sluguq.figures.style import ACCENT, QUIET, SECOND, WIDTH, empty, figure, finish
-from sluguq.figures.words import plural, span
+from sluguq.figures.words import decimal, plural, span
 
 _LINES = {
     "slug": ("removed by SLUG", ACCENT, "-"),
@@ -42,7 +42,7 @@ def retention(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Data
                 axes.plot(100 * part.index, part, color=colour, lw=0.5, alpha=0.45)
             axes.plot(100 * part.index, part.mean(axis=1), style, color=colour, label=label)
         gain = curves[(curves["seed"] == -1) & (curves["score"] == "slug")].iloc[0]
-        text = f"gain {gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]"
+        text = f"gain {decimal(gain['value'])} [{decimal(gain['low'])}, {decimal(gain['high'])}]"
         axes.set_title(f"{configuration}\n{text}", fontsize=7.8)
         axes.set_ylim(bottom=0)
     for axes in grid.ravel()[len(configurations) :]:

@@ -160,7 +160,7 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
 
     The table is that of `signals_beyond_error.labels_by_signal`; shown is the configuration with the most even mix.
     """
-    title = "Which signal tells labelled images?"
+    title = "Which signal tells images with a label from the rest?"
     if table.empty:
         return empty(title, "the data set has no yes-or-no labels", dataset), table
     name = str(dataset["configuration"].values[middle_configuration(dataset)])

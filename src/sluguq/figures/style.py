@@ -19,6 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from sluguq.figures.marks import mark_clipped
+from sluguq.figures.words import number
+
 _EDGE = 0.06
 WIDTH = 6.9
 """Width of a full-width figure in inches: the text width of an A4 page."""
@@ -106,13 +109,15 @@ def finish(
     columns: int = 3,
     heading: str = "",
 ) -> Figure:
-    """Write title, mark of synthetic data, legend and note, each in a band of its own height.
+    """Write title, mark of synthetic data, legend and note, each in a band of its own height; mark what is clipped.
 
     Title and note together are the figure's label (`Figure.get_label`), which says in words what is compared.
 
     handles: what the legend shows, below the title, `columns` to a line, after a `heading`. The panels get
     the height between the bands, so nothing overlaps whatever the number of lines. `note` is wrapped.
     """
+    for axes in fig.axes:
+        mark_clipped(axes)
     fig.set_label(" ".join(f"{title}. {note}".split()))
     height = fig.get_figheight()
     synthetic = dataset is not None and bool(int(dataset.attrs.get("synthetic", 0)))
@@ -132,7 +137,7 @@ def finish(
     used = 0.05 + max(_tall(fig, top), 0.2) + 0.05
     if handles:
         legend = fig.legend(
-            handles=list(handles),
+            handles=by_lines(handles, min(len(handles), columns)),
             loc="upper left",
             bbox_to_anchor=(_EDGE / fig.get_figwidth(), 1 - used / height),
             ncols=min(len(handles), columns),
@@ -167,6 +172,17 @@ def finish(
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, below / height, 1, 1 - (below + used) / height), w_pad=0.03, h_pad=0.03)
     return fig
+
+
+def by_lines(handles: Sequence[Artist], columns: int) -> list[Artist]:
+    """Handles in the order in which a legend, which fills column by column, shows them line by line."""
+    lines = -(-len(handles) // columns)
+    # The first columns have one more where the last line is short.
+    full = len(handles) % columns or columns
+    out: list[Artist] = []
+    for column in range(columns):
+        out += [handles[line * columns + column] for line in range(lines if column < full else lines - 1)]
+    return out
 
 
 def _tall(fig: Figure, artist: Artist) -> float:
@@ -218,5 +234,5 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
         # Fewer labels along x, where they stand side by side.
         few = (1.0, 3.0) if which == "x" and decades > 1 else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=few))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}" if value < 1e5 else f"{value:.0e}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.set_minor_formatter(NullFormatter())

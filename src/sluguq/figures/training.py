@@ -9,7 +9,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, logarithmic
-from sluguq.figures.words import plural, span
+from sluguq.figures.words import number, plural, span
 
 _PANELS = 8
 _TITLES = {
@@ -55,11 +55,16 @@ def training_history(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
         finite = values[np.isfinite(values)]
         if finite.size and finite.min() > 0 and finite.max() / finite.min() > 10:
             logarithmic(axes)
+            axes.set_ylabel("log scale", fontsize=7)
+        else:
+            axes.yaxis.set_major_formatter(lambda value, _: number(value))
         axes.set_title(_TITLES.get(term, term.replace("_", " ")))
     for axes in grid.ravel()[len(terms) :]:
         axes.set_visible(False)
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
+    for column in range(across):
+        lowest = [axes for axes in grid[:, column] if axes.get_visible()][-1]
+        lowest.set_xlabel("epoch")
+        lowest.xaxis.set_tick_params(labelbottom=True)
     handles, _ = grid[0, 0].get_legend_handles_labels()
     note = (
         f"{_trained_on(models)}, {plural(models.sizes['seed'], 'seed')}, a line each. Means over the training images "
@@ -127,7 +132,7 @@ def spectrum(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
             )
     axes.set_yscale("log")
     axes.set_xlabel("rank")
-    axes.set_ylabel("eigenvalue")
+    axes.set_ylabel("eigenvalue, log scale")
     axes.legend(title="configuration")
     note = f"{_trained_on(models)}, {plural(models.sizes['seed'], 'seed')}. Generalised Gauss-Newton matrix G. "
     note += "Solid: eigenvalues λ; dotted: residual norms ‖Gu − λu‖."

@@ -31,7 +31,7 @@ def number(value: Any, digits: int = 3) -> str:
     """A number at this many significant digits, with a true minus sign."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    if 1000 <= abs(value) < 1e7:
+    if 1000 <= abs(value) < 1e9:
         text = f"{float(f'{value:.{digits}g}'):,.0f}"
     elif 10 ** (digits - 1) <= abs(value) < 1000:
         text = f"{value:.0f}"

@@ -18,7 +18,7 @@ const SluguqExplorer = (() => {
     if (value === null || value === undefined || !Number.isFinite(value)) return "–";
     const size = Math.abs(value);
     let text;
-    if (size >= 1000 && size < 1e7) text = Number(value.toPrecision(3)).toLocaleString("en");
+    if (size >= 1000 && size < 1e9) text = Number(value.toPrecision(3)).toLocaleString("en");
     else if (value === 0 || (size >= 1e-4 && size < 1000)) text = String(Number(value.toPrecision(3)));
     else text = value.toExponential(2);
     return text.replace("-", "−");
