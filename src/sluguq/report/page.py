@@ -23,6 +23,7 @@ import yaml
 from markupsafe import Markup
 
 import sluguq
+from sluguq.claims.registration import UNREGISTERED
 from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNASKED, UNDECIDED
 from sluguq.figures import FIGURES
 from sluguq.figures.words import number
@@ -159,7 +160,8 @@ def write_report(
         unasked=[row for row in rows if not row["asked"]],
         papers=[_paper(name, rows) for name in dict.fromkeys(row["paper"] for row in rows)],
         kinds=KINDS,
-        registered="",
+        registered=any(row["registered"] not in ("", UNREGISTERED) for row in rows),
+        unregistered=UNREGISTERED,
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
         sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path), above),
         cards={name: _html(text) for name, text in (cards or {}).items()},
@@ -194,6 +196,7 @@ def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
         **{name: int(row[name] or 0) for name in ("images", "distinct_images", "seeds")},
         "patients": "" if row["patients"] == "" else int(row["patients"]),
         "counted": counted,
+        **{name: row.get(name, "") for name in ("decides", "registered")},
         "asked": KINDS[row["verdict"]] != "unasked",
         "reason": "" if row["reason"] == UNDECIDED else row["reason"],
     }
