@@ -172,6 +172,15 @@ def test_a_copy_of_slug_leaves_nothing_to_add(store):
     assert abs(table["B", "jacobian_norm", "partial"]) < 1e-6
 
 
+def test_the_error_itself_catches_all_of_the_worst_tenth_and_its_reverse_nothing(store):
+    table = compare_signals(store.assign(kl=3 * store["mse"], latent_std=-store["mse"]), replicates=20)
+    caught = table[(table["test"] == "caught") & (table["among"] == "all")].set_index(["configuration", "signal"])
+    for configuration in ERRORS:
+        assert caught.loc[(configuration, "kl"), "value"] == 1
+        assert caught.loc[(configuration, "latent_std"), "value"] == 0
+        assert 0 < caught.loc[(configuration, "slug"), "value"] < 1
+
+
 def test_an_ensemble_is_one_and_slug_is_tested_on_its_images_too(store):
     frame = per_image(store)
     table = compare_signals(store, replicates=200)
