@@ -77,7 +77,13 @@ def _forward_and_tangent(apply, params, images, tangent):
 def _trace(apply: Apply, params: Any, images: jax.Array) -> tuple[str, list[np.ndarray]]:
     # A new function every time, or JAX would answer from its cache of traces.
     closed = jax.make_jaxpr(lambda weights, batch: apply(weights, batch))(params, images)
-    return re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)), [np.asarray(value) for value in closed.consts]
+    return re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)), [_plain(value) for value in closed.consts]
+
+
+def _plain(value: Any) -> np.ndarray:
+    """A constant as numbers; random keys, which a network may carry without using them, are none of themselves."""
+    is_key = jnp.issubdtype(jnp.result_type(value), jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(value) if is_key else value)
 
 
 def _turned(examples: Any) -> Any:
