@@ -30,7 +30,7 @@ GUIDES = {
         "config/README",
     ),
     "Understand it": ("docs/reading-the-numbers", "docs/training", "docs/accuracy", "benchmarks/RESULTS"),
-    "Your own": ("docs/your-own-model",),
+    "Your own": ("docs/your-own-analysis", "docs/your-own-model"),
     "Take part": ("CONTRIBUTING", "CHANGELOG"),
 }
 CONF = """
