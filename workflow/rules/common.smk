@@ -135,6 +135,14 @@ def code(script):
     return fingerprint_of_code(SCRIPTS / script, *_extensions(script), without=without)
 
 
+def prepared(dataset):
+    return image_store(dataset, SIZE)
+
+
+# Whose people are in no split: what is read from one depends on these images, too.
+HELD_OUT = [prepared(dataset) for dataset in EXPERIMENT.split.hold_out]
+
+
 def roles(configuration=None, **changed):
     """Value of `params: split=`: what the roles that a job reads from a split depend on, besides the images.
 
@@ -146,7 +154,7 @@ def roles(configuration=None, **changed):
     settings = {**EXPERIMENT.split.model_dump(mode="json"), **changed}
     tested = {"groups": EXPERIMENT.model_dump(mode="json")["groups"], "code": code("split.py")}
     if configuration is None:
-        return tested | {key: settings[key] for key in ("test_images", "deduplicate")}
+        return tested | {key: settings[key] for key in ("test_images", "deduplicate", "hold_out")}
     return tested | settings | {"mix": EXPERIMENT.configurations[configuration]}
 
 
@@ -173,10 +181,6 @@ def network_code(script):
     return fingerprint_of_code(
         SCRIPTS / script, source_of(EXPERIMENT.model.network), *_extensions(script), without=WITHOUT_EFFECT_ON_NUMBERS
     )
-
-
-def prepared(dataset):
-    return image_store(dataset, SIZE)
 
 
 def pixels_scored(wildcards):

@@ -4,6 +4,7 @@ rule eigenbasis:
     input:
         images=prepared(EXPERIMENT.training_dataset),
         split=ancient(PATHS.split("{seed}")),
+        held_out=HELD_OUT,
         weights=PATHS.weights("{configuration}", "{seed}"),
     output:
         basis=directory(PATHS.eigenbasis("{configuration}", "{seed}")),

@@ -9,6 +9,7 @@ rule score:
         split=lambda wildcards: (
             [ancient(PATHS.split(wildcards.seed))] if wildcards.dataset == EXPERIMENT.training_dataset else []
         ),
+        held_out=lambda wildcards: HELD_OUT if wildcards.dataset == EXPERIMENT.training_dataset else [],
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
         parts=score_parts,
@@ -40,6 +41,7 @@ use rule score as score_part with:
         split=lambda wildcards: (
             [ancient(PATHS.split(wildcards.seed))] if wildcards.dataset == EXPERIMENT.training_dataset else []
         ),
+        held_out=lambda wildcards: HELD_OUT if wildcards.dataset == EXPERIMENT.training_dataset else [],
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
     output:

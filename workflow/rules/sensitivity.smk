@@ -15,6 +15,7 @@ rule score_varied:
     input:
         images=prepared(EXPERIMENT.training_dataset),
         split=ancient(PATHS.split("{seed}")),
+        held_out=HELD_OUT,
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
     output:
@@ -58,6 +59,7 @@ use rule train as train_variant with:
     input:
         images=pixels_of_variant,
         split=ancient(VARIANT.split("{seed}")),
+        held_out=HELD_OUT,
         perceptual=perceptual_file,
     output:
         weights=VARIANT.weights("{configuration}", "{seed}"),
@@ -77,6 +79,7 @@ use rule eigenbasis as eigenbasis_of_variant with:
     input:
         images=pixels_of_variant,
         split=ancient(VARIANT.split("{seed}")),
+        held_out=HELD_OUT,
         weights=VARIANT.weights("{configuration}", "{seed}"),
     output:
         basis=temp(directory(VARIANT.eigenbasis("{configuration}", "{seed}"))),
@@ -95,6 +98,7 @@ use rule score as score_variant with:
     input:
         images=pixels_of_variant,
         split=[ancient(VARIANT.split("{seed}"))],
+        held_out=HELD_OUT,
         weights=VARIANT.weights("{configuration}", "{seed}"),
         basis=VARIANT.eigenbasis("{configuration}", "{seed}"),
     output:

@@ -4,7 +4,7 @@
 rule split:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        held_out=[prepared(dataset) for dataset in EXPERIMENT.split.hold_out],
+        held_out=HELD_OUT,
     output:
         PATHS.split("{seed}"),
     log:
@@ -30,6 +30,7 @@ rule artefacts:
     input:
         images=prepared(EXPERIMENT.training_dataset),
         split=ancient(PATHS.split("{seed}")),
+        held_out=HELD_OUT,
     output:
         directory(PATHS.artefacts("{seed}")),
     log:

@@ -3,6 +3,7 @@ rule train:
     input:
         images=prepared(EXPERIMENT.training_dataset),
         split=ancient(PATHS.split("{seed}")),
+        held_out=HELD_OUT,
         perceptual=perceptual_file,
     output:
         weights=PATHS.weights("{configuration}", "{seed}"),
