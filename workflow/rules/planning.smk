@@ -1,4 +1,5 @@
-# What is written down before a run, and how large it has to be. Nothing here is part of the default target.
+# What is written down before a run, how large it has to be, and whether its verdicts stand when the data are taken in
+# other ways. Nothing here is part of the default target.
 
 PLANNED = {
     "datasets": {name: role for name, role in ROLES.items() if name in EXPERIMENT.scored_datasets},
@@ -16,6 +17,8 @@ rule register:
         update(REGISTRATION),
     log:
         f"logs/{EXPERIMENT.experiment}/register.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/register.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
@@ -43,6 +46,8 @@ rule power:
         figure_outputs(PATHS.figures("planning"), ["power"], "claims"),
     log:
         f"logs/{EXPERIMENT.experiment}/power.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/power.tsv"
     conda:
         "../envs/results.yaml"
     threads: 1
@@ -56,3 +61,30 @@ rule power:
         planned=(len(SEEDS), EXPERIMENT.split.test_images),
     script:
         "../../scripts/power.py"
+
+
+rule robustness:
+    input:
+        dataset=PATHS.aggregated(EXPERIMENT.training_dataset),
+    output:
+        report(
+            PATHS.table(EXPERIMENT.training_dataset, "robustness"),
+            caption="../report/robustness.rst",
+            category="claims",
+            labels={"figure": "robustness of the verdicts"},
+        ),
+    log:
+        f"logs/{EXPERIMENT.experiment}/robustness.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/robustness.tsv"
+    conda:
+        "../envs/results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=120,
+    params:
+        code=code("robustness.py"),
+        replicates=REPLICATES,
+    script:
+        "../../scripts/robustness.py"

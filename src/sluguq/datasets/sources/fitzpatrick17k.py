@@ -25,7 +25,7 @@ from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
 TABLE = "fitzpatrick17k.csv"
-SCALE = "fitzpatrick_scale"
+SCALE, CENTAUR = "fitzpatrick_scale", "fitzpatrick_centaur"
 COLUMNS = ("md5hash", "label", "nine_partition_label", "three_partition_label", "qc", "url")
 
 
@@ -74,10 +74,17 @@ def _with_skin_types(table: LabelTable, options: Fitzpatrick17kSource, acquired:
     rows: list[Row] = []
     for row in table.rows:
         try:
-            rows.append({**row, "fst": parse_fst(row[options.fst_column])})
+            rows.append({**row, "fst": parse_fst(row[options.fst_column]), "other": _other(row, options.fst_column)})
         except ValueError as error:
             acquired.lose(f"column {options.fst_column}: {error}", id=row["md5hash"])
     return rows
+
+
+def _other(row: Row, column: str) -> int:
+    """The skin type by the annotation that groups are not made of; -1 where there is none."""
+    with contextlib.suppress(ValueError):
+        return parse_fst(row.get(CENTAUR if column == SCALE else SCALE, ""))
+    return UNLABELLED
 
 
 def _is_wanted(row: Row, options: Fitzpatrick17kSource) -> bool:
@@ -149,6 +156,7 @@ def _add(acquired: Acquired, row: dict, path: Path) -> None:
             "label_nine_partition": said(row["nine_partition_label"]),
             "label_three_partition": said(row["three_partition_label"]),
             "label_quality": said(row["qc"]),
+            "label_fst_other": int(row["other"]),
             "label_atlas": urlsplit(row["url"]).netloc.removeprefix("www."),
         }
     )
