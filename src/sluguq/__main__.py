@@ -90,7 +90,7 @@ def _crate(given: argparse.Namespace) -> int:
 def _cost(given: argparse.Namespace) -> int:
     from sluguq.config import ConfigurationError, load_experiment
     from sluguq.stages.cost import cost_of, rates_of, table_of
-    from sluguq.stages.taken import plan_and_taken
+    from sluguq.stages.taken import left, plan_and_taken, planned_jobs
 
     try:
         experiment = load_experiment(given.configfile)
@@ -108,6 +108,14 @@ def _cost(given: argparse.Namespace) -> int:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
     cost = cost_of(experiment, rates)
+    if given.left:
+        try:
+            lines = left(cost, planned_jobs(given.configfile))
+        except RuntimeError as error:
+            print(f"sluguq {given.command}: {error}", file=sys.stderr)
+            return 1
+        print(json.dumps(lines, indent=1) if given.json else "\n".join(lines or ["nothing is left to do"]))
+        return 0
     told = cost.as_dict() | {"taken": plan_and_taken(cost)}
     print(json.dumps(told, indent=1) if given.json else table_of(cost))
     if not given.json and any(row["hours taken"] for row in told["taken"]):
@@ -175,6 +183,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="hours on a device: t4, v100, l4, rtx4090, a100, h100 or h200 at a third of its peak, or `this`, measured "
         "in some seconds",
+    )
+    cost.add_argument(
+        "--left",
+        action="store_true",
+        help="only what a run would do now, and what that takes: after an edit, what it costs (run it where you run "
+        "snakemake)",
     )
     cost.add_argument("--json", action="store_true", help="as JSON")
     return parser

@@ -4,7 +4,7 @@ import pytest
 
 from sluguq.config import resolve
 from sluguq.stages.cost import cost_of
-from sluguq.stages.taken import duration, expected_seconds, plan_and_taken, taken
+from sluguq.stages.taken import duration, expected_seconds, left, plan_and_taken, taken
 from tests.stages.test_cost import SMALL
 
 
@@ -35,6 +35,14 @@ def test_measurements_are_summed_by_stage():
     rows = {row["stage"]: row for row in plan_and_taken(cost_of(resolve(SMALL)))}
     assert (rows["train"]["jobs planned"], rows["train"]["jobs measured"]) == ("6", "2")
     assert rows["eigenbasis"]["hours taken"] == ""
+
+
+@pytest.mark.usefixtures("logs")
+def test_what_is_left_is_listed_dearest_first():
+    lines = left(cost_of(resolve(SMALL)), {"claims": 1, "train": 3, "eigenbasis_until_scored": 2, "all": 1, "total": 7})
+    assert [line.split(":")[0] for line in lines] == ["eigenbasis_until_scored", "train", "claims"]
+    assert lines[1].endswith("PFLOP, about 2 min")
+    assert lines[2] == "claims: 1 jobs, about 7 s"
 
 
 def test_without_measurements_nothing_is_said(tmp_path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,6 +75,37 @@ def expected_seconds(planned: Mapping[str, int], experiment: str, logs: str | os
         if stage in before:
             total += count * before[stage].seconds / before[stage].jobs
     return total
+
+
+def planned_jobs(configfile: str | os.PathLike[str]) -> dict[str, int]:
+    """Jobs that a run would start now, by rule: Snakemake's own plan, after whatever was edited.
+
+    :raises RuntimeError: where Snakemake cannot plan, with what it says.
+    """
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "host", "--configfile", str(configfile)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError((run.stderr or run.stdout).strip()[-2000:])
+    said = run.stdout + run.stderr
+    _, found, listed = said.partition("Job stats:")
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", listed, re.M)} if found else {}
+
+
+def left(cost: Cost, planned: Mapping[str, int]) -> list[str]:
+    """What planned jobs will take, a line a rule, dearest first."""
+    known = {stage: [other for other in cost.stages if other.stage == stage] for stage in _FOLDERS.values()}
+    lines = []
+    for rule, count in planned.items():
+        if rule in ("all", "total"):
+            continue
+        like = known.get(_FOLDERS.get(rule.split("_")[0], ""), [])
+        jobs = sum(other.jobs for other in like)
+        pflop = count * sum(other.pflop for other in like) / jobs if jobs else 0.0
+        seconds = expected_seconds({rule: count}, cost.experiment)
+        said = [f"{pflop:.4g} PFLOP"] if pflop else []
+        said += [f"about {duration(seconds)}"] if seconds else []
+        lines.append((pflop, seconds, f"{rule}: {count} jobs" + (f", {', '.join(said)}" if said else "")))
+    return [line for _, _, line in sorted(lines, reverse=True)]
 
 
 def duration(seconds: float) -> str:
