@@ -241,7 +241,7 @@ def whole_experiment() -> str:
     product = seconds(partial(GGN(apply, params, images, batch_size=4).product, vectors[0])) / len(images)
     models = len(experiment.configurations) * len(experiment.seeds)
     rank, training = experiment.eigenbasis.rank, experiment.split.train_images
-    products = 4 * rank + 40  # where ``eigenbasis`` gives up on convergence
+    products = round(1.75 * rank)  # as networks of 50,000 weights took, the search for missed eigenvalues included
     probes, origin = plain_probes(experiment)
     norm_probes = sluguq.Probing().norm_probes
     steps = [("eigenbasis, at most", f"{training:,} images × {products} products", product, training * products)]

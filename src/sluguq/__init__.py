@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from sluguq.analysis.results import open_results as open
     from sluguq.slug.accuracy import Settled
     from sluguq.slug.budget import Budget
-    from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
+    from sluguq.slug.eigenbasis import Eigenbasis, Lanczos, eigenbasis
     from sluguq.slug.exact import score_exact
     from sluguq.slug.execution import Execution
-    from sluguq.slug.lanczos_state import LanczosState
+    from sluguq.slug.lanczos_state import Checkpoint, LanczosState
     from sluguq.slug.masks import masked
     from sluguq.slug.posterior import best_prior_precision, posterior
     from sluguq.slug.probing import Probing
@@ -40,7 +40,7 @@ _HOMES = {
     "eigenbasis": "sluguq.slug.eigenbasis",
     "Eigenbasis": "sluguq.slug.eigenbasis",
     "Lanczos": "sluguq.slug.eigenbasis",
-    "Checkpoint": "sluguq.slug.eigenbasis",
+    "Checkpoint": "sluguq.slug.lanczos_state",
     "Budget": "sluguq.slug.budget",
     "Execution": "sluguq.slug.execution",
     "LanczosState": "sluguq.slug.lanczos_state",

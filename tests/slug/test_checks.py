@@ -1,5 +1,7 @@
 """Bad input: a clear error each, before any work."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -200,3 +202,142 @@ def test_overflow_on_one_image():
 
     with pytest.raises(ValueError, match="returns NaN or infinite values for image 2"):
         bad(apply=apply, images=images)
+
+
+def test_noise_under_a_fixed_key():
+    """A latent sample or dropout whose key is a constant depends on the place in the batch, and on nothing else."""
+
+    def sampled(params, images):
+        return mlp(params, images + 0.5 * jax.random.normal(jax.random.key(3), images.shape))
+
+    def dropped(params, images):
+        return mlp(params, images) * jax.random.bernoulli(jax.random.key(5), 0.5, images.shape)
+
+    for apply in (sampled, dropped):
+        with pytest.raises(ValueError, match="other outputs at other places of a batch"):
+            bad(apply=apply)
+
+
+def test_batch_statistics_are_seen_although_the_last_image_is_the_first():
+    images = pictures(3, dtype=jnp.float32)
+
+    def apply(params, images):
+        return mlp(params, images / (1 + images.std(0)))
+
+    with pytest.raises(ValueError, match="mixes the images of a batch"):
+        bad(apply=apply, images=jnp.concatenate([images, images[:1]]))
+
+
+def test_running_statistics_among_the_weights():
+    params = mlp_params(dtype=jnp.float32)
+    with pytest.raises(ValueError, match=r"\['batch_stats'\]\['mean'\] is a running statistic"):
+        bad(
+            apply=lambda variables, images: mlp(variables["params"], images),
+            params={"params": params, "batch_stats": {"mean": jnp.zeros(3)}},
+        )
+
+
+def test_running_statistics_in_an_nnx_state():
+    from flax import nnx
+
+    class Normed(nnx.Module):
+        def __init__(self, rngs):
+            self.norm = nnx.BatchNorm(2, use_running_average=True, rngs=rngs)
+
+        def __call__(self, images):
+            return self.norm(images)
+
+    graph, everything = nnx.split(Normed(nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r"norm.*is a running statistic"):
+        bad(apply=lambda state, images: nnx.merge(graph, state)(images), params=everything)
+    graph, weights, rest = nnx.split(Normed(nnx.Rngs(0)), nnx.Param, ...)
+    bad(apply=lambda state, images: nnx.merge(graph, state, rest)(images), params=weights)
+
+
+def test_black_images_are_no_zero_derivative():
+    images = np.array(pictures(3, dtype=jnp.float32))
+    images[[0, -1]] = 0
+
+    def apply(params, images):
+        return jnp.maximum(images @ params["w"], 0)
+
+    basis = bad(apply=apply, params={"w": jnp.eye(2)}, images=images)
+    assert (basis.eigenvalues > 0).all()
+
+
+def test_complex_outputs_and_weights():
+    with pytest.raises(ValueError, match=r"returns complex64: stack real and imaginary parts"):
+        bad(apply=lambda params, images: mlp(params, images) * (1 + 1j))
+    with pytest.raises(ValueError, match=r"params\['w'\] is complex64"):
+        bad(params={**mlp_params(dtype=jnp.float32), "w": jnp.ones(2, jnp.complex64)})
+
+
+def test_integer_outputs():
+    with pytest.raises(ValueError, match="returns uint8, which has no derivative"):
+        bad(apply=lambda params, images: mlp(params, images).astype(jnp.uint8))
+
+
+def test_a_number_for_a_key():
+    params, images = mlp_params(dtype=jnp.float32), pictures(3, dtype=jnp.float32)
+    with pytest.raises(ValueError, match=r"key is 0: pass a random key, for example jax.random.key\(0\)"):
+        sluguq.eigenbasis(mlp, params, images, rank=2, key=0)
+    with pytest.raises(ValueError, match="key is 0"):
+        sluguq.score(mlp, params, None, images, probes=4, key=0)
+    sluguq.score(mlp, params, None, images, probes=4, key=jax.random.PRNGKey(0))
+
+
+def test_leaves_that_are_no_arrays():
+    def scaled(params, images):
+        return mlp(params["network"], images) * params["scale"]
+
+    params = {"network": mlp_params(dtype=jnp.float32), "scale": 1.5}
+    assert bad(apply=scaled, params=params).vectors.shape[1] == 246
+    for leaf, kind in ((jnp.tanh, "is a"), ("relu", "is a str")):
+        with pytest.raises(ValueError, match=rf"params\['activation'\] {kind}.*eqx.partition"):
+            bad(params={**params["network"], "activation": leaf})
+
+
+def test_an_image_without_a_derivative_scores_zero():
+    """Its image is black, and the network has no bias."""
+    images = np.array(pictures(3, dtype=jnp.float32))
+    images[1] = 0
+    params = {"w": jnp.eye(2)}
+
+    def apply(params, images):
+        return jnp.maximum(images @ params["w"], 0)
+
+    basis = bad(apply=apply, params=params, images=images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = sluguq.score(apply, params, basis, images, probes=4, key=KEY, maps=True)
+        assert (scores.slug[1], scores.removed[1]) == (0, 0)
+
+
+def test_channels_first():
+    params, images = mlp_params(dtype=jnp.float32), pictures(3, 6, 5, 2, dtype=jnp.float32)
+    params = mlp_params(6, 5, 2, dtype=jnp.float32)
+
+    def first(params, images):
+        return jnp.moveaxis(mlp(params, jnp.moveaxis(images, 1, -1)), -1, 1)
+
+    moved = jnp.moveaxis(images, -1, 1)
+    basis = sluguq.eigenbasis(mlp, params, images, rank=2, key=KEY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        last = sluguq.score(mlp, params, basis, images, probes=8, maps=True, key=KEY)
+        other = sluguq.score(first, params, basis, moved, probes=8, maps=True, channel_axis=1, key=KEY)
+        exact = sluguq.score_exact(first, params, basis, moved, channel_axis=1)
+    assert other.maps.shape == exact.maps.shape == (3, 6, 5)
+    np.testing.assert_allclose(other.maps, last.maps, rtol=1e-4)
+    with pytest.warns(UserWarning, match="looks like channels first: pass channel_axis=1"):
+        sluguq.score(first, params, basis, moved, probes=4, maps=True, key=KEY)
+    with pytest.raises(ValueError, match="channel_axis 4 is no axis"):
+        sluguq.score(first, params, basis, moved, probes=4, channel_axis=4, key=KEY)
+
+
+def test_standard_errors_are_no_smaller_than_rounding():
+    """With all directions in the basis, probes agree to many more digits than float32 has."""
+    params, images = mlp_params(hidden=1, dtype=jnp.float32), pictures(3, dtype=jnp.float32)
+    basis = sluguq.eigenbasis(mlp, params, images, rank=49, key=KEY)
+    scores = sluguq.score(mlp, params, basis, images, probes=8, key=KEY, probing=sluguq.Probing(norm_probes=49))
+    assert (scores.slug_sem >= np.finfo(np.float32).eps * 0.99 * scores.jacobian_norm).all()

@@ -140,3 +140,27 @@ def test_images_may_come_from_anything_that_slices():
     streaming = sluguq.Execution(budget=sluguq.Budget(images=0.0))
     streamed = sluguq.score(mlp, params, None, Store(images), probes=4, batch_size=2, key=KEY, execution=streaming)
     np.testing.assert_array_equal(streamed.slug, expected.slug)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value"),
+    [
+        ("jax_numpy_rank_promotion", "raise"),
+        ("jax_numpy_dtype_promotion", "strict"),
+        ("jax_transfer_guard", "disallow"),
+    ],
+)
+def test_callers_may_be_strict(mode, value):
+    params, images = mlp_params(dtype=jnp.float32), np.asarray(pictures(3, dtype=jnp.float32))
+    key = jax.random.key(0)
+    before = getattr(jax.config, mode)
+    jax.config.update(mode, value)
+    try:
+        basis = sluguq.eigenbasis(mlp, params, images, rank=2, key=key)
+        sluguq.score(mlp, params, basis, images, probes=4, key=key, maps=True, prior_precision=0.5)
+        sluguq.score(mlp, params, basis, images, tolerance=0.09, key=key)
+        sluguq.score_exact(mlp, params, basis, images)
+        sketched = sluguq.sketched_eigenbasis(mlp, params, images, rank=2, sketch_size=60, key=key)
+        sluguq.score_sketched(mlp, params, sketched, images, probes=4, key=key)
+    finally:
+        jax.config.update(mode, before)

@@ -208,6 +208,11 @@ class Eigenbasis(Section):
         description="Rows of the sketch, at least 2 * rank + 10, and the number of weights where that is less; only "
         "with method: sketched.",
     )
+    accuracy: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        0.01,
+        description="Stop when the training images' mean SLUG is within this share of its value for a converged "
+        "basis, as residuals tell; null goes on until every eigenpair is within tolerance. Only for method: projected.",
+    )
     tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-3, description="An eigenpair has converged when its residual is below this share of its eigenvalue."
     )

@@ -1,6 +1,7 @@
 """Bad input, told in words before hours are spent on it."""
 
 import re
+import warnings
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from jax.tree_util import Partial
 
 from sluguq.slug.accuracy import as_number
-from sluguq.slug.examples import Examples, concatenated
+from sluguq.slug.examples import Examples
+from sluguq.slug.fingerprint import difference, fingerprint
 from sluguq.slug.masks import weighed
 from sluguq.slug.network import Apply, as_partial, is_image, parameter_count, widened
 
@@ -40,22 +42,76 @@ def _finite(leaves):
 
 
 def check_parameters(params: Any) -> None:
-    """Refuse weights that cannot be differentiated or are not numbers.
+    """Refuse weights that cannot be differentiated or are not numbers, and statistics that are no weights.
 
     :raises ValueError: naming the leaf.
     """
+    statistics = running_statistics(params)
+    if statistics:
+        raise ValueError(
+            f"params{statistics[0]} is a running statistic, which training counts and does not fit: pass the weights "
+            f"alone (linen: variables['params']; NNX: nnx.split(model, nnx.Param, ...)) and bind the statistics by "
+            f"jax.tree_util.Partial"
+        )
     leaves = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
     if not leaves:
         raise ValueError("params holds no arrays: pass the network's weights")
     for name, leaf in leaves:
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            raise ValueError(
-                f"params{name} is {jnp.result_type(leaf)}, not floating-point: keep counters, keys and other "
-                f"integers out of params, for example as an argument bound by jax.tree_util.Partial"
-            )
+        _check_leaf(name, leaf)
     for (name, _), finite in zip(leaves, _finite([leaf for _, leaf in leaves]), strict=True):
         if not finite:
             raise ValueError(f"params{name} holds NaN or infinite values: has the training diverged?")
+
+
+def _check_leaf(name: str, leaf: Any) -> None:
+    if type(leaf).__module__.partition(".")[0] == "torch":
+        raise ValueError(f"params{name} is a PyTorch tensor: sluguq.from_torch makes apply and params of a module")
+    try:
+        dtype = jnp.result_type(leaf)
+    except TypeError as error:
+        raise ValueError(
+            f"params{name} is a {type(leaf).__name__}, no array: keep functions, texts and settings out of params, for "
+            f"an Equinox module by eqx.partition(model, eqx.is_inexact_array)"
+        ) from error
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise ValueError(f"params{name} is {dtype}: keep real and imaginary parts as weights of their own")
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(
+            f"params{name} is {dtype}, not floating-point: keep counters, keys and other "
+            f"integers out of params, for example as an argument bound by jax.tree_util.Partial"
+        )
+
+
+_STATISTICS = {"batch_stats", "running_mean", "running_var", "moving_mean", "moving_variance", "num_batches_tracked"}
+
+
+def running_statistics(params: Any) -> list[str]:
+    """Paths of what is a running statistic by its collection's name (linen, PyTorch, Keras) or its type (NNX)."""
+
+    def typed(node: Any) -> bool:
+        return hasattr(node, "get_metadata") or type(node).__name__ in ("VariableState", "BatchStat")
+
+    found = []
+    for path, node in jax.tree_util.tree_leaves_with_path(params, is_leaf=typed):
+        kind = getattr(node, "type", type(node))
+        named = any(str(getattr(part, "key", getattr(part, "name", ""))) in _STATISTICS for part in path)
+        if named or getattr(kind, "__name__", "") == "BatchStat":
+            found.append(jax.tree_util.keystr(path))
+    return found
+
+
+def check_key(key: Any) -> None:
+    """Refuse a number in place of a random key.
+
+    :raises ValueError: saying how to make one.
+    """
+    dtype = getattr(key, "dtype", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    raw = dtype == np.uint32 and getattr(key, "shape", None) in ((2,), (4,))
+    if not typed and not raw:
+        raise ValueError(f"key is {key!r}: pass a random key, for example jax.random.key(0)")
+    if typed and key.shape != ():
+        raise ValueError(f"key has shape {key.shape}: pass one key")
 
 
 def check_rank(rank: int, params: Any) -> None:
@@ -86,72 +142,112 @@ def _plain(value: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(value) if is_key else value)
 
 
-def _turned(examples: Any) -> Any:
-    """A single example turned over: any other will do."""
-    return jax.tree.map(lambda leaf: jnp.flip(leaf, axis=tuple(range(1, leaf.ndim))), examples)
+def _another(first: Any, last: Any) -> np.ndarray:
+    """A random array like two others, (1, …) each, within their range; of labels, single numbers, one between them.
+
+    It is there for what data sets hide: a first image that is repeated, or black.
+    """
+    first, last = np.asarray(first), np.asarray(last)
+    low, high = (float(fold([first.min(), last.min(), first.max(), last.max()])) for fold in (np.min, np.max))
+    integers = not np.issubdtype(first.dtype, np.floating)
+    if low == high and integers and first.ndim > 2:
+        low, high = 0.0, 1.0 if first.dtype == bool else float(min(255, np.iinfo(first.dtype).max))
+    elif low == high and not integers:
+        low, high = low - 1, high + 1
+    drawn = np.random.default_rng(0).uniform(low, high + integers, first.shape)
+    return (np.floor(drawn) if integers else drawn).astype(first.dtype)
+
+
+def _looked_at(images: Examples) -> Any:
+    """Three examples: the first, the last, and a random one that neither of them equals."""
+    first, last = images[:1], images[images.n - 1 : images.n]
+    other = jax.tree.map(_another, first, last)
+    return jax.tree.map(lambda *parts: jnp.concatenate([jnp.asarray(part) for part in parts]), first, last, other)
 
 
 def check_network(apply: Apply, params: Any, images: Examples) -> None:
     """Refuse an ``apply`` of the wrong shape, not deterministic, not image by image, or not differentiable.
 
-    Two images, two traces, three runs: what is drawn in Python shows in the traces, what is drawn in callbacks
-    shows in two runs of the same images, and what mixes images shows when the second image is another.
+    Three images, two traces, four runs: what is drawn in Python shows in the traces, what is drawn in callbacks
+    shows in two runs of the same images, what mixes images shows when the others are others, and what is drawn by a
+    fixed key for each place in the batch shows when the images change places.
 
     :raises ValueError: saying which, and what to do.
     """
     apply = as_partial(apply)
-    first = jax.tree.map(jnp.asarray, images[:1])
-    other = jax.tree.map(jnp.asarray, images[images.n - 1 : images.n]) if images.n > 1 else _turned(first)
-    pair, twice = concatenated(first, other), concatenated(first, first)
-    seen = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(pair))
+    some = _looked_at(images)
+    alike = jax.tree.map(lambda leaf: jnp.concatenate([leaf[:1]] * len(leaf)), some)
+    turned = jax.tree.map(lambda leaf: leaf[::-1], some)
+    seen = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(some))
     try:
-        output = jax.eval_shape(apply, params, pair)
+        output = jax.eval_shape(apply, params, some)
         shape = output.shape if isinstance(output, jax.ShapeDtypeStruct) else f"a {type(output).__name__}"
     except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
         raise ValueError(
             f"apply(params, images) cannot be traced by JAX on images of shape {seen}, so it cannot be "
             f"differentiated ({type(error).__name__}: {str(error).splitlines()[0]}): write it with jax.numpy"
         ) from error
-    if not isinstance(shape, tuple) or not shape or shape[0] != 2:
+    if not isinstance(shape, tuple) or not shape or shape[0] != 3:
         raise ValueError(
             f"apply(params, images) must return one array (n, height, width, channels), or (n, …), n as it came; for "
             f"images of shape {seen} it returned {shape}"
         )
-    (text, constants), (again, constants_again) = (_trace(apply, params, pair) for _ in range(2))
+    _check_output_dtype(output.dtype)
+    (text, constants), (again, constants_again) = (_trace(apply, params, some) for _ in range(2))
     same = text == again and all(map(np.array_equal, constants, constants_again))
     draw = np.random.default_rng(0).standard_normal
     tangent = jax.tree.map(lambda leaf: jnp.asarray(draw(jnp.shape(leaf)), jnp.result_type(leaf)), params)
     try:
-        (output, slope), (repeated, _), (beside, _) = (
-            _forward_and_tangent(apply, params, batch, tangent) for batch in (pair, pair, twice)
+        (output, slope), (repeated, _), (beside, _), (moved, _) = (
+            _forward_and_tangent(apply, params, batch, tangent) for batch in (some, some, alike, turned)
         )
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(
             f"apply(params, images) is not differentiable in params by jax.jvp "
             f"({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
-    output, repeated, beside, slope = (np.asarray(array) for array in (output, repeated, beside, slope))
-    if not np.isfinite(output).all():
+    output, repeated, beside, moved, slope = map(np.asarray, (output, repeated, beside, moved, slope))
+    if not np.isfinite(output[:2]).all():
         raise ValueError("apply(params, images) returned NaN or infinite values on the first or the last image")
     # Runs may differ by rounding: some GPU kernels add in an order of their own.
-    close = partial(np.allclose, rtol=1e-3, atol=1e-3 * np.abs(output).max())
-    if not same or not close(output, repeated):
+    close = partial(np.allclose, rtol=1e-3, atol=1e-3 * np.abs(output[:2]).max())
+    if not same or not close(output[:2], repeated[:2]):
         raise ValueError(
             "apply(params, images) is not deterministic: two calls differ. Switch off dropout, sample the "
             "latent mean, and use batch normalisation's running statistics"
+        )
+    if not close(beside[1:], np.broadcast_to(beside[:1], beside[1:].shape)):
+        raise ValueError(
+            "apply(params, images) gives the same image other outputs at other places of a batch, as dropout or a "
+            "latent sample under a fixed key do: switch them off, and use the latent mean"
         )
     if not close(output[0], beside[0]):
         raise ValueError(
             "apply(params, images) mixes the images of a batch: the first image's output changes with the image "
             "beside it. Use batch normalisation's running statistics, and keep whatever spans a batch out of apply"
         )
-    if not np.isfinite(slope).all():
+    if not close(output[:2], moved[::-1][:2]):
+        raise ValueError(
+            "apply(params, images) depends on the place of an image in its batch: keep whatever counts or orders "
+            "images out of apply"
+        )
+    if not np.isfinite(slope[:2]).all():
         raise ValueError("the derivative of apply with respect to params is NaN or infinite on the first images")
     if not slope.any():
         raise ValueError(
-            "the derivative of apply with respect to params is zero on the first images: is a stop_gradient, "
-            "a rounding or an argmax in the way, or are other weights used than those in params?"
+            "the derivative of apply with respect to params is zero on the first images, and on a random one: is a "
+            "stop_gradient, a rounding or an argmax in the way, or are other weights used than those in params?"
         )
+
+
+def _check_output_dtype(dtype: Any) -> None:
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise ValueError(
+            f"apply(params, images) returns {dtype}: stack real and imaginary parts as channels, "
+            f"jnp.concatenate([z.real, z.imag], axis=-1)"
+        )
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"apply(params, images) returns {dtype}, which has no derivative: return floats")
 
 
 def checked(apply: Apply, params: Any, images: Examples) -> tuple[Partial, Any]:
@@ -163,6 +259,7 @@ def checked(apply: Apply, params: Any, images: Examples) -> tuple[Partial, Any]:
     """
     plain = images.plain
     check_parameters(params)
+    params = jax.tree.map(jnp.asarray, params)  # Python's floats are weights too
     if plain.in_memory:  # streamed images are looked at when they are read
         check_finite_images(plain[:])
     check_network(apply, params, plain)
@@ -218,6 +315,34 @@ def check_score_arguments(
             f"the basis has vectors of length {basis.vectors.shape[1]}, but params holds "
             f"{parameter_count(params)} weights: it belongs to another network"
         )
+    else:
+        check_fingerprint(basis, params)
+
+
+def check_channel_axis(apply: Apply, params: Any, images: Examples, axis: int) -> None:
+    """Refuse an axis that the output does not have; warn where maps would sum over what looks like no channels.
+
+    :raises ValueError: with the axes that there are.
+    """
+    shape = jax.eval_shape(apply, params, images[:1]).shape
+    if axis == 0 or not -len(shape) < axis < len(shape):
+        raise ValueError(f"channel_axis {axis} is no axis of an output (n, …) of shape {('n', *shape[1:])}")
+    if axis == -1 and len(shape) == 4 and shape[1] <= 4 < shape[3]:
+        warnings.warn(
+            f"maps sum over the last axis of an output of shape {('n', *shape[1:])}, which looks like channels first: "
+            f"pass channel_axis=1 to sum over channels",
+            stacklevel=4,
+        )
+
+
+def check_fingerprint(basis: Any, params: Any) -> None:
+    """Refuse a basis of other weights, or of the same weights in another order.
+
+    :raises ValueError: saying which.
+    """
+    told = difference(getattr(basis, "fingerprint", ""), fingerprint(params))
+    if told is not None:
+        raise ValueError(f"the basis belongs to other params than these: {told}. Compute it anew with these weights")
 
 
 def check_sketched_basis(basis: Any, params: Any) -> None:
@@ -232,6 +357,7 @@ def check_sketched_basis(basis: Any, params: Any) -> None:
             f"the basis sketches vectors of another length than the {parameter_count(params)} weights in params: it "
             f"belongs to another network"
         )
+    check_fingerprint(basis, params)
 
 
 def check_finite_scores(scores: np.ndarray, first: int = 0) -> None:

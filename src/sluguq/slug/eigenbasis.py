@@ -1,13 +1,11 @@
-"""Leading eigenpairs of the generalised Gauss-Newton matrix, by Lanczos with full reorthogonalisation.
+"""Leading eigenpairs of the generalised Gauss-Newton matrix.
 
-Each new vector is orthogonalised twice against all before it (classical Gram-Schmidt, "twice is
-enough"), so no eigenvalue comes back as a ghost. When the subspace is full it is restarted thickly:
-the leading Ritz vectors and the last residual are kept (Wu and Simon, SIAM J. Matrix Anal. Appl. 22,
-2000). The run stops as soon as the wanted pairs have converged.
+By Lanczos with full reorthogonalisation (:mod:`sluguq.slug.recurrence`), which stops as soon as the wanted pairs
+are good enough and a search has found nothing missed above them (:mod:`sluguq.slug.leading`).
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,20 +15,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
-from sluguq.machine.progress import Progress
 from sluguq.slug.basis_files import write_basis
 from sluguq.slug.budget import Budget
-from sluguq.slug.checks import check_rank, checked
+from sluguq.slug.checks import check_key, check_rank, checked
 from sluguq.slug.examples import examples_of
-from sluguq.slug.execution import Execution
+from sluguq.slug.execution import Execution, in_plain_modes
+from sluguq.slug.fingerprint import fingerprint
 from sluguq.slug.ggn import GGN
-from sluguq.slug.lanczos_state import LanczosState
+from sluguq.slug.lanczos_state import Checkpoint, LanczosState
+from sluguq.slug.leading import Leading, Solver, Stop
 from sluguq.slug.likelihood import measured
 from sluguq.slug.network import Apply
-from sluguq.slug.probes import draw, energies
+from sluguq.slug.probes import energies, energies_of
 from sluguq.slug.projection import Projector
+from sluguq.slug.recurrence import Recurrence, rounding
 from sluguq.slug.room import HALVED, scratch_bytes, subspace_of
-from sluguq.slug.rows import DeviceRows, HostRows, Rows
+from sluguq.slug.rows import PARTIAL, DeviceRows, HostRows, Rows
 
 
 class Eigenbasis(NamedTuple):
@@ -40,11 +40,18 @@ class Eigenbasis(NamedTuple):
     :ivar vectors: (k, p), orthonormal rows in the order of ``jax.flatten_util.ravel_pytree(params)``;
         a JAX array, a NumPy array or a memory map, as ``storage`` had it.
     :ivar residuals: (k,) ‖G u − λ u‖, by the Lanczos identity.
-    :ivar converged: (k,) whether the residual is within the tolerance asked for.
+    :ivar converged: (k,) whether the residual is within the tolerance asked for, or all are within the accuracy.
     :ivar orthogonality: largest entry of ``|U Uᵀ − I|`` (rows as vectors), after rounding to the stored dtype.
     :ivar trace: an unbiased estimate of Tr G, NaN without trace probes.
     :ivar trace_sem: its standard error.
-    :ivar products: how many products with G were spent.
+    :ivar products: how many products with G were spent, those of the search for missed eigenvalues among them.
+    :ivar passes: how many passes over the images these took.
+    :ivar incompleteness: by what share the images' mean SLUG is too large as the pairs have not converged further,
+        see :func:`~sluguq.slug.leading.incompleteness`; an upper estimate.
+    :ivar complete: whether a search found no eigenvalue missed above the last pair, as copies of a repeated one are.
+    :ivar dropped: pairs fewer than asked for, as the others' eigenvalues are rounding: no directions that training
+        determines.
+    :ivar fingerprint: of the weights that the basis belongs to, see :mod:`sluguq.slug.fingerprint`; empty if unknown.
     """
 
     eigenvalues: np.ndarray
@@ -55,6 +62,11 @@ class Eigenbasis(NamedTuple):
     trace: float
     trace_sem: float
     products: int
+    passes: int = 0
+    incompleteness: float = float("nan")
+    complete: bool = True
+    dropped: int = 0
+    fingerprint: str = ""
 
     @property
     def estimator(self) -> str:
@@ -90,9 +102,11 @@ class Eigenbasis(NamedTuple):
 class Lanczos:
     """How the eigenpairs are found; the defaults suit most.
 
-    :ivar subspace: most vectors before a restart; 2 · rank + 10 by default, at least rank + 2 unless p is
+    :ivar subspace: most vectors before a restart; max(2 · rank + 10, 40) by default, at least rank + 2 unless p is
         smaller.
-    :ivar max_products: products with G before giving up on convergence; 4 · rank + 40 by default.
+    :ivar max_products: products with G before giving up on convergence; 8 · rank + 80 by default.
+    :ivar accuracy: stop when the images' mean SLUG is within this share of its value for a converged basis, as far as
+        residuals tell; None goes on until each pair is within ``tolerance``.
     :ivar trace_probes: forward-mode probes for Tr G; 0 leaves it NaN.
     :ivar dtype: of the stored vectors: the weights' own by default, bfloat16 where that would take more
         than 1 GiB.
@@ -100,93 +114,9 @@ class Lanczos:
 
     subspace: int | None = None
     max_products: int | None = None
+    accuracy: float | None = None
     trace_probes: int = 8
     dtype: Any = None
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """How an interrupted run goes on.
-
-    :ivar state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
-    :ivar on_block: called with a :class:`LanczosState` after every ``block`` products and every restart;
-        :func:`~sluguq.slug.lanczos_state.save_state` writes it to a file. Such states stay good after the end, until
-        the result is safe: where ``storage`` is a folder, ``lanczos-*.bin`` in it are then the caller's to remove.
-    :ivar block: products between two states.
-    """
-
-    state: LanczosState | None = None
-    on_block: Callable[[LanczosState], None] | None = None
-    block: int = 10
-
-
-class _Recurrence:
-    """The recurrence itself: rows, the projected matrix, and where it stands."""
-
-    def __init__(self, ggn: GGN, rows: Rows, subspace: int, key: jax.Array) -> None:
-        self.ggn, self.rows, self.subspace, self.key = ggn, rows, subspace, key
-        self.projected = np.zeros((subspace, subspace))
-        self.step = self.products = 0
-        self.beta = 0.0  # coupling of the next vector to the subspace
-        self.next = self._random()
-
-    def _random(self) -> jax.Array:
-        vector = draw(self.key, self.products, 1, self.ggn.size, self.ggn.dtype)[0]
-        if self.step:
-            vector, _ = self._orthogonalised(vector)
-        return vector / jnp.linalg.norm(vector)
-
-    def _orthogonalised(self, vector: jax.Array) -> tuple[jax.Array, np.ndarray]:
-        """The part of ``vector`` outside the rows, and its coefficients on them."""
-        coefficients = self.rows.dots(vector)
-        vector = self.rows.less(vector, coefficients)
-        correction = self.rows.dots(vector)
-        return self.rows.less(vector, correction), coefficients + correction
-
-    def resume(self, state: LanczosState) -> None:
-        self.rows.restore(state.vectors)
-        self.next = jnp.asarray(state.vectors[state.step])
-        self.projected = np.array(state.projected)
-        self.step, self.products = int(state.step), int(state.products)
-
-    def state(self) -> LanczosState:
-        self.rows.write(self.step, self.next)  # where the next step would put it anyway
-        return LanczosState(self.rows.view(self.step + 1), self.projected.copy(), self.step, self.products)
-
-    def advance(self) -> None:
-        """One product with G: the subspace grows by one."""
-        j = self.step
-        self.rows.write(j, self.next)
-        image = self.ggn.product(self.next)
-        self.step, self.products = j + 1, self.products + 1
-        rest, coefficients = self._orthogonalised(image)
-        column = coefficients[: j + 1]
-        self.projected[: j + 1, j] = self.projected[j, : j + 1] = column
-        self.beta = float(jnp.linalg.norm(rest))
-        smallest = 4 * float(jnp.finfo(self.ggn.dtype).eps) * np.abs(self.projected).max()
-        if self.step == self.ggn.size:
-            self.beta = 0.0
-        elif self.beta <= smallest:  # an invariant subspace: go on in a direction not seen yet
-            self.beta, self.next = 0.0, self._random()
-        else:
-            self.next = rest / self.beta
-        if self.step < self.subspace:
-            self.projected[j, self.step] = self.projected[self.step, j] = self.beta
-
-    def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ritz values (descending), coefficients (j, j) in columns, residual norms."""
-        values, coefficients = np.linalg.eigh(self.projected[: self.step, : self.step])
-        values, coefficients = values[::-1], coefficients[:, ::-1]
-        return values, coefficients, self.beta * np.abs(coefficients[-1])
-
-    def restart(self, kept: int) -> None:
-        values, coefficients, _ = self.ritz()
-        self.rows.rotate(coefficients[:, :kept])
-        coupling = self.beta * coefficients[-1, :kept]
-        self.projected = np.zeros_like(self.projected)
-        np.fill_diagonal(self.projected[:kept, :kept], values[:kept])
-        self.projected[:kept, kept] = self.projected[kept, :kept] = coupling
-        self.step = kept
 
 
 def _orthogonality(vectors: Any) -> float:
@@ -209,6 +139,7 @@ def _trace(ggn: GGN, vectors: Any, eigenvalues: np.ndarray, probes: int, key: ja
     return float(eigenvalues.sum() + totals.mean()), float(totals.std(ddof=1) / np.sqrt(probes))
 
 
+@in_plain_modes
 def eigenbasis(
     apply: Apply,
     params: Any,
@@ -253,6 +184,7 @@ def eigenbasis(
         neither memory nor the folder's disk has room.
     """
     solver, checkpoint, execution = solver or Lanczos(), checkpoint or Checkpoint(), execution or Execution()
+    check_key(key)
     images = examples_of(images, subset)
     apply, params = checked(measured(apply, likelihood), params, images)
     check_rank(rank, params)
@@ -260,37 +192,92 @@ def eigenbasis(
     subspace = subspace_of(rank, ggn.size)
     if solver.subspace is not None:
         subspace = min(ggn.size, max(solver.subspace, rank + 2))
-    limit = max(rank, 4 * rank + 40 if solver.max_products is None else solver.max_products)
+    limit = max(rank, 8 * rank + 80 if solver.max_products is None else solver.max_products)
     stored = _stored_dtype(solver.dtype, rank, ggn)
     _check_state(checkpoint.state, subspace, ggn)
     rows = _rows(storage, subspace, ggn, rank * ggn.size * stored.itemsize, execution.budget)
     with jax.default_matmul_precision(execution.matmul_precision):
-        recurrence = _Recurrence(ggn, rows, subspace, jax.random.fold_in(key, 0))
+        recurrence = Recurrence(ggn, rows, subspace, jax.random.fold_in(key, 0))
         if checkpoint.state is not None:
             recurrence.resume(checkpoint.state)
-        values, coefficients, residuals, converged = _run(
-            recurrence, rank, limit, tolerance, checkpoint, execution.progress
-        )
-        vectors = rows.combine(coefficients, stored)
+        pairs = Solver(recurrence, rank, Stop(tolerance, solver.accuracy, limit)).run(checkpoint, execution.progress)
+        if solver.accuracy is not None and pairs.incompleteness <= solver.accuracy:
+            pairs = pairs._replace(converged=np.ones_like(pairs.converged))  # to what was asked for
+        determined = _determined(pairs, ggn, rows)
+        vectors = rows.combine(determined.coefficients, stored)
         if checkpoint.on_block is None:  # else what remains is long, and a run that is killed in it goes on from there
             rows.clear()
+        values = determined.values
         trace, trace_sem = _trace(ggn, vectors, values, solver.trace_probes, jax.random.fold_in(key, 1))
-    if not converged.all():
+    vectors = rows.keep(vectors)
+    _tell(pairs, determined, rank, recurrence, tolerance)
+    return Eigenbasis(
+        eigenvalues=values,
+        vectors=vectors,
+        residuals=determined.residuals,
+        converged=determined.converged,
+        orthogonality=_orthogonality(vectors),
+        trace=trace,
+        trace_sem=trace_sem,
+        products=recurrence.products,
+        passes=recurrence.passes,
+        incompleteness=determined.incompleteness,
+        complete=determined.complete,
+        dropped=rank - len(values),
+        fingerprint=fingerprint(params),
+    )
+
+
+def _determined(pairs: Leading, ggn: GGN, rows: Rows) -> Leading:
+    """The pairs whose eigenvalues stand above rounding.
+
+    Those near it are looked at by forward passes: ‖J u‖² of a direction that the data leave open is smaller by far
+    than what rounding makes of its eigenvalue among much larger ones.
+    """
+    share = pairs.values / pairs.values[0]
+    kept = share > rounding(ggn.dtype)
+    for index in np.flatnonzero(kept & (share < 16 * float(jnp.finfo(ggn.dtype).eps))):
+        vector = jnp.asarray(rows.combine(pairs.coefficients[:, [index]], ggn.dtype))
+        kept[index] = energies_of(ggn, vector).sum() > 0.5 * pairs.values[index]
+    kept[0] = True
+    return pairs._replace(
+        values=pairs.values[kept],
+        coefficients=pairs.coefficients[:, kept],
+        residuals=pairs.residuals[kept],
+        converged=pairs.converged[kept],
+    )
+
+
+def _tell(pairs: Leading, determined: Leading, rank: int, recurrence: Recurrence, tolerance: float) -> None:
+    """Say in words what is not as it was asked for."""
+    count = len(determined.values)
+    unconverged = int((~determined.converged).sum())
+    if count < rank:
         warnings.warn(
-            f"{int((~converged).sum())} of {rank} eigenpairs have not converged to {tolerance:g} within "
+            f"the eigenbasis has {count} of the {rank} pairs asked for: the other eigenvalues are rounding, so "
+            f"that the data determine no more directions. Lower rank to {count}, or leave it: the scores are right",
+            stacklevel=4,
+        )
+    if unconverged:
+        warnings.warn(
+            f"{unconverged} of {count} eigenpairs have not converged to {tolerance:g} within "
             f"{recurrence.products} products; scores stay unbiased for the vectors found. Raise max_products or "
             f"tolerance, or lower rank",
-            stacklevel=2,
+            stacklevel=4,
         )
-    return Eigenbasis(
-        values, vectors, residuals, converged, _orthogonality(vectors), trace, trace_sem, recurrence.products
-    )
+    elif not pairs.complete:
+        warnings.warn(
+            f"after {recurrence.products} products an eigenvalue above the last of {count} pairs is still missing, as "
+            f"eigenvalues are repeated: raise max_products, or lower rank",
+            stacklevel=4,
+        )
 
 
 def _check_state(state: LanczosState | None, subspace: int, ggn: GGN) -> None:
     if state is not None and (
         state.projected.shape != (subspace, subspace)
-        or state.vectors.shape != (state.step + 1, ggn.size)
+        or state.vectors.shape[1:] != (ggn.size,)
+        or len(state.vectors) < state.step
         or state.vectors.dtype != ggn.dtype
     ):
         raise ValueError(
@@ -320,7 +307,7 @@ def _rows(storage: str | Path | None, subspace: int, ggn: GGN, result: int, budg
             )
         return HostRows(subspace, ggn.size, ggn.dtype, block_bytes=budget.block_bytes)
     folder = Path(storage)
-    earlier = [*folder.glob("lanczos-*.bin"), folder / "vectors.bin"]  # taken up, or written over
+    earlier = [*folder.glob("lanczos-*.bin"), folder / PARTIAL]  # taken up, or written over
     needed, free = scratch_bytes(subspace, ggn.size, itemsize) + result, free_bytes(folder) + occupied_bytes(earlier)
     if needed > free:
         raise ValueError(
@@ -334,27 +321,3 @@ def _stored_dtype(dtype: Any, rank: int, ggn: GGN) -> Any:
     if dtype is not None:
         return jnp.dtype(dtype)
     return jnp.dtype(jnp.bfloat16) if rank * ggn.size * 4 > HALVED else ggn.dtype
-
-
-def _run(
-    lanczos: _Recurrence, rank: int, limit: int, tolerance: float, checkpoint: Checkpoint, progress: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Advance and restart until the leading pairs have converged or the limit is reached."""
-    floor = 16 * float(jnp.finfo(lanczos.ggn.dtype).eps)
-    with Progress(total=limit, initial=lanczos.products, desc="eigenbasis", unit="product", shown=progress) as bar:
-        while True:
-            restarted = False
-            lanczos.advance()
-            bar.update()
-            if lanczos.step >= rank:
-                values, coefficients, residuals = lanczos.ritz()
-                converged = residuals <= np.maximum(tolerance * values, floor * values[0])
-                if converged[:rank].all() or lanczos.products >= limit or lanczos.step == lanczos.ggn.size:
-                    return values[:rank], coefficients[:, :rank], residuals[:rank], converged[:rank]
-                restarted = lanczos.step == lanczos.subspace
-                if restarted:
-                    # A third of the spare room stays with the Ritz vectors after the wanted ones.
-                    lanczos.restart(rank + (lanczos.subspace - rank) // 3)
-            # The files of a state go with the second restart from then, so that every restart asks for a new one.
-            if checkpoint.on_block is not None and (restarted or lanczos.products % checkpoint.block == 0):
-                checkpoint.on_block(lanczos.state())

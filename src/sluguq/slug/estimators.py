@@ -16,8 +16,9 @@ import numpy as np
 from sluguq.machine import extensions
 from sluguq.slug.accuracy import Settled
 from sluguq.slug.budget import Budget
-from sluguq.slug.eigenbasis import Checkpoint, Eigenbasis, Lanczos, eigenbasis
+from sluguq.slug.eigenbasis import Eigenbasis, Lanczos, eigenbasis
 from sluguq.slug.execution import Execution
+from sluguq.slug.lanczos_state import Checkpoint
 from sluguq.slug.network import Apply
 from sluguq.slug.probing import Probing
 from sluguq.slug.room import BasisRoom, in_files, room_of_basis, room_of_sketch, subspace_of
@@ -26,6 +27,7 @@ from sluguq.slug.scores import Scores
 from sluguq.slug.sketch import Sketch
 from sluguq.slug.sketched import SketchedBasis, score_sketched, sketched_eigenbasis
 
+_LATER = ("passes", "complete", "dropped", "fingerprint", "incompleteness")  # what stores of earlier versions lack
 _SKETCHED_PROBES = 500  # S of the SLUG paper, section 4
 
 
@@ -38,6 +40,7 @@ class BasisSettings:
     :ivar batch_size: the most images at a time.
     :ivar dtype: of stored vectors, bfloat16 or float32.
     :ivar sketch_size: rows of a sketch, at most the number of weights.
+    :ivar accuracy: share of mean SLUG that incompleteness may make up; None asks each pair's tolerance alone.
     """
 
     rank: int
@@ -45,6 +48,7 @@ class BasisSettings:
     batch_size: int
     dtype: str
     sketch_size: int
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class Estimator(Protocol):
     def parts(self, basis: Any) -> dict[str, Part]:
         """The arrays of a basis; ``eigenvalues`` and ``residuals``, each (k,), are always among them."""
 
-    def scalars(self, basis: Any) -> dict[str, float]:
+    def scalars(self, basis: Any) -> dict[str, Any]:
         """What describes a basis as a whole."""
 
     def restored(self, arrays: Mapping[str, Any], scalars: Mapping[str, Any]) -> Any:
@@ -197,7 +201,7 @@ class Projected:
             batch_size=settings.batch_size,
             key=key,
             storage=storage,
-            solver=Lanczos(dtype=settings.dtype),
+            solver=Lanczos(dtype=settings.dtype, accuracy=settings.accuracy),
             checkpoint=checkpoint,
         )
 
@@ -262,7 +266,7 @@ class Projected:
             ),
         }
 
-    def scalars(self, basis: Eigenbasis) -> dict[str, float]:
+    def scalars(self, basis: Eigenbasis) -> dict[str, Any]:
         """Trace, orthogonality, and what was spent."""
         return {
             "orthogonality": float(basis.orthogonality),
@@ -270,6 +274,11 @@ class Projected:
             "trace_sem": float(basis.trace_sem),
             "products": int(basis.products),
             "unconverged": int((~np.asarray(basis.converged)).sum()),
+            "passes": int(basis.passes),
+            "complete": int(basis.complete),
+            "dropped": int(basis.dropped),
+            "fingerprint": basis.fingerprint,
+            **({"incompleteness": float(basis.incompleteness)} if np.isfinite(basis.incompleteness) else {}),
         }
 
     def restored(self, arrays: Mapping[str, Any], scalars: Mapping[str, Any]) -> Eigenbasis:
@@ -280,6 +289,7 @@ class Projected:
             residuals=arrays["residuals"],
             converged=np.asarray(arrays["converged"]).astype(bool),
             **{name: scalars[name] for name in ("orthogonality", "trace", "trace_sem", "products")},
+            **{name: scalars[name] for name in _LATER if name in scalars},
         )
 
     def truncated(self, basis: Eigenbasis, rank: int) -> Eigenbasis:
@@ -361,9 +371,10 @@ class Sketched:
             "rows": Part(("block", "row"), np.asarray(basis.sketch.rows), "rows kept by the sketch"),
         }
 
-    def scalars(self, basis: SketchedBasis) -> dict[str, float]:
+    def scalars(self, basis: SketchedBasis) -> dict[str, Any]:
         """What was left out, and what was spent."""
-        return {name: int(getattr(basis, name)) for name in ("ghosts", "negative", "unconverged", "products")}
+        counts = {name: int(getattr(basis, name)) for name in ("ghosts", "negative", "unconverged", "products")}
+        return {**counts, "fingerprint": basis.fingerprint}
 
     def restored(self, arrays: Mapping[str, Any], scalars: Mapping[str, Any]) -> SketchedBasis:
         """A sketched basis on the device."""
@@ -373,6 +384,7 @@ class Sketched:
             residuals=arrays["residuals"],
             sketch=Sketch(jnp.asarray(arrays["signs"]), jnp.asarray(arrays["rows"])),
             **{name: scalars[name] for name in ("ghosts", "negative", "unconverged", "products")},
+            fingerprint=scalars.get("fingerprint", ""),
         )
 
     def truncated(self, basis: SketchedBasis, rank: int) -> SketchedBasis:

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.budget import Budget
-from sluguq.slug.checks import check_score_arguments, checked
+from sluguq.slug.checks import check_channel_axis, check_score_arguments, checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import Examples, examples_of
-from sluguq.slug.network import Apply, as_partial, is_image, linearised, parameter_count, transposed
+from sluguq.slug.execution import in_plain_modes
+from sluguq.slug.network import Apply, as_partial, channels_last, is_image, linearised, parameter_count, transposed
 from sluguq.slug.projection import shrinkage
 from sluguq.slug.scores import Scores
 
@@ -62,8 +63,15 @@ def _each(images: Examples) -> Iterator[Any]:
         yield jax.tree.map(lambda leaf: leaf[0], images[index : index + 1])
 
 
+@in_plain_modes
 def score_exact(
-    apply: Apply, params: Any, basis: Eigenbasis | None, images: Any, *, prior_precision: float = 0.0
+    apply: Apply,
+    params: Any,
+    basis: Eigenbasis | None,
+    images: Any,
+    *,
+    channel_axis: int = -1,
+    prior_precision: float = 0.0,
 ) -> Scores:
     """SLUG, maps and ‖J‖² with J written down: D backward passes an image, p × D numbers in memory.
 
@@ -74,6 +82,7 @@ def score_exact(
     :param params: pytree of floating-point arrays.
     :param basis: as from ``eigenbasis``, or None.
     :param images: (n, height, width, channels).
+    :param channel_axis: as for ``score``.
     :param prior_precision: as for ``score``.
     :returns: scores with standard errors of zero, maps included, ``probes`` 0.
     :raises ValueError: for bad input, or when a Jacobian would not fit in memory.
@@ -81,8 +90,12 @@ def score_exact(
     images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_score_arguments(basis, params, 2, None, prior_precision)
-    slug, norms, maps = [], [], []
     shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
+    if is_image(shape):
+        check_channel_axis(apply, params, images, channel_axis)
+        apply = channels_last(apply, channel_axis)
+        shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
+    slug, norms, maps = [], [], []
     for image in _each(images):
         rows = jacobian(apply, params, image)
         diagonal = jnp.square(rows).sum(axis=1)

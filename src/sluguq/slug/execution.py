@@ -1,11 +1,30 @@
 """How a computation runs, whatever it computes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import jax
 
 from sluguq.slug.budget import Budget
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def in_plain_modes(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """A public call that runs whatever strict modes of JAX its caller has set for code of their own.
+
+    Those that refuse implied broadcasts, implied conversions and implied transfers are meant.
+    """
+
+    @wraps(call)
+    def plain(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"), jax.transfer_guard("allow"):
+            return call(*arguments, **options)
+
+    return plain
 
 
 @dataclass(frozen=True)

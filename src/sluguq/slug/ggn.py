@@ -22,6 +22,8 @@ from sluguq.slug.execution import Execution
 from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, parameter_dtype, transposed
 from sluguq.slug.placement import Placement, platform
 
+_TOGETHER = 4  # vectors that share a linearisation where they are unrolled: more only compiles longer
+
 
 def stepped_from_python() -> bool:
     """Whether loops around a backward pass are stepped from Python rather than scanned.
@@ -125,10 +127,12 @@ class GGN:
     def _products(self, vectors: jax.Array) -> jax.Array:
         if not stepped_from_python() and (stacked := self.batches.stacked()) is not None:
             return _scan(self.apply, self.params, *stacked, vectors)
-        total, lost = jnp.zeros_like(vectors), jnp.zeros_like(vectors)
-        for images, weights in self.batches:
-            total, lost = _step(self.apply, self.params, images, weights, vectors, total, lost)
-        return total + lost
+        blocks = [vectors[start : start + _TOGETHER] for start in range(0, len(vectors), _TOGETHER)]
+        sums = [(jnp.zeros_like(block), jnp.zeros_like(block)) for block in blocks]
+        for images, weights in self.batches:  # read once, whatever the number of vectors
+            for index, block in enumerate(blocks):
+                sums[index] = _step(self.apply, self.params, images, weights, block, *sums[index])
+        return jnp.concatenate([total + lost for total, lost in sums])
 
     def _blame(self) -> NoReturn:
         """Say which image makes a product NaN or infinite."""

@@ -1,6 +1,8 @@
 """Where a Lanczos run stands, in memory and on disk."""
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +12,37 @@ import numpy as np
 class LanczosState(NamedTuple):
     """All that is needed to go on with a run, with the same result to the bit.
 
-    :ivar vectors: (step + 1, p) the basis so far and the next direction. With a folder as ``storage``
+    :ivar vectors: (step + b, p) the basis so far and the next block. With a folder as ``storage``
         this is a read-only map of a file there, which stays true until the second restart from now or the end.
     :ivar projected: (m, m) Qᵀ G Q so far, float64.
     :ivar step: how many of the vectors have been multiplied by G.
     :ivar products: how many products have been spent, restarts included.
+    :ivar passes: how many passes over the images.
+    :ivar lost: (m,) norms of what was given up of each vector's image.
     """
 
     vectors: np.ndarray
     projected: np.ndarray
     step: int
     products: int
+    passes: int
+    lost: np.ndarray
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How an interrupted run goes on.
+
+    :ivar state: a state handed to ``on_block`` by a run with the same arguments, to go on from there.
+    :ivar on_block: called with a :class:`LanczosState` after every ``block`` products and every restart;
+        :func:`save_state` writes it to a file. Such states stay good after the end, until
+        the result is safe: where ``storage`` is a folder, ``lanczos-*.bin`` in it are then the caller's to remove.
+    :ivar block: products between two states.
+    """
+
+    state: LanczosState | None = None
+    on_block: Callable[[LanczosState], None] | None = None
+    block: int = 10
 
 
 def save_state(state: LanczosState, path: str | Path) -> None:
@@ -43,6 +65,8 @@ def save_state(state: LanczosState, path: str | Path) -> None:
             projected=state.projected,
             step=state.step,
             products=state.products,
+            passes=state.passes,
+            lost=state.lost,
         )
         file.flush()
         os.fsync(file.fileno())
@@ -60,4 +84,5 @@ def load_state(path: str | Path) -> LanczosState:
             vectors = np.memmap(
                 str(saved["mapped_file"]), str(saved["dtype"]), mode="r", shape=tuple(saved["shape"].tolist())
             )
-        return LanczosState(vectors, saved["projected"], int(saved["step"]), int(saved["products"]))
+        step, products, passes = (int(saved[name]) for name in ("step", "products", "passes"))
+        return LanczosState(vectors, saved["projected"], step, products, passes, saved["lost"])

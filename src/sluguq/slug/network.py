@@ -6,6 +6,7 @@ share compiled code.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -41,6 +42,22 @@ def widened(apply: Apply, params: Any, images: Any) -> tuple[Partial, Any]:
         ) from error
     apply = Partial(_in_float32, apply) if _is_half(output) else apply
     return Partial(_as_vectors, apply) if output.ndim == 1 else apply, wide
+
+
+@dataclass(frozen=True)
+class _ChannelsLast:
+    """Moves an output's channels last; a value, so that calls for the same axis share compiled code."""
+
+    axis: int
+
+    def __call__(self, apply: Partial, params: Any, images: Any) -> jax.Array:
+        return jnp.moveaxis(apply(params, images), self.axis, -1)
+
+
+def channels_last(apply: Apply, axis: int) -> Partial:
+    """``apply`` with the channels of its output, at ``axis`` of (n, …), moved last: maps sum over them."""
+    apply = as_partial(apply)
+    return apply if axis == -1 else Partial(_ChannelsLast(axis), apply)
 
 
 def _is_half(array: Any) -> bool:

@@ -101,11 +101,15 @@ def probe_batch(apply, params, images, tangents, *, maps, width):
 
 def energies(ggn: GGN, projector: Projector, probes: int, key: jax.Array) -> np.ndarray:
     """‖J(xᵢ) S ξ‖² for each probe and image, (probes, n), float64."""
-    result = np.empty((probes, ggn.batches.n))
-    for index in range(probes):
-        tangents = ggn.placement.copied(projector.project(draw(key, index, 1, ggn.size, ggn.dtype)))
-        for batch, (images, _) in enumerate(ggn.batches):
-            energy, _ = probe_batch(ggn.apply, ggn.params, images, tangents, maps=False, width=1)
-            part = ggn.batches.part(batch)
-            result[index, part] = np.asarray(energy)[0, : part.stop - part.start]
+    tangents = (projector.project(draw(key, index, 1, ggn.size, ggn.dtype)) for index in range(probes))
+    return np.stack([energies_of(ggn, one) for one in tangents])
+
+
+def energies_of(ggn: GGN, tangent: jax.Array) -> np.ndarray:
+    """‖J(xᵢ) v‖² for each image, (n,), float64, of one tangent (1, p)."""
+    result, tangent = np.empty(ggn.batches.n), ggn.placement.copied(tangent)
+    for batch, (images, _) in enumerate(ggn.batches):
+        energy, _ = probe_batch(ggn.apply, ggn.params, images, tangent, maps=False, width=1)
+        part = ggn.batches.part(batch)
+        result[part] = np.asarray(energy)[0, : part.stop - part.start]
     return result

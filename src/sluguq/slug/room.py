@@ -32,7 +32,12 @@ class BasisRoom:
 
 
 def subspace_of(rank: int, parameters: int) -> int:
-    """The most Lanczos vectors before a restart: 2 · rank + 10, where there are as many weights."""
+    """The most Lanczos vectors before a restart: 2 · rank + 10 and at least 40, where there are as many weights."""
+    return min(parameters, max(2 * rank + 10, 40))
+
+
+def iterations_of(rank: int, parameters: int) -> int:
+    """Products of the sketched recurrence: 2 · rank + 10, where there are as many weights."""
     return min(parameters, 2 * rank + 10)
 
 

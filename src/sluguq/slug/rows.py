@@ -25,6 +25,13 @@ def column_blocks(rows: int, columns: int, itemsize: int, block_bytes: int) -> I
         yield slice(start, min(columns, start + width))
 
 
+PARTIAL = "vectors.partial.bin"
+"""File of a result until it is whole."""
+
+KEPT = "vectors-*.bin"
+"""Files of whole results, numbered."""
+
+
 class Rows(Protocol):
     """Room for ``capacity`` rows of length p; rows not yet written count as zero."""
 
@@ -45,6 +52,9 @@ class Rows(Protocol):
 
     def combine(self, matrix: np.ndarray, dtype: Any) -> Any:
         """Sᵀ Q[:j], (l, p), in ``dtype``, as the store keeps arrays."""
+
+    def keep(self, combined: Any) -> Any:
+        """What :meth:`combine` gave, in a file of its own where it is in one, which no later basis writes over."""
 
     def view(self, count: int) -> np.ndarray:
         """The first ``count`` rows as a NumPy array: a copy, or a read-only map of the file."""
@@ -101,6 +111,9 @@ class DeviceRows:
         whole = np.zeros((len(self.buffer), matrix.shape[1]))
         whole[: matrix.shape[0]] = matrix
         return _combine(self.buffer, jnp.asarray(whole, self.buffer.dtype), jnp.dtype(dtype))
+
+    def keep(self, combined: Any) -> Any:
+        return combined
 
     def view(self, count: int) -> np.ndarray:
         return np.asarray(self.buffer[:count])  # the slice is a copy already
@@ -198,10 +211,19 @@ class HostRows:
 
     def combine(self, matrix: np.ndarray, dtype: Any) -> np.ndarray:
         j, kept = matrix.shape
-        result = self._room("vectors.bin", (kept, self.shape[1]), np.dtype(dtype))
+        result = self._room(PARTIAL, (kept, self.shape[1]), np.dtype(dtype))
         for block in column_blocks(j, self.shape[1], self.dtype.itemsize, self.block_bytes):
             result[:, block] = (matrix.T.astype(self.dtype) @ self.buffer[:j, block]).astype(dtype)
         return result
+
+    def keep(self, combined: Any) -> np.ndarray:
+        if self.folder is None:
+            return combined
+        combined.flush()
+        number = 1 + max((int(path.stem.split("-")[1]) for path in self.folder.glob(KEPT)), default=0)
+        path = self.folder / KEPT.replace("*", str(number))
+        (self.folder / PARTIAL).rename(path)
+        return np.memmap(path, combined.dtype, mode="r+", shape=combined.shape)
 
     def view(self, count: int) -> np.ndarray:
         if self.folder is None:

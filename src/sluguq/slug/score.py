@@ -24,13 +24,20 @@ from sluguq.slug.accuracy import Settled, Split, as_number
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.blocks import PROBE_BLOCK, Block, blocks_of
 from sluguq.slug.blockwise import Blockwise
-from sluguq.slug.checks import check_has_maps, check_positions, check_score_arguments, checked
+from sluguq.slug.checks import (
+    check_channel_axis,
+    check_has_maps,
+    check_key,
+    check_positions,
+    check_score_arguments,
+    checked,
+)
 from sluguq.slug.deflated import Plan
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import examples_of
-from sluguq.slug.execution import Execution
+from sluguq.slug.execution import Execution, in_plain_modes
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply
+from sluguq.slug.network import Apply, channels_last
 from sluguq.slug.pilot import most_directions, pilot
 from sluguq.slug.probing import Probing
 from sluguq.slug.projection import Projector
@@ -41,6 +48,7 @@ _FRESH = 32  # the most probes added at a time to what directions leave
 _SLACK = 1.25  # above the accuracy that was asked for, before a person is told
 
 
+@in_plain_modes
 def score(
     apply: Apply,
     params: Any,
@@ -53,6 +61,7 @@ def score(
     batch_size: int = 64,
     key: jax.Array,
     maps: bool = False,
+    channel_axis: int = -1,
     prior_precision: float = 0.0,
     probing: Probing | None = None,
     execution: Execution | None = None,
@@ -86,6 +95,7 @@ def score(
     :param batch_size: the most images at a time, up to 8; halved when memory runs out.
     :param key: ``jax.random.key``; the same key gives the same probes for any batch size.
     :param maps: whether to return maps, which a network has whose outputs are images, (n, height, width, channels).
+    :param channel_axis: of the output, (n, …), over which maps sum: -1 for channels last, 1 for channels first.
     :param prior_precision: α ≥ 0. Above 0, I − UUᵀ becomes I − U diag(λ / (λ + α)) Uᵀ, the covariance of
         the low-rank Laplace approximation up to the factor 1/α.
     :param probing: how many probes go where.
@@ -96,11 +106,15 @@ def score(
     settled = probing.settled
     if accuracy is None and probes is None and tolerance is None and settled is None:
         accuracy = DEFAULT_ACCURACY
+    check_key(key)
     images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions, accuracy)
     if maps:
         check_has_maps(apply, params, images)
+    if maps or channel_axis != -1:
+        check_channel_axis(apply, params, images, channel_axis)
+        apply = channels_last(apply, channel_axis)
     blocks = blocks_of(check_positions(probing.positions, images.n))
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)
@@ -132,11 +146,14 @@ def estimated(runner: Blockwise, blocks: list[Block], settled: Settled, estimate
     runner.bar.close()
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     slug, sem = found["slug"], found["slug_sem"]
+    norm = slug + found["removed"]
+    # Two numbers that differ by less than rounding of ‖J‖² are not told apart, however little their probes spread.
+    least = float(jnp.finfo(runner.ggn.dtype).eps) * np.fmax(norm, slug)
     return Scores(
         slug=slug,
-        slug_sem=sem,
+        slug_sem=np.maximum(sem, least),
         maps=found.get("maps"),
-        jacobian_norm=slug + found["removed"],
+        jacobian_norm=norm,
         jacobian_norm_sem=np.sqrt(sem**2 + found["removed_variance"]),
         probes=found["probes"],
         converged=np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug,
@@ -147,6 +164,7 @@ def estimated(runner: Blockwise, blocks: list[Block], settled: Settled, estimate
     )
 
 
+@in_plain_modes
 def settle(
     apply: Apply,
     params: Any,
@@ -195,9 +213,10 @@ def _tell(scores: Scores, accuracy: str | float | None, tolerance: float | None)
     """Warn where scores are not as accurate as asked."""
     slug, sem, converged, spent = scores.slug, scores.slug_sem, scores.converged, scores.probes
     if not converged.all():
+        worst = float((sem[~converged] / np.maximum(slug[~converged], np.finfo(float).tiny)).max())
         warnings.warn(
             f"{int((~converged).sum())} of {len(slug)} images are not within {tolerance:g} after {int(spent.max())} "
-            f"probes; the worst stands at {float((sem / slug).max()):.2g}. Their standard errors say so; raise "
+            f"probes; the worst stands at {worst:.2g}. Their standard errors say so; raise "
             f"max_probes or tolerance",
             stacklevel=3,
         )

@@ -52,8 +52,9 @@ class Scores(NamedTuple):
 
     @property
     def removed(self) -> np.ndarray:
-        """(n,) the share of ‖J‖² that the basis removes."""
-        return 1 - self.slug / self.jacobian_norm
+        """(n,) the share of ‖J‖² that the basis removes; 0 where ‖J‖² is 0."""
+        norm = np.where(self.jacobian_norm == 0, 1, self.jacobian_norm)
+        return np.where(self.jacobian_norm == 0, 0, 1 - self.slug / norm)
 
     def __repr__(self) -> str:
         first = zip(self.slug[:3], self.slug_sem[:3], strict=True)

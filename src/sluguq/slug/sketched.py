@@ -24,15 +24,20 @@ import numpy as np
 from sluguq.machine.progress import Progress
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.basis_files import write_basis
-from sluguq.slug.checks import check_finite_scores, check_rank, check_sketch, check_sketched_basis, checked
+from sluguq.slug.checks import check_finite_scores, check_key, check_rank, check_sketch, check_sketched_basis, checked
 from sluguq.slug.examples import examples_of
-from sluguq.slug.execution import Execution
+from sluguq.slug.execution import Execution, in_plain_modes
+from sluguq.slug.fingerprint import fingerprint
 from sluguq.slug.ggn import GGN
 from sluguq.slug.network import Apply, parameter_count
 from sluguq.slug.passes import backward
 from sluguq.slug.probes import draw
+from sluguq.slug.recurrence import rounding
+from sluguq.slug.room import iterations_of
 from sluguq.slug.scores import Scores
 from sluguq.slug.sketch import Sketch, apply_sketch, make_sketch
+
+_RUNS = 8  # times the recurrence is run, at most
 
 
 class SketchedBasis(NamedTuple):
@@ -46,6 +51,7 @@ class SketchedBasis(NamedTuple):
     :ivar negative: Ritz values that were negative (rounding: G has none), left out.
     :ivar unconverged: Ritz pairs above the last one kept that had not converged, left out.
     :ivar products: how many products with G were spent.
+    :ivar fingerprint: of the weights that the basis belongs to, see :mod:`sluguq.slug.fingerprint`; empty if unknown.
     """
 
     eigenvalues: np.ndarray
@@ -56,6 +62,7 @@ class SketchedBasis(NamedTuple):
     negative: int
     unconverged: int
     products: int
+    fingerprint: str = ""
 
     @property
     def estimator(self) -> str:
@@ -67,6 +74,7 @@ class SketchedBasis(NamedTuple):
         write_basis(path, self.estimator, self)
 
 
+@in_plain_modes
 def sketched_eigenbasis(
     apply: Apply,
     params: Any,
@@ -85,7 +93,8 @@ def sketched_eigenbasis(
 
     Memory: three weight vectors and ``iterations`` sketches. Without reorthogonalisation the recurrence finds
     converged eigenvalues again: such ghosts have sketches in the span of those before them and are left out,
-    as are negative and unconverged Ritz pairs; all are counted.
+    as are negative and unconverged Ritz pairs; all are counted. One start vector sees one direction of each
+    eigenspace, so that the recurrence is run again from others, until one brings no direction above the last.
 
     :param apply: pure function (params, images) → (n, height, width, channels).
     :param params: pytree of floating-point arrays.
@@ -94,48 +103,108 @@ def sketched_eigenbasis(
     :param sketch_size: s, between ``iterations`` and the number of weights.
     :param batch_size: the most images at a time.
     :param key: ``jax.random.key``.
-    :param iterations: products with G; 2 · rank + 10 by default.
+    :param iterations: products with G of each run; 2 · rank + 10 by default. There are at least two runs.
     :param subset: indices of the images to use, a mask or a slice; all by default.
     :param tolerance: a pair has converged when its residual is at most tolerance · λ.
     :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     execution = execution or Execution()
+    check_key(key)
     images = examples_of(images, subset)
     apply, params = checked(apply, params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
-    iterations = min(ggn.size, 2 * rank + 10 if iterations is None else max(rank, iterations))
+    iterations = iterations_of(rank, ggn.size) if iterations is None else min(ggn.size, max(rank, iterations))
     check_sketch(sketch_size, iterations, ggn.size)
     start_key, sketch_key = jax.random.split(key)
     sketch = make_sketch(sketch_key, ggn.size, sketch_size)
     with jax.default_matmul_precision(execution.matmul_precision):
-        alphas, betas, sketches = _three_term(ggn, sketch, iterations, start_key, execution.progress)
+        first = found = _run(ggn, sketch, iterations, rank, tolerance, start_key, execution.progress)
+        products, complete = first.steps, False
+        while not complete and products < _RUNS * iterations:
+            again_key = jax.random.fold_in(start_key, products)
+            again = _run(ggn, sketch, iterations, rank, tolerance, again_key, execution.progress)
+            products += again.steps
+            found, added = _joined(found, again, rank)
+            complete = not added
+    count = len(found.values)
+    if not count:
+        raise ValueError(f"no Ritz pair has converged to {tolerance:g} in {first.steps} iterations: raise iterations")
+    if count < min(rank, first.steps) or first.negative or not complete:
+        warnings.warn(
+            f"{count} of {rank} directions are kept: {first.unconverged} Ritz pairs have not converged, {first.ghosts} "
+            f"are ghosts, {first.negative} are negative, and the last run "
+            f"{'brought no more' if complete else 'still brought more'}. More iterations, or a lower rank, keep all",
+            stacklevel=3,
+        )
+    return SketchedBasis(
+        eigenvalues=found.values,
+        sketched=jnp.asarray(np.linalg.qr(found.rows.T)[0].T, ggn.dtype),
+        residuals=found.residuals,
+        sketch=sketch,
+        ghosts=first.ghosts,
+        negative=first.negative,
+        unconverged=first.unconverged,
+        products=products,
+        fingerprint=fingerprint(params),
+    )
+
+
+class _Directions(NamedTuple):
+    """What a run of the recurrence found.
+
+    :ivar values: (k,) Ritz values kept, descending.
+    :ivar residuals: (k,) their residuals.
+    :ivar rows: (k, s) sketches of their vectors.
+    """
+
+    values: np.ndarray
+    residuals: np.ndarray
+    rows: np.ndarray
+    ghosts: int
+    unconverged: int
+    negative: int
+    steps: int
+
+
+def _run(
+    ggn: GGN, sketch: Sketch, iterations: int, rank: int, tolerance: float, key: jax.Array, progress: bool
+) -> _Directions:
+    """The recurrence from one start vector, and the Ritz pairs worth keeping."""
+    alphas, betas, sketches = _three_term(ggn, sketch, iterations, key, progress)
     steps = len(alphas)
     tridiagonal = np.diag(alphas) + np.diag(betas[: steps - 1], 1) + np.diag(betas[: steps - 1], -1)
     values, coefficients = (array[..., ::-1] for array in np.linalg.eigh(tridiagonal))
     residuals = betas[steps - 1] * np.abs(coefficients[-1])
-    kept, ghosts, unconverged, rows = _selected(values, residuals, coefficients.T @ sketches, rank, tolerance)
+    ritz, least = coefficients.T @ sketches, rounding(ggn.dtype)
+    kept, ghosts, unconverged, rows = _selected(values, residuals, ritz, rank, tolerance, least)
     negative = int((values < -1e-6 * values[0]).sum())
-    if len(kept) < min(rank, steps) or negative:
-        warnings.warn(
-            f"{len(kept)} of {rank} directions are kept: {unconverged} Ritz pairs have not converged, {ghosts} "
-            f"are ghosts, {negative} are negative. More iterations, or a lower rank, keep all",
-            stacklevel=2,
-        )
-    if not kept:
-        raise ValueError(f"no Ritz pair has converged to {tolerance:g} in {steps} iterations: raise iterations")
-    orthonormal = np.linalg.qr(rows.T)[0].T
-    return SketchedBasis(
-        values[kept],
-        jnp.asarray(orthonormal, ggn.dtype),
-        residuals[kept],
-        sketch,
-        ghosts,
-        negative,
-        unconverged,
-        steps,
-    )
+    return _Directions(values[kept], residuals[kept], rows, ghosts, unconverged, negative, steps)
+
+
+def _joined(found: _Directions, again: _Directions, rank: int) -> tuple[_Directions, int]:
+    """Directions with those of another run that are not in their span, and how many these are.
+
+    A copy of a repeated eigenvalue lies at a random angle to the one that is known. What is known already differs by
+    the error of its vector, about its residual over the gap to the next eigenvalue.
+    """
+    values, residuals, rows = list(found.values), list(found.residuals), list(found.rows)
+    added = 0
+    for value, residual, row in zip(again.values, again.residuals, again.rows, strict=True):
+        if len(values) >= rank and value <= sorted(values)[-rank] * (1 + 2 * residual / value):
+            continue
+        orthonormal = np.linalg.qr(np.array(rows).T)[0].T if rows else np.zeros((0, len(row)))
+        rest = row - (row @ orthonormal.T) @ orthonormal
+        if np.linalg.norm(rest) > np.clip(10 * residual / value, 0.1, 0.5) * np.linalg.norm(row):
+            values.append(value)
+            residuals.append(residual)
+            rows.append(row)
+            added += 1
+    order = np.argsort(-np.array(values), kind="stable")[:rank]
+    values, residuals, rows = (list(np.array(column)[order]) for column in (values, residuals, rows))
+    joined = found._replace(values=np.array(values), residuals=np.array(residuals), rows=np.array(rows))
+    return joined, added
 
 
 def _three_term(
@@ -161,14 +230,17 @@ def _three_term(
 
 
 def _selected(
-    values: np.ndarray, residuals: np.ndarray, ritz: np.ndarray, rank: int, tolerance: float
+    values: np.ndarray, residuals: np.ndarray, ritz: np.ndarray, rank: int, tolerance: float, least: float
 ) -> tuple[list[int], int, int, np.ndarray]:
-    """Which Ritz pairs to keep, how many were ghosts and unconverged, and the kept sketches (k, s)."""
+    """Which Ritz pairs to keep, how many were ghosts and unconverged, and the kept sketches (k, s).
+
+    Ritz values of at most the share ``least`` of the largest are rounding.
+    """
     kept: list[int] = []
     orthonormal = np.zeros((0, ritz.shape[1]))
     ghosts = unconverged = 0
     for index, row in enumerate(ritz):
-        if len(kept) == rank or values[index] <= 0:
+        if len(kept) == rank or values[index] <= least * values[0]:
             break
         length = np.linalg.norm(row)
         rest = row - (row @ orthonormal.T) @ orthonormal
@@ -193,6 +265,7 @@ def _energies(apply, params, image, cotangents, sketch, sketched):
     return jnp.square(rows).sum(-1), jnp.square(inside).sum(-1)
 
 
+@in_plain_modes
 def score_sketched(
     apply: Apply,
     params: Any,
@@ -222,6 +295,7 @@ def score_sketched(
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """
     execution = execution or Execution()
+    check_key(key)
     images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_sketched_basis(basis, params)

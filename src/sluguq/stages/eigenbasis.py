@@ -14,11 +14,11 @@ from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.machine.streams import stream
 from sluguq.networks.network import reconstruction_function
 from sluguq.networks.weights import load_network
-from sluguq.slug.eigenbasis import Checkpoint
 from sluguq.slug.estimators import ESTIMATORS, BasisSettings
-from sluguq.slug.lanczos_state import LanczosState, load_state, save_state
+from sluguq.slug.lanczos_state import Checkpoint, LanczosState, load_state, save_state
 from sluguq.slug.network import parameter_count
 from sluguq.slug.room import BasisRoom
+from sluguq.slug.rows import KEPT
 from sluguq.stages.basis_store import write_basis, write_summary
 from sluguq.stages.keys import model_key
 from sluguq.stages.subset import balanced_subset
@@ -72,10 +72,12 @@ def compute_basis(
     folder = Path(checkpoint_folder)
     _remove_leftovers(Path(path), folder)
     estimator, count = ESTIMATORS[settings["method"]], parameter_count(params)
-    asked = BasisSettings(**{name: settings[name] for name in BasisSettings.__dataclass_fields__})
+    asked = BasisSettings(**{name: settings[name] for name in BasisSettings.__dataclass_fields__ if name in settings})
     files = estimator.in_files(asked, count)
     _check_disk(Path(path), folder, estimator.room(asked, count))
     folder.mkdir(parents=True, exist_ok=True)
+    for left in (folder / "vectors").glob(KEPT):  # of a run that was killed before it was stored
+        left.unlink()
     basis = estimator.basis(
         apply,
         params,

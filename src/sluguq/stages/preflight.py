@@ -23,7 +23,7 @@ from sluguq.datasets.preconditions import consents_wanted, lines, table_of_folde
 from sluguq.datasets.skin_types import parse_fst
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.networks.registry import ARCHITECTURES, ArchitectureError, is_own, source_of
-from sluguq.slug.room import room_of_basis, room_of_sketch, subspace_of
+from sluguq.slug.room import iterations_of, room_of_basis, room_of_sketch
 
 _WORTH_TELLING = 10**9  # bytes
 
@@ -166,7 +166,7 @@ def _sketch(experiment: Experiment) -> list[str]:
     settings, counts = experiment.eigenbasis, weight_count(experiment.model)
     if counts is None:
         return []
-    directions = subspace_of(settings.rank, counts[experiment.score.parameters])
+    directions = iterations_of(settings.rank, counts[experiment.score.parameters])
     if settings.method != "sketched" or settings.sketch_size >= directions:
         return []
     return [
