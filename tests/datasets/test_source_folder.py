@@ -154,3 +154,78 @@ def test_real_photographs_through_the_folder_adapter(shared, tmp_path):
     counts = images["fst"].value_counts().to_dict()
     assert counts == {1: 32, 2: 190, 3: 107, 4: 20, 5: 2, 6: 1, -1: 212}
     assert len(read_missing(tmp_path / "raw" / "missing.csv")) == 0
+
+
+def listed(raw: Path) -> tuple[dict[str, int], dict[str, str]]:
+    images, missing = read_images(raw / "images.csv"), read_missing(raw / "missing.csv")
+    return dict(zip(images["id"], images["fst"], strict=True)), dict(zip(missing["id"], missing["reason"], strict=True))
+
+
+def test_signs_for_nothing_in_every_column(folder, tmp_path):
+    (folder / "labels.csv").write_text(
+        "n,file,fst,patient,lesion,mask,site\nNA,a.jpg,NA,NA,NA,NA,NA\n2,sub/b.jpg,#N/A,unknown,nan,None,-\n"
+    )
+    columns = {name: name for name in ("file", "fst", "patient", "lesion", "mask")} | {"id": "n", "labels": ["site"]}
+    acquire(options(folder=folder, columns=columns), tmp_path / "raw")
+    images = read_images(tmp_path / "raw" / "images.csv")
+    assert images["id"].tolist() == ["a.jpg", "2"]
+    for column in ("patient", "lesion", "mask", "label_site"):
+        assert images[column].tolist() == ["", ""]
+
+
+def test_one_photograph_with_two_skin_types_is_listed(folder, tmp_path):
+    (folder / "labels.csv").write_text("n,file,fst\n1,a.jpg,1\n2,./A.JPG,6\n3,c.jpg,2\n4,c.jpg,2\n")
+    acquire(options(folder=folder, columns={"id": "n"}), tmp_path / "raw")
+    images, missing = listed(tmp_path / "raw")
+    assert images == {"1": 1, "3": 2, "4": 2}
+    assert missing["2"].endswith(
+        "the photograph has FST 6 here, but FST 1 in row 2 of labels.csv, which was kept; correct one of them"
+    )
+
+
+def test_files_that_no_row_names_are_always_listed(folder, tmp_path):
+    for name in ("shot.CR2", "scan.dcm", "noending", "old.jpg_original", "b.jxl", "readme.txt"):
+        (folder / name).write_bytes(picture())
+    (folder / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
+    (folder / "labels.csv").write_text("file,fst\na.jpg,1\n")
+    acquire(options(folder=folder), tmp_path / "raw")
+    images, missing = listed(tmp_path / "raw")
+    assert images == {"a.jpg": 1}
+    assert {"shot.CR2", "scan.dcm", "noending", "old.jpg_original", "b.jxl", "unlisted.jpg", "gone.jpg"} <= set(missing)
+    assert "readme.txt" not in missing
+    assert "a link to nothing" in missing["gone.jpg"]
+
+
+def test_links_into_a_stated_folder_are_followed(folder, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "x").write_bytes(picture(7))
+    (folder / "linked.jpg").symlink_to(store / "x")
+    (folder / "labels.csv").write_text(f"file,fst\nlinked.jpg,1\na.jpg,2\n{store / 'x'},3\n{folder / 'c.jpg'},4\n")
+    acquire(options(folder=folder), tmp_path / "raw")
+    images, missing = listed(tmp_path / "raw")
+    assert images == {"a.jpg": 2, str(folder / "c.jpg"): 4}
+    assert "a link that leads out of the folder" in missing["linked.jpg"]
+    acquire(options(folder=folder, links=[store]), tmp_path / "raw")
+    assert listed(tmp_path / "raw")[0] == {"linked.jpg": 1, "a.jpg": 2, str(folder / "c.jpg"): 4}
+
+
+def test_numbers_that_a_spreadsheet_rounded_are_refused(folder, tmp_path):
+    (folder / "labels.csv").write_text("file,fst,who\na.jpg,1,1.23457E+15\nc.jpg,2,12\n")
+    acquire(options(folder=folder, columns={"patient": "who"}), tmp_path / "raw")
+    images, missing = listed(tmp_path / "raw")
+    assert images == {"c.jpg": 2}
+    assert "a spreadsheet rounded" in missing["a.jpg"]
+
+
+def test_rows_that_cannot_be_read_and_members_that_cannot_be_unpacked_are_listed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.writestr("a.jpg", picture())
+        archive.writestr("皮" * 100 + ".jpg", picture())
+        archive.writestr("labels.csv", "file,fst\na.jpg,1\nb, too.jpg,2\n")
+    acquire(options(folder=tmp_path / "mine.zip"), tmp_path / "raw")
+    images, _ = listed(tmp_path / "raw")
+    reasons = read_missing(tmp_path / "raw" / "missing.csv")["reason"].tolist()
+    assert images == {"a.jpg": 1}
+    assert any("3 cells for 2 columns" in reason for reason in reasons)
+    assert any("its name is longer than 255 bytes" in reason for reason in reasons)

@@ -181,3 +181,72 @@ def test_contact_sheet_shows_each_skin_type_at_most_as_often_as_asked(prepared):
     out = io.BytesIO()
     fig.savefig(out, format="png")
     assert re.match(rb"\x89PNG", out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("row 5 of my labels.csv: there is no such file", "there is no such file"),
+        (
+            "row 2 of t.csv: a link that leads out of the folder, to /data/store: name that folder under `links` to "
+            "follow it",
+            "a link that leads out of the folder, to …: name that folder under `links` to follow it",
+        ),
+        (
+            "row 3 of t.csv: the photograph has FST 6 here, but FST 1 in row 2 of t.csv, which was kept; correct one",
+            "the photograph has FST … here, but another in another row",
+        ),
+    ],
+)
+def test_new_reasons_of_one_kind_are_one(reason, kind):
+    assert kind_of_reason(reason) == kind
+
+
+class _Elements(HTMLParser):
+    """Names of all elements and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.found |= {tag, *(name for name, _ in attrs)}
+
+
+def _with_labels(folder: Path, text: str) -> Path:
+    """The datasheet of a data set whose every name and label is a text."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    Image.fromarray(noise).resize((64, 64)).save(folder / "a.png")
+    mask = np.zeros((64, 64), np.uint8)
+    Image.fromarray(mask).save(folder / "m.png")
+    shared = {"file": "a.png", "mask": "m.png", "patient": text, "lesion": text, "label_site": text}
+    acquired = Acquired(images=[{**shared, "id": f"{text}{fst}", "fst": fst} for fst in (1, 6)])
+    for place in ("acquired", "named"):
+        acquired.lose(f"{place}: {text}", id=text, file=text, fst=5, url=text)
+    write_tables(acquired, folder)
+    prepare(folder / "images.csv", folder / "s.zarr", folder / "r.csv", size=64, progress=False)
+    tables = {name: folder / f"{name}.csv" for name in ("images", "missing")}
+    write_datasheet(folder / "d.html", store=folder / "s.zarr", rejected=folder / "r.csv", name=text, **tables)
+    return folder / "d.html"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "' onmouseover='alert(1)",
+        "</style></title><iframe src=//x>",
+        "{{ 7 * 7 }}{% raw %}",
+        "$\\frac{1}{$ &lt;b&gt;",
+    ],
+)
+def test_nothing_from_a_table_is_markup_on_the_page(tmp_path, text):
+    harmless, page = (_Elements(), _Elements())
+    harmless.feed(_with_labels(tmp_path / "harmless", "plain").read_text(encoding="utf-8"))
+    content = _with_labels(tmp_path / "odd", text).read_text(encoding="utf-8")
+    page.feed(content)
+    assert page.found <= harmless.found
+    assert "same file" in content
+    assert "2 masks are empty" in content

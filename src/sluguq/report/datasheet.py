@@ -84,7 +84,9 @@ def losses_by_reason(missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFr
 
 def kind_of_reason(reason: str) -> str:
     """A reason without what is particular to one image: names, numbers, checksums."""
-    kind = re.sub(r"^(row \d+ of \S+|case \S+|subject \S+|column \S+): ", "", reason)
+    kind = re.sub(r"^(row \d+ of .+?|case \S+|subject \S+|column \S+): ", "", reason)
+    kind = re.sub(r"(the folder has|leads out of the folder, to) .*?: ", r"\1 …: ", kind)
+    kind = re.sub(r"(has FST) \d here, but FST \d in .*", r"\1 … here, but another in another row", kind)
     kind = re.sub(r" \(\d+ attempts\)$", "", kind)
     kind = re.sub(r"'[^']*'", "…", kind)
     kind = re.sub(

@@ -1,0 +1,134 @@
+"""Published sets as people really have them: opened in a spreadsheet, with masks beside, as a tool left them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from sluguq.config.sources import Source
+from sluguq.datasets.acquisition import acquire
+from sluguq.datasets.base import AcquisitionError
+from sluguq.stores.tables import read_images, read_missing
+from tests.datasets.misbehaving import picture
+
+
+def acquired(raw: Path, **keys: object):
+    acquire(TypeAdapter(Source).validate_python(keys), raw)
+    return read_images(raw / "images.csv"), read_missing(raw / "missing.csv")
+
+
+def put(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+    return folder
+
+
+def test_scin_cases_whose_numbers_a_spreadsheet_rounded(tmp_path):
+    folder = put(tmp_path / "scin", "images/1.png", "images/2.png")
+    (folder / "scin_cases.csv").write_text(
+        "case_id,fitzpatrick_skin_type,image_1_path\n"
+        "-1.00060035414850E+18,NONE_SELECTED,dataset/images/1.png\n"
+        "-1000600354148496559,NONE_SELECTED,dataset/images/2.png\n"
+    )
+    (folder / "scin_labels.csv").write_text(
+        "case_id,dermatologist_fitzpatrick_skin_type_label_1\n-1000600354148496558,FST3\n-1000600354148496559,FST5\n"
+    )
+    images, missing = acquired(tmp_path / "raw", source="scin", folder=folder)
+    assert dict(zip(images["id"], images["fst"], strict=True)) == {"1": -1, "2": 5}
+    assert images["patient"].tolist() == ["", "-1000600354148496559"]
+    assert "a spreadsheet rounded the number" in missing["reason"][0]
+
+
+def test_scin_tables_that_do_not_belong_together(tmp_path):
+    folder = put(tmp_path / "scin", "1.png")
+    (folder / "scin_cases.csv").write_text("case_id,fitzpatrick_skin_type,image_1_path\n12,FST2,images/1.png\n")
+    (folder / "scin_labels.csv").write_text("case_id,dermatologist_fitzpatrick_skin_type_label_1\n13,FST3\n")
+    with pytest.raises(AcquisitionError, match=r"no case_id of .*scin_cases.csv is in .*scin_labels.csv"):
+        acquired(tmp_path / "raw", source="scin", folder=folder)
+
+
+HASHES = ["aaaabbbbccccddddeeeeffff00001111", "0" * 32]
+HEADER = "md5hash;{};label;nine_partition_label;three_partition_label;qc;url;url_alphanum\n"
+
+
+@pytest.mark.parametrize("column", ["fitzpatrick_scale", "fitzpatrick"])
+def test_fitzpatrick17k_with_masks_semicolons_and_another_name_of_the_column(tmp_path, column):
+    names = [f"images/{HASHES[0]}.jpg", "masks/mask_aaaabbbb.png", f"{HASHES[1]}.jpg", f"again/{HASHES[1]}.png"]
+    folder = put(tmp_path / "fitzpatrick", *names)
+    rows = "".join(f"{name};3;NA;y;z;;http://a/b.jpg;q\n" for name in HASHES)
+    (folder / "fitzpatrick17k.csv").write_text(HEADER.format(column) + rows)
+    images, missing = acquired(tmp_path / "raw", source="fitzpatrick17k", folder=folder)
+    assert images["id"].tolist() == HASHES[:1]
+    assert images["file"][0].endswith(names[0])
+    assert images["label_condition"].tolist() == [""]
+    # Two files of one name: neither is taken by chance.
+    assert "2 files are called so" in missing["reason"][0]
+
+
+def test_padufes20_with_two_files_of_one_stem_and_unknown_patients(tmp_path):
+    folder = put(tmp_path / "pad", "a/PAT_1.png", "small/PAT_1.jpg", "a/PAT_2.png", "a/PAT_3.png")
+    (folder / "metadata.csv").write_text(
+        "img_id;patient_id;lesion_id;fitspatrick;diagnostic\n"
+        "PAT_1.png;P1;1;2;NEV\nPAT_2.png;NA;NA;2,0;NEV\nPAT_3.png;P3;1;;NA\n"
+    )
+    images, missing = acquired(tmp_path / "raw", source="padufes20", folder=folder)
+    assert images[["id", "fst", "patient", "lesion", "label_diagnosis"]].to_numpy().tolist() == [
+        ["PAT_2.png", 2, "", "", "NEV"],
+        ["PAT_3.png", -1, "P3", "P3/1", ""],
+    ]
+    assert "2 files are called so (a/PAT_1.png, small/PAT_1.jpg)" in missing["reason"][0]
+
+
+def test_archives_within_a_folder_whatever_the_case_of_their_ending(tmp_path):
+    folder = tmp_path / "pad"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "imgs_part_1.ZIP", "w") as archive:
+        archive.writestr("PAT_1.png", picture())
+    (folder / "metadata.csv").write_text("img_id,patient_id,lesion_id,fitspatrick\nPAT_1.png,P1,1,2\n")
+    images, _ = acquired(tmp_path / "raw", source="padufes20", folder=folder)
+    assert images["id"].tolist() == ["PAT_1.png"]
+
+
+def test_isic_labels_with_signs_for_nothing_and_commas(tmp_path):
+    folder = put(tmp_path / "isic", "ISIC_0000001.jpg", "ISIC_0000002.jpg")
+    (folder / "labels.csv").write_text("isic_id;hair;ruler\nISIC_0000001;NA;0,0\nISIC_0000002;1,0;true\n")
+    images, _ = acquired(tmp_path / "raw", source="isic", edition=2017, folder=folder)
+    assert images["label_hair"].tolist() == ["", "1"]
+    assert images["label_ruler"].tolist() == ["0", "1"]
+    (folder / "labels.csv").write_text("isic_id,hair\nISIC_0000001,much\n")
+    with pytest.raises(AcquisitionError, match="the label hair of ISIC_0000001 is 'much', which is neither 0 nor 1"):
+        acquired(tmp_path / "raw", source="isic", edition=2017, folder=folder)
+
+
+def test_a_ground_truth_with_a_column_of_text(tmp_path):
+    folder = put(tmp_path / "isic", "ISIC_0000001.jpg")
+    (folder / "ISIC_2019_Training_GroundTruth.csv").write_text("image,MEL,NV,comment\nISIC_0000001,0.0,1.0,clear\n")
+    images, _ = acquired(tmp_path / "raw", source="isic", edition=2019, folder=folder)
+    assert images["label_diagnosis"].tolist() == ["NV"]
+
+
+def test_a_folder_as_isic_cli_leaves_it(tmp_path):
+    folder = put(tmp_path / "isic", "ISIC_0000001.jpg", "ISIC_0000002.JPG")
+    (folder / "metadata.csv").write_text(
+        "isic_id,attribution,lesion_id,patient_id,diagnosis_1,diagnosis_3,sex\n"
+        "ISIC_0000001,x,IL_1,IP_1,Benign,Nevus,female\nISIC_0000002,x,IL_2,NA,Malignant,Melanoma,\n"
+    )
+    images, _ = acquired(tmp_path / "raw", source="isic", edition=2019, folder=folder)
+    assert images[["patient", "lesion", "label_diagnosis", "label_sex"]].to_numpy().tolist() == [
+        ["IP_1", "IL_1", "Nevus", "female"],
+        ["", "IL_2", "Melanoma", ""],
+    ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_ddi_by_any_separator(tmp_path, separator):
+    folder = put(tmp_path / "ddi", "000001.png")
+    rows = [("", "DDI_file", "skin_tone", "malignant"), ("0", "000001.png", "56", "NA")]
+    (folder / "ddi_metadata.csv").write_text("".join(separator.join(row) + "\n" for row in rows))
+    images, _ = acquired(tmp_path / "raw", source="ddi", folder=folder)
+    assert images[["fst", "label_malignant"]].to_numpy().tolist() == [[5, ""]]
