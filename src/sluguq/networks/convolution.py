@@ -178,6 +178,8 @@ def _by_differences(x: jax.Array, kernel: jax.Array) -> jax.Array:
     a·u + (b + c)·x = s·x + a·(u - x) and (a + b)·x + c·v = s·x + c·(v - x): three products for two outputs.
     Along both axes nine products give four outputs, where the large image takes 36.
     """
+    # Else XLA computes the activation before it (and its tangent, a dozen arrays to read) anew for several slices.
+    x = lax.optimization_barrier(x)
     n, height, width, channels = x.shape[0], x.shape[1] - 2, x.shape[2] - 2, x.shape[3]
     out = kernel.shape[3]
 
