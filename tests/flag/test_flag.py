@@ -97,7 +97,7 @@ def made(tmp_path_factory):
             scores[name, seed] = results / "scores" / name / f"seed-{seed}" / "drawn.zarr"
             score_store(
                 images, selection.tested_rows(images, split), weights, basis, scores[name, seed],
-                configuration_name=name, seed=seed, settings=EXPERIMENT.score.model_dump(), configuration="",
+                configuration_name=name, seed=seed, settings=EXPERIMENT.score.settings(), configuration="",
             )  # fmt: skip
     aggregate_scores(
         [images], scores, results / "drawn.zarr", experiment="small", dataset="drawn", role="training",
@@ -244,7 +244,7 @@ def test_the_page_needs_nothing_else_and_states_the_reference(flagged):
     assert "Not for clinical use" in text
     assert "Synthetic reference" in text
     assert "configuration B (trained on 50 % light, 50 % dark), seeds 0, 1 (2 of 2: those whose" in text
-    assert "by the same random probes (4 probes)" in text
+    assert "scored equally accurately (4 probes)" in text
     # Two networks share three test images, too few to tell how far they agree.
     assert "of photographs like the reference, fewer than 5 in 100 would be" in text
     assert "Too few test images are shared by the networks" in text
@@ -285,7 +285,7 @@ def test_what_is_written_goes_to_the_results_and_probes_may_be_chosen(experiment
     shutil.copytree(experiment, tmp_path / "small")
     result = flag(photographs, tmp_path / "small", configuration="A", probes=5)
     assert result.page == tmp_path / "small" / "flagged" / "photographs" / "flagged.html"
-    assert "by the same random probes (5 probes)" in result.page.read_text(encoding="utf-8")
+    assert "scored equally accurately (5 probes)" in result.page.read_text(encoding="utf-8")
     table = pd.read_csv(result.table).set_index("file")
     # The reference was scored by the stand-in too: each photograph of it is at its own value.
     assert sorted(table["slug_percentile_seed-0"]) == pytest.approx([12.5, 37.5, 62.5, 87.5])
