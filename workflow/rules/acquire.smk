@@ -4,8 +4,8 @@
 rule acquire:
     output:
         # What was there stays until the new is whole, and comes back where the job fails.
-        images=update(acquired_images("{dataset}")),
-        missing=update(missing_images("{dataset}")),
+        images=kept(acquired_images("{dataset}")),
+        missing=kept(missing_images("{dataset}")),
     log:
         "logs/acquire/{dataset}.log",
     benchmark:

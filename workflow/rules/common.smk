@@ -195,6 +195,12 @@ def sources_read(wildcards):
     return fingerprint_of_sources(EXPERIMENT.datasets[wildcards.dataset])
 
 
+def kept(path):
+    """An output whose last version stays until a new one is whole, where results lie on a disk."""
+    # Snakemake copies the last version from the disk, where results in a bucket need not be.
+    return path if workflow.storage_settings.default_storage_provider else update(path)
+
+
 def adapter_code(wildcards):
     """The same of an acquisition: the adapter is imported by the name of its source."""
     options = EXPERIMENT.datasets[wildcards.dataset]
