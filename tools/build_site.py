@@ -44,6 +44,7 @@ templates_path = []
 exclude_patterns = []
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": False}

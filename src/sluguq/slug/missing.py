@@ -10,7 +10,7 @@ other way round, let w be an eigenvector of A whose eigenvalue is at least the l
 orthonormal polynomials of r's spectral measure, which the three-term recurrence gives. The coefficients of w on
 the Lanczos vectors are (w·r) pₗ(λ), and their squares sum to at most one, so that
 
-    |w·r| ≤ (Σₗ pₗ(λ)²)^(−1/2) ≤ (Σₗ pₗ(level)²)^(−1/2),
+    abs(w·r) ≤ (Σₗ pₗ(λ)²)^(−1/2) ≤ (Σₗ pₗ(level)²)^(−1/2),
 
 the second as all zeros of pₗ lie below the level. But w·r is a standard normal number, which is that small only
 with a probability of √(2/π) times the bound. The bound falls as quickly as the power of a polynomial that is small
