@@ -86,7 +86,7 @@ def test_an_addition_changes_nothing_that_is_there(finished, setting, allowed):
 
 def test_what_changes_no_result_reruns_nothing_dear(finished):
     settings = ("training={snapshots: 1, samples: 2, checkpoint_minutes: 1}", "eigenbasis={sketch_size: 5000}")
-    jobs = finished.planned("--use-conda", "--config", *settings)
+    jobs = finished.planned(*(["--use-conda"] if shutil.which("conda") else []), "--config", *settings)
     assert not (DEAR | {"split", "acquire"}) & set(jobs)
 
 
