@@ -128,12 +128,17 @@ def test_nothing_usable_stops_with_the_reasons(folder, tmp_path):
 def test_what_was_acquired_before_outlives_a_mistake(folder, tmp_path):
     raw = tmp_path / "raw"
     acquire(options(folder=folder, columns=COLUMNS), raw)
+    assert (raw / ".failures").read_text() == "0"
+    (raw / ".failures").unlink()
     before = {path.name: path.read_bytes() for path in raw.iterdir() if path.is_file()}
     with pytest.raises(AcquisitionError, match="there is no folder"):
         acquire(options(folder=tmp_path / "mien", columns=COLUMNS), raw)
     (folder / "labels.csv").write_text("picture,skin,who,mask,site\ngone.jpg,1,,,\n")
     with pytest.raises(AcquisitionError, match="no image of the source"):
         acquire(options(folder=folder, columns=COLUMNS), raw)
+    # Counted, so that the workflow tries again.
+    assert (raw / ".failures").read_text() == "2"
+    (raw / ".failures").unlink()
     assert {path.name: path.read_bytes() for path in raw.iterdir() if path.is_file()} == before
 
 

@@ -19,6 +19,8 @@ rule acquire:
     params:
         code=adapter_code,
         content=sources_read,
+        # One that failed is tried again, although what was there before it is there still.
+        failures=failures_of_acquisition,
         options=lambda wildcards: settled(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/acquire.py"

@@ -28,7 +28,14 @@ except extensions.ExtensionError as error:
 
 from sluguq.analysis.catalogue import tables_for
 from sluguq.config import ConfigurationError, load_experiment, resolve, resolved_yaml
-from sluguq.config.paths import ARTEFACTS, ResultPaths, acquired_images, image_store, missing_images
+from sluguq.config.paths import (
+    ARTEFACTS,
+    ResultPaths,
+    acquired_images,
+    failed_acquisitions,
+    image_store,
+    missing_images,
+)
 from sluguq.config.paths import MODELS as MODELS_STORE
 from sluguq.config.paths import perceptual_weights, rejected_images, results_of, weights_file
 from sluguq.config.sources import is_synthetic, registry_name
@@ -193,6 +200,12 @@ def pixels_scored(wildcards):
 def sources_read(wildcards):
     """Value of `params: content=`: changes when a file does that a data set is acquired from."""
     return fingerprint_of_sources(EXPERIMENT.datasets[wildcards.dataset])
+
+
+def failures_of_acquisition(wildcards):
+    """How often the acquisition of a data set did not come to its end."""
+    count = Path(failed_acquisitions(wildcards.dataset))
+    return int(count.read_text()) if count.is_file() else 0
 
 
 def kept(path):

@@ -31,6 +31,11 @@ def missing_images(dataset: str) -> str:
     return f"data/raw/{dataset}/missing.csv"
 
 
+def failed_acquisitions(dataset: str) -> str:
+    """How often an acquisition of a data set did not come to its end."""
+    return f"data/raw/{dataset}/.failures"
+
+
 def image_store(dataset: str, size: Seed) -> str:
     """Store of the decoded and resampled images of a data set."""
     return f"data/images/{dataset}-{size}px.zarr"

@@ -7,9 +7,11 @@ model in `sluguq.config.sources`, and one entry of the registry if it is publish
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from sluguq.config.sources import PublishedSource, Source, registry_name
@@ -31,6 +33,23 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
     """
     raw = Path(raw_folder).resolve()
     raw.mkdir(parents=True, exist_ok=True)
+    with _counted_failure(raw / ".failures"):
+        return _acquired(options, raw, registry)
+
+
+@contextlib.contextmanager
+def _counted_failure(count: Path) -> Iterator[None]:
+    """Count an acquisition that does not come to its end, even where it is killed.
+
+    What was acquired before stays then, and the workflow takes the count for a setting, so that it tries again.
+    """
+    before = int(count.read_text()) if count.exists() else 0
+    count.write_text(f"{before + 1}")
+    yield
+    count.write_text(f"{before}")
+
+
+def _acquired(options: Source, raw: Path, registry: Registry | None) -> Acquired:
     adapter = importlib.import_module(f"sluguq.datasets.sources.{options.source}")
     acquired: Acquired = (
         adapter.collect(options, raw, registry)
