@@ -60,7 +60,7 @@ def rules() -> dict[str, tuple[str, str]]:
     """Script and environment of every rule that runs a script."""
     found = {}
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
-        for block in re.split(r"(?m)^(?=rule |use rule )", file.read_text()):
+        for block in re.split(r"(?m)^ *(?=rule |use rule )", file.read_text()):
             script = re.search(r'script:\s*"\.\./\.\./scripts/([^"]+)"', block)
             if script:
                 environment = re.search(r'conda:\s*(?:"\.\./envs/([^"]+)"|(\w+))', block)
