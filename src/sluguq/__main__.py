@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import sluguq
+from sluguq.machine.errors import SluguqError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _init(given: argparse.Namespace) -> int:
-    from sluguq.config.loading import ConfigurationError, load_experiment
+    from sluguq.config.loading import load_experiment
     from sluguq.datasets.base import AcquisitionError
     from sluguq.datasets.inspection import inspect_folder
     from sluguq.datasets.proposal import name_for, proposed_configuration, told
@@ -43,7 +44,7 @@ def _init(given: argparse.Namespace) -> int:
         with whole_file(target) as partial:
             partial.write_text(text, encoding="utf-8")
         check_experiment(load_experiment(target))
-    except (AcquisitionError, ConfigurationError, OSError) as error:
+    except (SluguqError, OSError) as error:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
     print(f"\n{target}: check it, then look at the photographs, and at last run all of it:")
@@ -58,16 +59,13 @@ def _flag(given: argparse.Namespace) -> int:
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sluguq" / "jax"))
     prepare_networks(gpu=os.environ.get("JAX_PLATFORMS") != "cpu")
-    from sluguq.flag.judges import FlagError
     from sluguq.flag.run import flag
-    from sluguq.networks.weights import WeightsError
-    from sluguq.stores.store import StoreError
 
     try:
         flagged = flag(
             given.folder, given.experiment, configuration=given.configuration, out=given.out, probes=given.probes
         )
-    except (FlagError, StoreError, WeightsError, OSError) as error:
+    except (SluguqError, OSError) as error:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
     print(f"{flagged.judged} photographs judged, {flagged.rejected} could not be read; most suspect first:")
@@ -76,12 +74,11 @@ def _flag(given: argparse.Namespace) -> int:
 
 
 def _crate(given: argparse.Namespace) -> int:
-    from sluguq.report.crate import CrateError, write_crate
-    from sluguq.stores.store import StoreError
+    from sluguq.report.crate import write_crate
 
     try:
         print(write_crate(given.experiment))
-    except (CrateError, StoreError, OSError) as error:
+    except (SluguqError, OSError) as error:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
     return 0

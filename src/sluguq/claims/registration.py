@@ -15,6 +15,7 @@ from typing import Any
 
 from sluguq.claims.catalogue import CLAIMS, Claim
 from sluguq.claims.version import rules_version
+from sluguq.machine.errors import SluguqError
 from sluguq.stores.files import whole_file
 
 UNREGISTERED = "not registered"
@@ -22,7 +23,7 @@ _WRITTEN = ("statement", "statistic", "rule", "smallest")
 """What of a claim is registered."""
 
 
-class RegistrationError(ValueError):
+class RegistrationError(SluguqError, ValueError):
     """A registration that is none, or was edited by hand; the message names the file."""
 
 

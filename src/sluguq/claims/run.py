@@ -18,6 +18,7 @@ from sluguq.analysis.pictures import picture_measures, variability_estimates
 from sluguq.analysis.statistics import auroc
 from sluguq.analysis.tables import REPLICATES
 from sluguq.datasets.units import named
+from sluguq.machine.errors import SluguqError
 
 IN_POOL = "for this pool"
 """All seeds draw their training images from one pool, and what they have in common by that is in no interval."""
@@ -26,7 +27,7 @@ BEYOND_POOL = "beyond this pool"
 """Seeds are trained on disjoint blocks of the pool, so that intervals hold what other people would change."""
 
 
-class NotInRun(LookupError):
+class NotInRun(SluguqError, LookupError):
     """The run lacks what a claim is about; the message says what."""
 
 

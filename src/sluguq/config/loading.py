@@ -13,9 +13,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from sluguq.config.experiment import Experiment
+from sluguq.machine.errors import SluguqError
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(SluguqError, ValueError):
     """The configuration cannot be used; the message has one line a mistake."""
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluguq.datasets.skin_types import UNLABELLED
+from sluguq.machine.errors import SluguqError
 
 
-class AcquisitionError(RuntimeError):
+class AcquisitionError(SluguqError, RuntimeError):
     """A data set cannot be acquired at all; the message says what to do."""
 
 

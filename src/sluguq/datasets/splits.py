@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 
 from sluguq.datasets.units import TIES, named, tying_labels, units_of
+from sluguq.machine.errors import SluguqError
 from sluguq.machine.streams import stream
 from sluguq.stores.tables import SPLIT_COLUMNS
 
 Shortage = Literal["error", "repeat", "fewer"]
 
 
-class SplitError(ValueError):
+class SplitError(SluguqError, ValueError):
     """The images asked for are not there, or a split leaks; the message has the numbers and the keys to change."""
 
 

@@ -15,11 +15,12 @@ from sluguq.analysis.aggregated import groups_of, middle_configuration, mixes_of
 from sluguq.config.experiment import Score
 from sluguq.config.paths import ResultPaths
 from sluguq.images.decoding import Fit
+from sluguq.machine.errors import SluguqError
 from sluguq.stores.files import file_sha256
 from sluguq.stores.store import open_store
 
 
-class FlagError(ValueError):
+class FlagError(SluguqError, ValueError):
     """Photographs cannot be judged as asked; the message says what is missing and what to do."""
 
 

@@ -31,6 +31,7 @@ from sluguq.images.masks import Shape, disagreement, lesion_of
 from sluguq.images.profiles import profile_of, to_srgb
 from sluguq.images.signatures import kind_of_file, special_format
 from sluguq.images.special import NotReadHere, open_special, repaired_tiff
+from sluguq.machine.errors import SluguqError
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -78,7 +79,7 @@ Room = Callable[[int], AbstractContextManager[None]]
 """Waits until there is room for so many bytes of decoded pictures, and holds them."""
 
 
-class ImageRejected(ValueError):
+class ImageRejected(SluguqError, ValueError):
     """A file is no usable picture; the message is the reason, for rejected.csv."""
 
 

@@ -10,11 +10,13 @@ import re
 import simplejpeg
 from PIL import Image, ImageFile
 
+from sluguq.machine.errors import SluguqError
+
 _HARMLESS_TAIL = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _CORRUPT = ("corrupt jpeg data", "premature end")
 
 
-class CorruptJpeg(ValueError):
+class CorruptJpeg(SluguqError, ValueError):
     """The data of a JPEG file are damaged; the message is what the decoder says."""
 
 

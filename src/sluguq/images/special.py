@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from sluguq.machine.errors import SluguqError
+
 _PACKAGES = {"DICOM": "pydicom", "HEIC": "pillow-heif", "JPEG XL": "pillow-jxl-plugin", "RAW": "rawpy"}
 _WAYS_OUT = {"a video": "take a frame of it as JPEG or PNG"}
 
@@ -29,7 +31,7 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _COUNTS, _LAYOUT, _LARGES
 )
 
 
-class NotReadHere(ValueError):
+class NotReadHere(SluguqError, ValueError):
     """A picture of a format that wants a plugin; the message names the format and the way out."""
 
 

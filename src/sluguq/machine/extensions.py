@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from sluguq.machine.errors import SluguqError
+
 VARIABLE = "SLUGUQ_EXTENSIONS"
 """Environment variable through which jobs learn of the extension files."""
 
@@ -30,7 +32,7 @@ _LOADED: dict[Path, set[str]] = {}
 _loading: list[Path] = []
 
 
-class ExtensionError(RuntimeError):
+class ExtensionError(SluguqError, RuntimeError):
     """An extension file is not there, fails, or adds what there is already; the message names it."""
 
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from sluguq.machine.errors import SluguqError
+
 _HELD: dict[Path, int] = {}
 """Results that this process is writing, with how many blocks within each other do."""
 
 
-class Occupied(RuntimeError):
+class Occupied(SluguqError, RuntimeError):
     """Another live process is writing the same result; the message names it."""
 
 

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from sluguq.machine.errors import SluguqError
 from sluguq.networks.weights import WeightsError, named, read_arrays, restored, write_arrays
 
 _FILE = "checkpoint.safetensors"
 _FORMAT = 1
 
 
-class CheckpointError(ValueError):
+class CheckpointError(SluguqError, ValueError):
     """A checkpoint that cannot be continued from: damaged, or of another training."""
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sluguq.machine.errors import SluguqError
+
 if TYPE_CHECKING:
     from sluguq.networks.network import Settings
 
@@ -41,7 +43,7 @@ ARCHITECTURES = {
 _FORMER_NAMES = {"vae": "residual_vae"}  # in files that earlier versions wrote
 
 
-class ArchitectureError(ValueError):
+class ArchitectureError(SluguqError, ValueError):
     """A network that there is not, or that is not what is said of it."""
 
 

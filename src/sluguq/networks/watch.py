@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sluguq.machine.errors import SluguqError
 from sluguq.networks.network import Network
 
 # Nats a latent value. An encoder that ignores its input has 0; the prior-like ones of trained networks lie
@@ -16,7 +17,7 @@ _PATIENCE = 3
 _DEAD_VARIANCE = 1e-10
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(SluguqError, RuntimeError):
     """A training that cannot end well.
 
     :ivar epoch: the epoch (from 1) after which it was noticed.

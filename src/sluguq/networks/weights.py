@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from sluguq.machine.errors import SluguqError
 from sluguq.machine.owner import owned
 from sluguq.networks.network import Network, Settings
 from sluguq.networks.own import load_own
@@ -26,7 +27,7 @@ _KEY = "sluguq"  # a single entry, since the order of several in the file is lef
 _WITH_DESCRIPTION = "description and arrays: "
 
 
-class WeightsError(ValueError):
+class WeightsError(SluguqError, ValueError):
     """A file of weights that is damaged, or not of the network that is wanted."""
 
 

@@ -19,6 +19,7 @@ from sluguq.config import resolve
 from sluguq.config.paths import ResultPaths
 from sluguq.config.sources import registry_name
 from sluguq.datasets.registry import load_registry
+from sluguq.machine.errors import SluguqError
 from sluguq.stores.files import file_sha256, whole_file
 from sluguq.stores.store import open_store
 
@@ -32,7 +33,7 @@ _WORKFLOW = Path(__file__).parents[3] / "workflow"
 _FORMATS = {".csv": "text/csv", ".html": "text/html", ".safetensors": "application/octet-stream"}
 
 
-class CrateError(RuntimeError):
+class CrateError(SluguqError, RuntimeError):
     """The crate cannot be written; the message says what is missing."""
 
 

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 from sluguq.datasets.download import Downloader, Request
+from sluguq.machine.errors import SluguqError
 from sluguq.networks.perceptual.published import weights_file
 
 
-class WeightsMismatch(RuntimeError):
+class WeightsMismatch(SluguqError, RuntimeError):
     """A fetched file is not what torchvision published."""
 
 

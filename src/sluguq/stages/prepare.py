@@ -38,6 +38,7 @@ from sluguq.images.decoding import (
 )
 from sluguq.images.duplicates import HASH_PIXELS, HASH_SIZE, NEAR_BITS, duplicate_groups, perceptual_hash
 from sluguq.images.room import SharedRoom
+from sluguq.machine.errors import SluguqError
 from sluguq.machine.progress import Progress
 from sluguq.stores.provenance import provenance
 from sluguq.stores.store import StoreWriter
@@ -63,7 +64,7 @@ _MASKS = {
 """Masks of a store: their column in images.csv, and what they and ``has_<mask>`` say."""
 
 
-class PreparationError(RuntimeError):
+class PreparationError(SluguqError, RuntimeError):
     """No store can be made; the message says why."""
 
 

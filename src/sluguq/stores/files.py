@@ -9,10 +9,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from sluguq.machine.errors import SluguqError
 from sluguq.machine.owner import owned
 
 
-class DamagedFile(ValueError):
+class DamagedFile(SluguqError, ValueError):
     """A file is not as it was written; the message names it and says what to do."""
 
 

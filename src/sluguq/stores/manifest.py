@@ -19,6 +19,7 @@ from typing import Any
 import google_crc32c
 from zarr.storage import LocalStore
 
+from sluguq.machine.errors import SluguqError
 from sluguq.stores.files import synchronise
 
 MANIFEST = ".manifest.json"
@@ -32,7 +33,7 @@ _MISSING = "is missing"
 Files = Mapping[str, tuple[int, int]]
 
 
-class StoreError(RuntimeError):
+class StoreError(SluguqError, RuntimeError):
     """A store cannot be read or written as asked; the message names its path."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from sluguq.machine.errors import SluguqError
 from sluguq.stores.files import check_seal, whole_file
 
 IMAGE_COLUMNS = ("id", "file", "fst", "patient", "lesion", "mask")
@@ -30,7 +31,7 @@ SPLIT_COLUMNS = ("id", "role")
 """Columns of a split; an image drawn n times for one role has n rows."""
 
 
-class TableError(RuntimeError):
+class TableError(SluguqError, RuntimeError):
     """A table of the workflow is not there or not whole; the message names it and says what to run again."""
 
 

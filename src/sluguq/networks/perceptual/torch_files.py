@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from sluguq.machine.errors import SluguqError
+
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
     "FloatStorage": "<f4",
@@ -33,7 +35,7 @@ _STORAGES = {
 }
 
 
-class WeightsFileError(ValueError):
+class WeightsFileError(SluguqError, ValueError):
     """A weights file that is damaged, is not what its name says, or holds something other than tensors."""
 
 
