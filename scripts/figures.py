@@ -23,7 +23,9 @@ with job(snakemake.log[0]):
             given[key] = open_store(snakemake.input[key])
     tables = {Path(path).stem: read_table(path) for path in snakemake.input.get("tables", [])}
     if snakemake.input.get("sensitivity"):
-        given["sensitivity"] = pd.read_csv(snakemake.input.sensitivity, dtype={"configuration": str})
+        given["sensitivity"] = pd.read_csv(
+            snakemake.input.sensitivity, dtype={"configuration": str}, keep_default_na=False, na_values=[""]
+        )
     if snakemake.input.get("images"):
         given["labels"] = availability_of(*(snakemake.input[name] for name in ("images", "missing", "rejected")))
     key = "dataset" if "dataset" in given else "models"

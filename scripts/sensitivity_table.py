@@ -15,7 +15,8 @@ with job(snakemake.log[0]):
         (str(name), int(seed)): read_scores(path)
         for (name, seed), path in zip(snakemake.params.models, snakemake.input.references, strict=True)
     }
-    varied = [pd.read_csv(path, dtype={"configuration": str, "id": str}) for path in snakemake.input.varied]
+    as_text = {"dtype": {"configuration": str, "id": str}, "keep_default_na": False, "na_values": [""]}
+    varied = [pd.read_csv(path, **as_text) for path in snakemake.input.varied]
     for (setting, value, name, seed), path in zip(snakemake.params.variants, snakemake.input.variants, strict=True):
         own = {"setting": setting, "value": float(value), "configuration": str(name), "seed": int(seed)}
         varied.append(read_scores(path).assign(**own))

@@ -23,10 +23,11 @@ from sluguq.machine import extensions
 # Before anything else of the library is imported, so that its lists hold what a user's files add.
 try:
     extensions.load(config.get("extensions") or ())
+    from sluguq.analysis.catalogue import tables_for
+    from sluguq.figures import FIGURES, names_for
 except extensions.ExtensionError as error:
     raise WorkflowError(str(error)) from None
 
-from sluguq.analysis.catalogue import tables_for
 from sluguq.config import ConfigurationError, load_experiment, resolve, resolved_yaml
 from sluguq.config.paths import (
     ARTEFACTS,

@@ -42,6 +42,7 @@ TABLES: dict[str, Table] = {
     "artefact_change": Table(("artefacts",), "SLUG and error with a drawn artefact over those without."),
     "tones": Table(("models",), "Skin tone of prior samples and of training images."),
 }
+extensions.refuse_twice("table", TABLES, extensions.TABLES)
 TABLES |= {name: Table(added["roles"], added["caption"]) for name, added in extensions.TABLES.items()}
 
 

@@ -30,6 +30,7 @@ from sluguq.analysis.tables import (
     grouped,
     per_image,
 )
+from sluguq.datasets.nothing import is_nothing
 
 VARIABLES = ("mse", "latent_std", "slug")
 LARGEST = {"mse": 4.0}
@@ -177,12 +178,12 @@ def intersections(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataF
     measures = {variable: _levels(variable)["mean"] for variable in ("mse", "slug")}
     rows: list[dict[str, Any]] = []
     for label in labels_of(dataset):
-        known = frame[frame[label].notna() & ~frame[label].astype(str).isin(["", "nan"])]
-        level = known[label].astype(str)
+        labelled = frame[~frame[label].map(is_nothing)]
+        level = labelled[label].astype(str)
         if not 1 < level.nunique() <= 30:
             continue
         for name, group in itertools.product(sorted(level.unique()), grouped(frame, dataset)):
-            part = known[(level == name) & (known["group"] == group)]
+            part = labelled[(level == name) & (labelled["group"] == group)]
             if part["image"].nunique() >= FEWEST:
                 key = {"label": label.removeprefix("label_"), "level": name, "group": group}
                 rows += estimate_rows(part, measures, key, name="variable", replicates=replicates)
@@ -205,8 +206,7 @@ def gaps_within(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFra
     names = grouped(frame, dataset)
     rows: list[dict[str, Any]] = []
     for label, (group, pair) in itertools.product(labels, list(against_lightest(frame, names))):
-        level = pair[label].astype(str).where(pair[label].notna(), "")
-        pair = pair.assign(level=level)[~level.isin(["", "nan"])]
+        pair = pair.assign(level=pair[label].astype(str))[~pair[label].map(is_nothing)]
         count = pair.groupby(["level", "group"])["image"].nunique().unstack(fill_value=0)
         smaller = count.reindex(columns=[names[0], group], fill_value=0).min(axis=1)
         smaller = smaller[smaller >= FEWEST].sort_values(ascending=False)

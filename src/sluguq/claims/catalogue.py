@@ -509,4 +509,5 @@ CLAIMS: tuple[Claim, ...] = (
 
 def added_claims() -> tuple[Claim, ...]:
     """Claims that extensions add."""
-    return tuple(Claim(**{"paper": "of one's own", "where": "", **added}) for added in extensions.CLAIMS)
+    extensions.refuse_twice("claim", {claim.key for claim in CLAIMS}, extensions.CLAIMS)
+    return tuple(Claim(**{"paper": "of one's own", "where": "", **added}) for added in extensions.CLAIMS.values())

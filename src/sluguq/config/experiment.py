@@ -37,10 +37,12 @@ def _known(name: str, names: Iterable[str]) -> str:
 
 
 def _artefact_kind(name: str) -> str:
+    extensions.refuse_twice("kind of artefact", ARTEFACT_KINDS, extensions.ARTEFACTS)
     return _known(name, (*ARTEFACT_KINDS, *extensions.ARTEFACTS))
 
 
 def _estimator(name: str) -> str:
+    extensions.refuse_twice("estimator", ESTIMATORS, extensions.ESTIMATORS)
     return _known(name, (*ESTIMATORS, *extensions.ESTIMATORS))
 
 

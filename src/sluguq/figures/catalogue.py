@@ -210,6 +210,7 @@ FIGURES: dict[str, Specification] = {
         "with the error and with the experiment's own SLUG of the same images, its level, and its standard error.",
     ),
 }
+extensions.refuse_twice("figure", FIGURES, extensions.FIGURES)
 FIGURES |= {name: Specification("dataset", **added) for name, added in extensions.FIGURES.items()}
 
 

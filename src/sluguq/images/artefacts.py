@@ -245,6 +245,9 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, Pixels], _Layer]] = dict(
 )
 
 
+extensions.refuse_twice("kind of artefact", KINDS, extensions.ARTEFACTS)
+
+
 def _painter(kind: str) -> Callable[[np.random.Generator, Pixels], _Layer]:
     if kind in _PAINTERS:
         return _PAINTERS[kind]

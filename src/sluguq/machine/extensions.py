@@ -10,9 +10,11 @@ How each kind is added step by step: ``docs/extending``.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ VARIABLE = "SLUGUQ_EXTENSIONS"
 
 FIGURES: dict[str, dict[str, Any]] = {}
 TABLES: dict[str, dict[str, Any]] = {}
-CLAIMS: list[dict[str, Any]] = []
+CLAIMS: dict[str, dict[str, Any]] = {}
 SIGNALS: dict[str, dict[str, Any]] = {}
 ARTEFACTS: dict[str, Callable[..., Any]] = {}
 ESTIMATORS: dict[str, Callable[[], Any]] = {}
 
+_REGISTRIES: tuple[dict[str, Any], ...] = (FIGURES, TABLES, CLAIMS, SIGNALS, ARTEFACTS, ESTIMATORS)
 _LOADED: dict[Path, set[str]] = {}
 _loading: list[Path] = []
 
@@ -79,10 +82,8 @@ def add_claim(key: str, parts: Callable[[Any], list[Any]], **words: str) -> None
     :param words: the other fields of :class:`sluguq.claims.catalogue.Claim`: paper, where, statement, statistic, rule,
         and where there are any published, smallest.
     """
-    if any(claim["key"] == key for claim in CLAIMS):
-        raise ExtensionError(f"{_place()} adds the claim {key!r}, which there is already")
-    _note("claim", key, {})
-    CLAIMS.append({"key": key, "parts": parts, "published": "", **words})
+    _note("claim", key, CLAIMS)
+    CLAIMS[key] = {"key": key, "parts": parts, "published": "", **words}
 
 
 def add_signal(name: str, function: Callable[..., Any], *, long_name: str, source: str, units: str = "1") -> None:
@@ -129,13 +130,23 @@ def load(files: Iterable[str | os.PathLike[str]]) -> None:
     for path in paths:
         if path not in _LOADED:
             _run(path)
-    if paths:
-        os.environ[VARIABLE] = os.pathsep.join(map(str, paths))
+    if _LOADED:
+        os.environ[VARIABLE] = json.dumps(list(map(str, _LOADED)))
 
 
 def load_announced() -> None:
     """Run the extension files that the process which started this one named."""
-    load(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
+    load(json.loads(os.environ.get(VARIABLE) or "[]"))
+
+
+def refuse_twice(kind: str, names: Collection[str], added: Iterable[str]) -> None:
+    """Refuse an addition that the library has already, under a name that is its own.
+
+    :raises ExtensionError: naming it.
+    """
+    for name in added:
+        if name in names:
+            raise ExtensionError(f"extensions: the {kind} {name!r} is one of the library's: give yours another name")
 
 
 def files_adding(*kinds: str) -> list[Path]:
@@ -144,18 +155,25 @@ def files_adding(*kinds: str) -> list[Path]:
 
 
 def _run(path: Path) -> None:
-    specification = importlib.util.spec_from_file_location(f"sluguq_extension_{path.stem}", path)
+    name = f"sluguq_extension_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None or not path.is_file():
         raise ExtensionError(f"extensions: there is no Python file {path}")
     module = importlib.util.module_from_spec(specification)
     sys.modules[module.__name__] = module
+    before = [dict(registry) for registry in _REGISTRIES]
     _LOADED[path] = set()
     _loading.append(path)
     try:
         specification.loader.exec_module(module)
-    except ExtensionError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        # What a file added before it failed is taken back: half of it would be in force.
+        for registry, kept in zip(_REGISTRIES, before, strict=True):
+            registry.clear()
+            registry.update(kept)
+        del _LOADED[path]
+        if isinstance(error, ExtensionError | KeyboardInterrupt):
+            raise
         raise ExtensionError(f"extensions: {path} fails: {type(error).__name__}: {error}") from error
     finally:
         _loading.pop()

@@ -396,6 +396,7 @@ class Sketched:
 
 
 ESTIMATORS: dict[str, Estimator] = {estimator.name: estimator for estimator in (Projected(), Sketched())}
+extensions.refuse_twice("estimator", ESTIMATORS, extensions.ESTIMATORS)
 ESTIMATORS |= {name: make() for name, make in extensions.ESTIMATORS.items()}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sluguq.machine.errors import SluguqError
@@ -40,12 +41,19 @@ def as_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.Da
     rows = list(rows)
     return pd.DataFrame(
         {
-            column: pd.Series([int(row.get("fst", -1)) for row in rows], dtype=int)
+            column: pd.Series([_type_of(row) for row in rows], dtype=int)
             if column == "fst"
             else pd.Series([str(row.get(column, "")) for row in rows], dtype=object)
             for column in columns
         }
     )
+
+
+def _type_of(row: Mapping[str, Any]) -> int:
+    fst, name = row.get("fst", -1), row.get("id", "")
+    if not isinstance(fst, int | np.integer):
+        raise TableError(f"image {name!r}: fst is {fst!r}; give a whole number, -1 where there is no label")
+    return int(fst)
 
 
 def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:

@@ -98,6 +98,7 @@ PER_IMAGE: dict[str, Variable] = {
     ),
 }
 
+extensions.refuse_twice("signal", {*PER_IMAGE, "id", "fst", "group", "pixels"}, extensions.SIGNALS)
 PER_IMAGE |= {
     name: Variable(("image",), "float32", described(added["long_name"], added["source"], added["units"]))
     for name, added in extensions.SIGNALS.items()
