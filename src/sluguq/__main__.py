@@ -48,8 +48,9 @@ def _init(given: argparse.Namespace) -> int:
         print(f"sluguq {given.command}: {error}", file=sys.stderr)
         return 1
     print(f"\n{target}: check it, then look at the photographs, and at last run all of it:")
-    for goal in (" prepared", ""):
-        print(f"  snakemake --cores {os.cpu_count() or 1} --configfile {shlex.quote(str(target))}{goal}")
+    # Targets come first: Snakemake takes every word after --configfile for a file.
+    for goal in ("prepared ", ""):
+        print(f"  snakemake {goal}--cores {os.cpu_count() or 1} --configfile {shlex.quote(str(target))}")
     return 0
 
 

@@ -199,4 +199,4 @@ def test_cancelled_and_timed_out_training_goes_on_from_its_checkpoint(run, slurm
 
 def _step(text: str) -> int:
     """The step after which SIGTERM stopped a training, by its log."""
-    return int(text.split("stopped by SIGTERM after step ")[1].split()[0])
+    return int(text.split("stopped by SIGTERM after step ")[-1].split()[0])

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.test_environments import ROOT, pins, rules
+from tests.workflow.test_environments import ROOT, pins, rules
 from tests.workflow.conftest import copy_checkout
 
 pytestmark = [
