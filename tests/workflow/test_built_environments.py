@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from tests.workflow.test_environments import ROOT, pins, rules
 from tests.workflow.conftest import copy_checkout
+from tests.workflow.test_environments import ROOT, pins, rules
 
 pytestmark = [
     pytest.mark.workflow,
