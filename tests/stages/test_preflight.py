@@ -77,12 +77,17 @@ def test_a_disk_that_cannot_hold_all_eigenbases_is_refused(monkeypatch, tmp_path
 
 def test_the_disk_of_interrupted_runs_counts_as_free(monkeypatch, tmp_path):
     wanted = experiment(eigenbasis={"rank": 3})
+    # Two files of 40 Lanczos vectors, and three vectors in the store, all float32.
+    needed = (2 * 40 + 3) * 4 * weight_count(wanted.model)["all"]
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 0}))
     with pytest.raises(ConfigurationError):
         check_disk(wanted, tmp_path, kept=1, removed=0)
     state = tmp_path / "eigenbases" / "A" / ".seed-0-0123456789ab" / "lanczos.npz"
     state.parent.mkdir(parents=True)
-    state.write_bytes(bytes(range(256)) * 8000)
+    state.write_bytes(bytes(range(256)) * (needed // 512))
+    with pytest.raises(ConfigurationError):
+        check_disk(wanted, tmp_path, kept=1, removed=0)
+    state.write_bytes(bytes(range(256)) * (needed // 256 + 1))
     assert check_disk(wanted, tmp_path, kept=1, removed=0) == ""
 
 

@@ -176,7 +176,7 @@ def test_a_damaged_state_is_told_and_computed_again(world, tmp_path, capsys):
 
 def test_a_state_without_its_vectors_is_told(tmp_path, capsys):
     vectors = np.memmap(tmp_path / "lanczos-1.bin", np.float32, mode="w+", shape=(2, 5))
-    stage.save_state(LanczosState(vectors, np.eye(3), 1, 10), tmp_path / "lanczos.npz")
+    stage.save_state(LanczosState(vectors, np.eye(3), 1, 10, 12, np.zeros(3)), tmp_path / "lanczos.npz")
     assert stage._resumed(tmp_path / "lanczos.npz").products == 10
     (tmp_path / "lanczos-1.bin").unlink()
     assert stage._resumed(tmp_path / "lanczos.npz") is None
@@ -187,8 +187,8 @@ def test_a_state_without_its_vectors_is_told(tmp_path, capsys):
 
 def test_no_flipped_bit_in_a_state_is_taken_up_or_ends_the_run(tmp_path):
     vectors, projected = np.random.default_rng(0).normal(size=(2, 5)).astype("float32"), np.eye(3)
-    path = tmp_path / "lanczos.npz"
-    stage.save_state(LanczosState(vectors, projected, 1, 10), path)
+    lost, path = np.array([0.1, 0.2, 0.3]), tmp_path / "lanczos.npz"
+    stage.save_state(LanczosState(vectors, projected, 1, 10, 12, lost), path)
     content = path.read_bytes()
     for position in range(0, len(content), 3):
         flipped = bytearray(content)
@@ -198,12 +198,13 @@ def test_no_flipped_bit_in_a_state_is_taken_up_or_ends_the_run(tmp_path):
         if state is not None:  # the bit is of a time or a name that nobody reads
             np.testing.assert_array_equal(state.vectors, vectors)
             np.testing.assert_array_equal(state.projected, projected)
-            assert (state.step, state.products) == (1, 10)
+            np.testing.assert_array_equal(state.lost, lost)
+            assert (state.step, state.products, state.passes) == (1, 10, 12)
 
 
 def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch, capsys):
     room = room_of_basis(RANK, WEIGHTS, dtype="float32")
-    assert room.peak == 2 * (2 * RANK + 10) * WEIGHTS * 4 + RANK * WEIGHTS * 4
+    assert room.peak == 2 * 40 * WEIGHTS * 4 + RANK * WEIGHTS * 4  # a small rank's subspace is of 40 vectors
     free = room.peak - 1
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
     with pytest.raises(OSError, match=r"lower eigenbasis.rank, set eigenbasis.dtype"):

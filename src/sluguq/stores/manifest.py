@@ -26,7 +26,7 @@ MANIFEST = ".manifest.json"
 MENTION = "checksums"
 """Attribute of a store that says it has a manifest, so that a lost one is noticed."""
 
-_BLOCK = 2**22
+_BLOCK = 2**20  # of a file, twice in memory for each of the files that are looked at side by side
 _AT_ONCE = 32
 _MISSING = "is missing"
 
