@@ -1,6 +1,7 @@
 """Everything fenced in the documentation is run or read here; commands of long runs plan in place of work."""
 
 import importlib.util
+import itertools
 import re
 import shlex
 import shutil
@@ -20,6 +21,20 @@ from tests.workflow.conftest import Checkout, copy_checkout, environment
 
 pytestmark = pytest.mark.workflow
 
+# Pages that tests of their own follow: your-own-model wants models of several frameworks (tests/slug), your-own-network
+# runs in the workflow (tests/workflow/test_own_networks.py). docs/extending is followed by test_extending.py.
+FOLLOWED = {
+    "your-own-model": "tests/slug/test_your_own_model.py",
+    "your-own-network": "tests/workflow/test_own_networks.py",
+}
+
+# Programs that few machines have: the lines of theirs that are known, by program and command, with their options.
+CONTAINER_OPTIONS = {
+    ("podman", "build"): {"--tag", "--file"},
+    ("podman", "save"): {"--format", "--output"},
+    ("apptainer", "build"): set(),
+}
+
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "config").glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
@@ -30,9 +45,11 @@ def _blocks(page: Path, language: str) -> list[str]:
 
 
 def _snippets(language: str) -> list:
+    """The blocks that this file runs, with page and number."""
     return [
         pytest.param(block, id=f"{page.stem}-{number}")
         for page in sorted(PAGES)
+        if page.stem not in FOLLOWED
         for number, block in enumerate(_blocks(page, language))
     ]
 
@@ -45,9 +62,13 @@ def _commands() -> list[str]:
 def test_nothing_fenced_is_of_a_kind_that_no_test_runs():
     fences = [line for page in PAGES for line in re.findall(r"^ *```.*$", page.read_text(), flags=re.MULTILINE)]
     assert len(fences) > 40
-    # Text is a drawing of folders.
+    # Text is a drawing of folders, and a line for models that only another library has.
     assert set(fences) == {"```", "```python", "```yaml", "```text"}
-    assert sum(len(_blocks(page, "text")) for page in PAGES) == 1
+    assert sum(len(_blocks(page, "text")) for page in PAGES) == 2
+    # What is left out here is there, and the test that is named reads it.
+    for stem, test in FOLLOWED.items():
+        assert stem in {page.stem for page in PAGES}
+        assert f"{stem}.md" in (ROOT / test).read_text(), f"{test} does not follow {stem}.md"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +83,9 @@ def checkout(tmp_path_factory) -> Checkout:
 def test_commands_are_understood(checkout, command, request, tmp_path):
     # A configuration that `sluguq init` writes: any will do to see that the command is understood.
     words = [word.replace("config/mine.yaml", "config/demo.yaml") for word in shlex.split(command)]
+    if words[0] in {program for program, _ in CONTAINER_OPTIONS}:
+        _check_line_of_containers(words)
+        return
     if "init" in words:
         words.append("--dry-run")
     if "s3" in words:
@@ -87,6 +111,39 @@ def test_commands_are_understood(checkout, command, request, tmp_path):
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
 
 
+def _check_line_of_containers(words: list[str]) -> None:
+    """As far as can be seen without building: options are known, files are there or made by a line before."""
+    program, action, *arguments = words
+    options = {word for word in arguments if word.startswith("--")}
+    assert (program, action) in CONTAINER_OPTIONS, f"no test knows {program} {action}"
+    assert options <= CONTAINER_OPTIONS[program, action], f"{program} {action}: unknown {options}"
+    values = dict(itertools.pairwise(arguments))
+    if action == "build" and program == "podman":
+        folder = ROOT / arguments[-1]
+        assert (ROOT / values["--file"]).is_file()
+        copied = re.findall(r"^COPY (\S+) ", (ROOT / values["--file"]).read_text(), flags=re.MULTILINE)
+        assert copied
+        assert all((folder / name).exists() for name in copied)
+    if shutil.which(program) is not None:
+        helped = subprocess.run([program, action, "--help"], capture_output=True, text=True, check=True, timeout=60)
+        assert all(option in helped.stdout for option in options)
+
+
+def test_the_lines_of_containers_hand_on_what_they_make():
+    lines = [shlex.split(line) for line in _blocks_of("cluster", "podman build")]
+    build, save, convert, run = lines
+    assert build[build.index("--tag") + 1] == save[2]
+    assert convert[3] == f"{save[save.index('--format') + 1]}://{save[save.index('--output') + 1]}"
+    assert convert[2] in (ROOT / "workflow" / "Snakefile").read_text()
+    assert run[:3] == [".venv/bin/snakemake", "--sdm", "apptainer"]
+
+
+def _blocks_of(stem: str, start: str) -> list[str]:
+    """Lines of the page's only block of commands that starts so."""
+    (block,) = [block for block in _blocks(ROOT / "docs" / f"{stem}.md", "") if block.startswith(start)]
+    return block.splitlines()
+
+
 @pytest.mark.parametrize("text", _snippets("yaml"))
 def test_configurations_are_understood(text):
     demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
@@ -102,11 +159,7 @@ def _adapted(snippet: str, results: Path) -> str:
     return snippet.replace("results/demo", str(results)).replace("phantom", "skin")
 
 
-@pytest.mark.parametrize(
-    "snippet",
-    # Those of one's own model want models of several frameworks: tests/slug/test_your_own_model.py.
-    [snippet for snippet in _snippets("python") if not snippet.id.startswith("your-own-model")],
-)
+@pytest.mark.parametrize("snippet", _snippets("python"))
 def test_snippets_run(snippet, request, tmp_path):
     if "module skin:" in snippet:
         _plan_as_a_module(snippet, tmp_path)

@@ -21,6 +21,17 @@ def block(name: str) -> str:
     return next(code for code in re.findall(r"```python\n(.*?)```", PAGE, re.S) if code.startswith(f"# {name}\n"))
 
 
+def test_every_block_of_the_page_is_one_that_is_run_here():
+    fences = re.findall(r"^```(\w*)\n(.*)$", PAGE, flags=re.MULTILINE)
+    opened = [(language, first) for language, first in fences if language]
+    assert opened == [
+        ("python", "# networks/autoencoder.py"),
+        ("yaml", "model:"),
+        ("python", "# networks/plain.py"),
+    ]
+    assert PAGE.count("```") == 2 * len(opened)
+
+
 def experiment(folder, model: str):
     """A checkout whose tiny experiment has this section `model`, in one configuration."""
     checkout = copy_checkout(folder)
