@@ -8,6 +8,8 @@ import shutil
 import pytest
 from PIL import Image
 
+from sluguq.machine.code import LIBRARY, imported_names, library_files
+from tests.places import ROOT
 from tests.workflow.conftest import SIDE_BY_SIDE, Checkout, copy_checkout
 
 pytestmark = pytest.mark.workflow
@@ -71,6 +73,18 @@ def test_an_edit_of_the_numerics_reruns_what_it_changes(copy_of_finished):
     assert "train" not in jobs
 
 
+def test_what_only_scores_are_computed_with_is_asked_by_no_basis():
+    """Left out of what reruns an eigenbasis: estimators know it for their scores, sketches name the type of these."""
+    listed = re.search(r"^SCORING = .*?in \((.*?)\)", (ROOT / "workflow/rules/common.smk").read_text(), re.M | re.S)
+    scoring = {f"sluguq.slug.{name}" for name in re.findall(r'"(\w+)"', listed[1])}
+    files = {file for file in library_files(ROOT / "scripts/eigenbasis.py") if file.suffix == ".py"}
+    names = {file: "sluguq." + file.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", ".") for file in files}
+    asked = {name: imported_names(file) & scoring for file, name in names.items() if name not in scoring}
+    assert scoring <= set(names.values())
+    assert {name for name, modules in asked.items() if modules} == {"sluguq.slug.estimators", "sluguq.slug.sketched"}
+    assert asked["sluguq.slug.sketched"] == {"sluguq.slug.scores"}
+
+
 @pytest.mark.parametrize(
     ("setting", "allowed"),
     [
@@ -82,6 +96,13 @@ def test_an_addition_changes_nothing_that_is_there(finished, setting, allowed):
     jobs = finished.planned("--config", setting)
     dear = {rule: count for rule, count in jobs.items() if rule in DEAR | {"split", "acquire"}}
     assert dear == allowed
+
+
+def test_an_addition_hides_no_change_beside_it(finished):
+    """The split is drawn anew for the addition; what reads it is asked all the same what of its own has changed."""
+    jobs = finished.planned("--config", "configurations={C: {dark: 1.0}}", "training={epochs: 3}")
+    dear = {rule: count for rule, count in jobs.items() if rule in DEAR | {"split", "acquire"}}
+    assert dear == {"split": 1, "train": 3, "eigenbasis": 3, "score": 9}
 
 
 def test_what_changes_no_result_reruns_nothing_dear(finished):

@@ -14,6 +14,7 @@ sys.executable = re.sub(r"(?<!\\)([^\w@%+=:,./\\-])", r"\\\1", sys.executable)
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile, apply_wildcards
 
 if not _source.is_dir():
     raise WorkflowError(f"no library at {_source}: use this workflow from a clone (git clone --branch <tag>)")
@@ -115,6 +116,11 @@ WITHOUT_EFFECT_ON_NUMBERS = (
     *("networks/checkpoints.py", "networks/weights.py", "networks/watch.py"),
     *(f"datasets/{name}" for name in ("registry.py", "registry.yaml", "hosts.py", "download.py")),
 )
+# What only scores are computed with. Estimators know both their basis and their scores, so that a job that finds a basis
+# imports all of it and calls none.
+SCORING = tuple(
+    f"slug/{name}.py" for name in ("score", "scores", "blocks", "blockwise", "deflated", "pilot", "probing", "shared")
+)
 DESCRIBING = ("aggregate.py", "aggregate_models.py", "datasheet.py")
 # Settings of the sensitivity analysis that ask for models of their own: everything of such a variant lies under its name.
 OWN_MODELS = {"training_images": EXPERIMENT.split.train_images, "image_size": SIZE}
@@ -154,7 +160,8 @@ HELD_OUT = [prepared(dataset) for dataset in EXPERIMENT.split.hold_out]
 def roles(configuration=None, **changed):
     """Value of `params: split=`: what the roles that a job reads from a split depend on, besides the images.
 
-    The split itself is `ancient` to such a job: another configuration gives it new rows, and changes no other.
+    The split itself is `ancient` to such a job as long as this stands, see `read_split`: another configuration gives it
+    new rows, and changes no other.
 
     :param configuration: whose training images are read as well; None for the test images alone.
     :param changed: settings of the split that a variant changes.
@@ -164,6 +171,27 @@ def roles(configuration=None, **changed):
     if configuration is None:
         return tested | {key: settings[key] for key in ("test_images", "deduplicate", "hold_out")}
     return tested | settings | {"mix": EXPERIMENT.configurations[configuration]}
+
+
+def read_split(split, made, params):
+    """Input function of a job that reads a split: `ancient` to it where it last ran with the parameters it has now.
+
+    Snakemake asks of no job after one that will run whether its own parameters changed. A split that were always
+    `ancient` would be drawn anew, and leave the networks that were trained on the one before.
+
+    :param split: path of the split.
+    :param made: one of the job's outputs, of which Snakemake knows the parameters that it was made with.
+    :param params: all `params` of the rule by name, as values or functions of the wildcards.
+    """
+
+    def path(wildcards):
+        names = dict(wildcards.items())
+        file = apply_wildcards(split, names)
+        recorded = workflow.persistence.params(IOFile(apply_wildcards(made, names)))
+        values = (value(wildcards) if callable(value) else value for value in params.values())
+        return ancient(file) if recorded and set(recorded) == {repr(value) for value in values} else file
+
+    return path
 
 
 def _extensions(script):
@@ -186,8 +214,9 @@ EXTENDED = {
 @cache
 def network_code(script):
     """The same of a job that runs the network: its architecture is imported by the name in the configuration."""
+    without = (*WITHOUT_EFFECT_ON_NUMBERS, *SCORING) if script == "eigenbasis.py" else WITHOUT_EFFECT_ON_NUMBERS
     return fingerprint_of_code(
-        SCRIPTS / script, source_of(EXPERIMENT.model.network), *_extensions(script), without=WITHOUT_EFFECT_ON_NUMBERS
+        SCRIPTS / script, source_of(EXPERIMENT.model.network), *_extensions(script), without=without
     )
 
 

@@ -1,9 +1,17 @@
 # The leading eigenvectors of every model's generalised Gauss-Newton matrix.
 # Which ones outlive the scoring is `eigenbasis.keep`: at full size a model's vectors take gigabytes.
+BASIS_WITH = {
+    "code": network_code("eigenbasis.py"),
+    "split": lambda wildcards: roles(wildcards.configuration),
+    "eigenbasis": eigenbasis_settings(),
+    "parameters": EXPERIMENT.score.parameters,
+}
+
+
 rule eigenbasis:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=ancient(PATHS.split("{seed}")),
+        split=read_split(PATHS.split("{seed}"), PATHS.eigenbasis_summary("{configuration}", "{seed}"), BASIS_WITH),
         held_out=HELD_OUT,
         weights=PATHS.weights("{configuration}", "{seed}"),
     output:
@@ -23,10 +31,7 @@ rule eigenbasis:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=network_code("eigenbasis.py"),
-        split=lambda wildcards: roles(wildcards.configuration),
-        eigenbasis=eigenbasis_settings(),
-        parameters=EXPERIMENT.score.parameters,
+        **BASIS_WITH,
     script:
         "../../scripts/eigenbasis.py"
 

@@ -3,12 +3,25 @@
 PARTS = EXPERIMENT.resources.score_parts
 
 
+SCORED_WITH = {
+    "code": network_code("score.py"),
+    "split": lambda wildcards: roles() if wildcards.dataset == EXPERIMENT.training_dataset else {},
+    "score": lambda wildcards: EXPERIMENT.score.settings(external=wildcards.dataset in EXPERIMENT.external_datasets),
+    "sample": sample_of,
+}
+
+_split_scored = read_split(PATHS.split("{seed}"), PATHS.scores("{configuration}", "{seed}", "{dataset}"), SCORED_WITH)
+
+
+def split_scored(wildcards):
+    """The split, where it tells which images are scored; jobs that share a data set run again where its scores do."""
+    return [_split_scored(wildcards)] if wildcards.dataset == EXPERIMENT.training_dataset else []
+
+
 rule score:
     input:
         images=pixels_scored,
-        split=lambda wildcards: (
-            [ancient(PATHS.split(wildcards.seed))] if wildcards.dataset == EXPERIMENT.training_dataset else []
-        ),
+        split=split_scored,
         held_out=lambda wildcards: HELD_OUT if wildcards.dataset == EXPERIMENT.training_dataset else [],
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
@@ -27,10 +40,7 @@ rule score:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=network_code("score.py"),
-        split=lambda wildcards: roles() if wildcards.dataset == EXPERIMENT.training_dataset else {},
-        score=lambda wildcards: EXPERIMENT.score.settings(external=wildcards.dataset in EXPERIMENT.external_datasets),
-        sample=sample_of,
+        **SCORED_WITH,
     script:
         "../../scripts/score.py"
 
@@ -38,9 +48,7 @@ rule score:
 use rule score as score_part with:
     input:
         images=pixels_scored,
-        split=lambda wildcards: (
-            [ancient(PATHS.split(wildcards.seed))] if wildcards.dataset == EXPERIMENT.training_dataset else []
-        ),
+        split=split_scored,
         held_out=lambda wildcards: HELD_OUT if wildcards.dataset == EXPERIMENT.training_dataset else [],
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),

@@ -11,10 +11,19 @@ SCORED_ANEW = {
 }
 
 
+VARIED_WITH = {
+    "code": network_code("score_varied.py"),
+    "split": roles(),
+    "score": EXPERIMENT.score.settings(),
+    "varied": SCORED_ANEW,
+    "per_group": EXPERIMENT.sensitivity.images,
+}
+
+
 rule score_varied:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=ancient(PATHS.split("{seed}")),
+        split=read_split(PATHS.split("{seed}"), PATHS.varied_scores("{configuration}", "{seed}"), VARIED_WITH),
         held_out=HELD_OUT,
         weights=PATHS.weights("{configuration}", "{seed}"),
         basis=PATHS.eigenbasis("{configuration}", "{seed}"),
@@ -32,11 +41,7 @@ rule score_varied:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=network_code("score_varied.py"),
-        split=roles(),
-        score=EXPERIMENT.score.settings(),
-        varied=SCORED_ANEW,
-        per_group=EXPERIMENT.sensitivity.images,
+        **VARIED_WITH,
     script:
         "../../scripts/score_varied.py"
 
@@ -55,10 +60,19 @@ use rule split as split_of_variant with:
         },
 
 
+VARIANT_TRAINED_WITH = {
+    **TRAINED_WITH,
+    "image_size": lambda wildcards: varied_value(wildcards, "image_size", SIZE),
+    "split": lambda wildcards: roles_of_variant(wildcards),
+}
+VARIANT_BASIS_WITH = {**BASIS_WITH, "split": lambda wildcards: roles_of_variant(wildcards)}
+VARIANT_SCORED_WITH = {**SCORED_WITH, "score": {**EXPERIMENT.score.settings(), "maps": False}}
+
+
 use rule train as train_variant with:
     input:
         images=pixels_of_variant,
-        split=ancient(VARIANT.split("{seed}")),
+        split=read_split(VARIANT.split("{seed}"), VARIANT.weights("{configuration}", "{seed}"), VARIANT_TRAINED_WITH),
         held_out=HELD_OUT,
         perceptual=perceptual_file,
     output:
@@ -71,14 +85,15 @@ use rule train as train_variant with:
     benchmark:
         f"logs/{EXPERIMENT.experiment}/sensitivity/{{variant}}/train-{{configuration}}-seed-{{seed}}.tsv"
     params:
-        image_size=lambda wildcards: varied_value(wildcards, "image_size", SIZE),
-        split=lambda wildcards: roles_of_variant(wildcards),
+        **VARIANT_TRAINED_WITH,
 
 
 use rule eigenbasis as eigenbasis_of_variant with:
     input:
         images=pixels_of_variant,
-        split=ancient(VARIANT.split("{seed}")),
+        split=read_split(
+            VARIANT.split("{seed}"), VARIANT.eigenbasis_summary("{configuration}", "{seed}"), VARIANT_BASIS_WITH
+        ),
         held_out=HELD_OUT,
         weights=VARIANT.weights("{configuration}", "{seed}"),
     output:
@@ -91,13 +106,22 @@ use rule eigenbasis as eigenbasis_of_variant with:
     wildcard_constraints:
         seed=only_seeds(VARIED_SEEDS),
     params:
-        split=lambda wildcards: roles_of_variant(wildcards),
+        **VARIANT_BASIS_WITH,
+
+
+_split_scored_of_variant = read_split(
+    VARIANT.split("{seed}"), VARIANT.scores("{configuration}", "{seed}", "{dataset}"), VARIANT_SCORED_WITH
+)
+
+
+def split_scored_of_variant(wildcards):
+    return [_split_scored_of_variant(wildcards)]
 
 
 use rule score as score_variant with:
     input:
         images=pixels_of_variant,
-        split=[ancient(VARIANT.split("{seed}"))],
+        split=split_scored_of_variant,
         held_out=HELD_OUT,
         weights=VARIANT.weights("{configuration}", "{seed}"),
         basis=VARIANT.eigenbasis("{configuration}", "{seed}"),
@@ -110,7 +134,7 @@ use rule score as score_variant with:
     wildcard_constraints:
         dataset=EXPERIMENT.training_dataset,
     params:
-        score={**EXPERIMENT.score.settings(), "maps": False},
+        **VARIANT_SCORED_WITH,
 
 
 rule sensitivity_table:

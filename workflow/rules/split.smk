@@ -26,10 +26,19 @@ rule split:
         "../../scripts/split.py"
 
 
+DRAWN_WITH = {
+    "code": code("artefacts.py"),
+    "split": roles(),
+    "groups": list(EXPERIMENT.groups),
+    "per_group": EXPERIMENT.artefacts.images,
+    "kinds": list(EXPERIMENT.artefacts.kinds),
+}
+
+
 rule artefacts:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=ancient(PATHS.split("{seed}")),
+        split=read_split(PATHS.split("{seed}"), PATHS.artefacts("{seed}"), DRAWN_WITH),
         held_out=HELD_OUT,
     output:
         directory(PATHS.artefacts("{seed}")),
@@ -44,11 +53,7 @@ rule artefacts:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        code=code("artefacts.py"),
-        split=roles(),
-        groups=list(EXPERIMENT.groups),
-        per_group=EXPERIMENT.artefacts.images,
-        kinds=list(EXPERIMENT.artefacts.kinds),
+        **DRAWN_WITH,
     script:
         "../../scripts/artefacts.py"
 

@@ -1,8 +1,22 @@
 # One network per configuration and seed.
+TRAINED_WITH = {
+    "code": network_code("train.py"),
+    "image_size": SIZE,
+    "model": EXPERIMENT.model.model_dump(mode="json"),
+    "split": lambda wildcards: roles(wildcards.configuration),
+    # How often a checkpoint is written, and how many pictures are kept, changes no weight: kept out of what causes
+    # a rerun.
+    "training": EXPERIMENT.training.model_dump(
+        mode="json",
+        exclude={"checkpoint_minutes": True, "snapshots": True, "samples": True, "perceptual": {"file"}},
+    ),
+}
+
+
 rule train:
     input:
         images=prepared(EXPERIMENT.training_dataset),
-        split=ancient(PATHS.split("{seed}")),
+        split=read_split(PATHS.split("{seed}"), PATHS.weights("{configuration}", "{seed}"), TRAINED_WITH),
         held_out=HELD_OUT,
         perceptual=perceptual_file,
     output:
@@ -22,16 +36,7 @@ rule train:
         mem_mb=memory(EXPERIMENT.resources.mem_mb),
         runtime=EXPERIMENT.resources.runtime,
     params:
-        code=network_code("train.py"),
-        image_size=SIZE,
-        model=EXPERIMENT.model.model_dump(mode="json"),
-        split=lambda wildcards: roles(wildcards.configuration),
-        # How often a checkpoint is written, and how many pictures are kept, changes no weight: kept out of what causes
-        # a rerun.
-        training=EXPERIMENT.training.model_dump(
-            mode="json",
-            exclude={"checkpoint_minutes": True, "snapshots": True, "samples": True, "perceptual": {"file"}},
-        ),
+        **TRAINED_WITH,
     script:
         "../../scripts/train.py"
 
