@@ -338,6 +338,19 @@ CAPTION_SETTINGS = (
 )
 
 
+def table_outputs(store, role):
+    """Every table of a store, by name; all of them go into Snakemake's report."""
+    return {
+        name: report(
+            PATHS.table(store, name),
+            caption="../report/tables.rst",
+            category=store,
+            labels={"figure": f"table of {name.replace('_', ' ')}"},
+        )
+        for name in tables_for(role)
+    }
+
+
 def figure_outputs(folder, names, category):
     """SVG, PNG and csv of figures; the SVG goes into Snakemake's report with its caption."""
     shown = []

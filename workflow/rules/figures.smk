@@ -110,19 +110,6 @@ rule datasheet:
         "../../scripts/datasheet.py"
 
 
-def table_outputs(store, role):
-    """Every table of a store, by name; all of them go into Snakemake's report."""
-    return {
-        name: report(
-            PATHS.table(store, name),
-            caption="../report/tables.rst",
-            category=store,
-            labels={"figure": f"table of {name.replace('_', ' ')}"},
-        )
-        for name in tables_for(role)
-    }
-
-
 rule tables:
     input:
         store=PATHS.aggregated("{dataset}"),

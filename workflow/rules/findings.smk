@@ -19,8 +19,8 @@ rule findings:
         runtime=30,
     params:
         code=code("findings.py"),
-        experiment=RESULTS,
-        folder=str(Path(PATHS.findings()).parent),
+        experiment=lambda wildcards, input: str(Path(input.claims).parent),
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
         paper=PAPER,
     script:
         "../../scripts/findings.py"

@@ -13,9 +13,10 @@ SCORED_WITH = {
 _split_scored = read_split(PATHS.split("{seed}"), PATHS.scores("{configuration}", "{seed}", "{dataset}"), SCORED_WITH)
 
 
-def split_scored(wildcards):
-    """The split, where it tells which images are scored; jobs that share a data set run again where its scores do."""
-    return [_split_scored(wildcards)] if wildcards.dataset == EXPERIMENT.training_dataset else []
+# The split, where it tells which images are scored; jobs that share a data set run again where its scores do.
+split_scored = lambda wildcards: (
+    [_split_scored(wildcards)] if wildcards.dataset == EXPERIMENT.training_dataset else []
+)
 
 
 rule score:

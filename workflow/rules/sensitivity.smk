@@ -114,8 +114,7 @@ _split_scored_of_variant = read_split(
 )
 
 
-def split_scored_of_variant(wildcards):
-    return [_split_scored_of_variant(wildcards)]
+split_scored_of_variant = lambda wildcards: [_split_scored_of_variant(wildcards)]
 
 
 use rule score as score_variant with:
