@@ -138,7 +138,6 @@ class Results(Mapping[str, xr.Dataset]):
 
     def _repr_html_(self) -> str:
         left = 'style="text-align: left"'
-        left = 'style="text-align: left"'
         rows = "".join(
             f"<tr><th {left}>{html.escape(key)}</th><td {left}>{html.escape(value)}</td></tr>"
             for key, value in self._lines()
