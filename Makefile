@@ -60,6 +60,8 @@ test-versions: $(VENV)/installed
 torch: $(VENV)/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
 	    torchax==0.0.14.dev20261026 diffusers==0.42.1 monai==1.6.1 einops==0.8.2 curvlinops-for-pytorch==3.0.1
+	# curvlinops brings it, nothing here uses it, and beside a torch of another build diffusers fails on it.
+	$(VENV_PYTHON) -m pip uninstall --quiet --yes torchvision
 
 # moto, with flask, is the tests' S3 server on loopback. botocore wants an older python-dateutil than the lock file's.
 plugins: $(VENV)/installed

@@ -30,6 +30,9 @@ from tests.places import ROOT
 from tests.workflow.conftest import SIDE_BY_SIDE, Checkout, copy_checkout, environment
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+# When in a job they come, as shares of what the job takes: imports, reading, computing.
+SHARES = (0.1, 0.45, 0.75)
+SCRIPTS = tuple(path.stem for path in (ROOT / "scripts").glob("*.py"))
 _SCRIPT = re.compile(rb"/\.snakemake/scripts/tmp[^/]*\.([a-z_]+)\.py")
 _SKIPPED = (".snakemake_timestamp", ".made.json")
 
@@ -67,9 +70,23 @@ def running_jobs(checkout: Checkout) -> dict[int, str]:
     return found
 
 
-def killed_in_every_rule(checkout: Checkout, target: str = "all", patience: float = 1500.0) -> dict[str, list[str]]:
+def times_taken(reference: Checkout) -> dict[str, float]:
+    """Seconds that the quickest job of every script took in a run without disturbance, by script."""
+    taken: dict[str, float] = {}
+    for path in (reference.folder / "logs").rglob("*.tsv"):
+        *_, rule, job = path.with_suffix("").parts
+        script = f"{rule}_models" if job == "models" else rule if rule in SCRIPTS else path.parent.parent.name
+        seconds = float(path.read_text().splitlines()[1].split("\t")[0])
+        taken[script] = min(seconds, taken.get(script, seconds))
+    return taken
+
+
+def killed_in_every_rule(
+    checkout: Checkout, reference: Checkout, target: str = "all", patience: float = 1500.0
+) -> dict[str, list[str]]:
     """Run everything while a job of every rule gets every signal once, each at its own time; Snakemake tries again.
 
+    :param reference: a run without disturbance, which tells how long jobs take on this machine.
     :returns: names of the signals that reached a job, by script.
     """
     given: dict[str, list[str]] = defaultdict(list)
@@ -83,15 +100,15 @@ def killed_in_every_rule(checkout: Checkout, target: str = "all", patience: floa
         start_new_session=True,
     )
     seen: dict[int, float] = {}
+    taken = times_taken(reference)
     deadline = time.monotonic() + patience
     while run.poll() is None:
         assert time.monotonic() < deadline, "the run did not end"
         for process, script in running_jobs(checkout).items():
             first = seen.setdefault(process, time.monotonic())
-            # Early in one attempt, later in the next: imports, reading, writing.
-            wait = 0.2 + 1.5 * len(given[script])
-            if len(given[script]) < len(SIGNALS) and time.monotonic() - first >= wait:
-                number = SIGNALS[len(given[script])]
+            tried = len(given[script])
+            if tried < len(SIGNALS) and time.monotonic() - first >= SHARES[tried] * taken.get(script, 1.0):
+                number = SIGNALS[tried]
                 try:
                     os.kill(process, number)
                 except ProcessLookupError:
@@ -189,7 +206,7 @@ def main() -> None:
         reference = copy_checkout(folder / "reference")
         reference.snakemake("all", *SIDE_BY_SIDE)
         tried = copy_checkout(folder / "tried")
-        given = killed_in_every_rule(tried)
+        given = killed_in_every_rule(tried, reference)
         write_page(kills=table(digests(reference), tried, given), damage=damage_table(reference, folder / "damage"))
         print("left behind:", leftovers(tried) or "nothing")
     finally:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.workflow
 
 def test_a_job_of_every_rule_killed_in_every_way_changes_nothing(finished, tmp_path):
     checkout = copy_checkout(tmp_path / "tried")
-    given = killed_in_every_rule(checkout, "stores")
+    given = killed_in_every_rule(checkout, finished, "stores")
     assert {"acquire", "prepare", "train", "eigenbasis", "score", "aggregate"} <= set(given)
     assert sum(map(len, given.values())) >= 18
     reference = digests(finished)
