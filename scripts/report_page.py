@@ -8,11 +8,15 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from sluguq.analysis.tables import read_table
+from sluguq.config import resolve
 from sluguq.machine.jobs import job
 from sluguq.report.model_card import model_card
 from sluguq.report.page import write_report
+from sluguq.stages.cost import cost_of
+from sluguq.stages.taken import plan_and_taken
 from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
 
@@ -47,6 +51,7 @@ with job(snakemake.log[0]):
         figures={folder.name: folder for folder in folders},
         cards=cards,
         tables=read[home],
+        costs=plan_and_taken(cost_of(resolve(yaml.safe_load(stores[home].attrs["configuration"])))),
         links={
             "explore": snakemake.params.explore,
             "claims": relative(snakemake.input.claims),

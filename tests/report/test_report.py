@@ -47,6 +47,10 @@ def page(store, tmp_path_factory):
             "claims": "claims.csv",
             "split_sizes": "tables/split_sizes.csv",
         },
+        costs=[
+            {"stage": "train", "jobs planned": "6", "jobs measured": "4", "hours taken": "1.25"},
+            {"stage": "score", "jobs planned": "12", "jobs measured": "0", "hours taken": ""},
+        ],
     )
     return claims, path.read_text(encoding="utf-8")
 
@@ -288,3 +292,18 @@ def test_split_sizes_are_linked_beside_what_was_trained(store, page, tmp_path):
 )
 def test_numbers_for_people(value, text):
     assert number(value) == text
+
+
+def test_what_it_took_stands_beside_what_was_planned(page):
+    section = page[1].split('<section id="took">')[1].split("</section>")[0]
+    assert "<tr><td>train</td><td>6</td><td>4</td><td>1.25</td></tr>" in section
+    assert "<tr><td>score</td><td>12</td><td>0</td><td>–</td></tr>" in section
+
+
+def test_a_run_without_measurements_has_no_section_of_them(store, tmp_path):
+    unmeasured = [{"stage": "train", "hours taken": ""}]
+    claims = judge({"phantom": store}, replicates=50)
+    written = write_report(
+        tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={}, costs=unmeasured
+    )
+    assert 'id="took"' not in written.read_text(encoding="utf-8")

@@ -129,6 +129,7 @@ def write_report(
     cards: Mapping[str, str] | None = None,
     links: Mapping[str, Any] | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
+    costs: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Write the page.
 
@@ -141,6 +142,7 @@ def write_report(
     :param links: addresses, relative to the page, of the ``datasheets`` by data set, of the ``cards`` by
         configuration, of the ``tables`` by data set and name, of the ``claims``, and of the page to ``explore`` images.
     :param tables: ``gaps`` and ``signals`` of the data set that was trained on, which the answers are made from.
+    :param costs: by stage, what was planned and what it took, from :func:`sluguq.stages.taken.plan_and_taken`.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
@@ -168,6 +170,7 @@ def write_report(
         links={"datasheets": {}, "cards": {}, "tables": {}, "claims": "", "split_sizes": "", "explore": ""}
         | dict(links or {}),
         limits=LIMITS,
+        costs=costs if any(row["hours taken"] for row in costs) else (),
         provenance={
             name: first[key]
             for name, key in (("commit", "commit"), ("device", "device"), ("packages", "versions"))
