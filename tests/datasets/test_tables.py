@@ -52,7 +52,29 @@ def test_what_is_no_skin_type_is_refused(value):
         parse_fst(value)
 
 
-@pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "nan", "None", "unknown", "-1", "#N/A", "NULL", "-", -1, None])
+NOTHINGS = [
+    "",
+    " ",
+    "NA",
+    "n/a",
+    "nan",
+    "None",
+    "unknown",
+    "-1",
+    "#N/A",
+    "NULL",
+    "-",
+    -1,
+    None,
+    "–",
+    "—",
+    "??",
+    "#REF!",
+    "#VALUE!",
+]
+
+
+@pytest.mark.parametrize("cell", NOTHINGS)
 def test_what_says_nothing(cell):
     assert is_nothing(cell)
     assert said(cell) == ""

@@ -12,11 +12,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sluguq.analysis.aggregated import clusters_of
+from sluguq.claims.run import _people
+from sluguq.datasets.contradictions import contradictions
 from sluguq.datasets.nothing import NOTHING
-from sluguq.datasets.splits import _with_units, make_split
+from sluguq.datasets.splits import _with_units, leaks, make_split
 from sluguq.datasets.units import lesion_names, units_of
 
-NAMES = st.sampled_from(["", "NA", "nan", "unknown", "#N/A", "-1", "a", "b", "c", " NULL "])
+NAMES = st.sampled_from(["", "NA", "nan", "unknown", "#N/A", "-1", "a", "b", "c", " NULL ", "a ", "1", "1.0", "—"])
 
 
 @st.composite
@@ -49,7 +51,12 @@ def test_units_are_those_of_a_plain_reckoning(table):
     """Every pair of images that shares a known name, joined; a lesion's number counts within its patient."""
     count = len(table)
     pairs = np.eye(count, dtype=bool)
-    names = {name: table[name].astype(str).tolist() for name in table if name not in ("id", "fst")}
+    same_name = {"a ": "a", "1.0": "1"}
+    names = {
+        name: [same_name.get(value, value) for value in table[name].astype(str)]
+        for name in table
+        if name not in ("id", "fst")
+    }
     known = {name: [value.strip().lower() not in NOTHING for value in column] for name, column in names.items()}
     for one in range(count):
         for other in range(count):
@@ -77,6 +84,32 @@ def test_lesions_counted_afresh_in_every_patient_do_not_join_patients():
     patient, lesion = ["p", "p", "q", "q", "", ""], ["1", "2", "1", "2", "1", "3"]
     assert lesion_names(patient, lesion).tolist() == ["p/1", "p/2", "q/1", "q/2", "1", "3"]
     assert units_of({"patient": patient, "lesion": lesion}, 6).tolist() == [0, 0, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "column", [["P1", " P1", "P1\t"], ["1", "1.0", " 1.00"], np.array([1, 1.0, "1"], object), [1.0, 1.0, 1.0]]
+)
+def test_one_name_in_several_spellings_is_one_person(column):
+    assert units_of({"patient": column}, 3).tolist() == [0, 0, 0]
+    assert lesion_names(column, [1.0, 1.0, np.nan]).tolist() == ["1", "1", ""]
+    ids = ["a", "b", "c"]
+    assert _people(xr.Dataset({"patient": ("image", np.asarray(column))}), np.array([0, 1, 2])) == 1
+    disagreeing = contradictions({"id": ids, "fst": [1, 6, 6], "patient": column})
+    assert disagreeing["images"].tolist() == ["a, b, c"]
+    split = pd.DataFrame({"id": ids, "role": ["train_A", "test_dark", "test_dark"]})
+    assert leaks(split, pd.DataFrame({"id": ids, "fst": 1, "patient": column}))["kind"].tolist() == ["patient"]
+
+
+def test_names_that_only_look_alike_are_different_people():
+    assert len(set(units_of({"patient": ["1", "01", "1.5", "1.05", "P1", "p1"]}, 6))) == 6
+
+
+def test_joined_names_of_lesions_never_meet():
+    patient = ["A", "B", "A/1", "C", "", "A", "A%2F1"]
+    lesion = ["1/2", "1/2", "2", "2", "A/1%2F2", "B/2", "2"]
+    assert len(set(lesion_names(patient, lesion))) == 7
+    # The first patient's lesion 1, and another's that is called A/1.
+    assert units_of({"patient": ["A", "B", "C"], "lesion": ["1", "1", "A/1"]}, 3).tolist() == [0, 1, 2]
 
 
 def test_a_lesion_of_one_patient_ties_an_image_whose_patient_is_unknown():

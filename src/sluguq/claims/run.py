@@ -17,7 +17,7 @@ from sluguq.analysis.labelled_images import map_summaries
 from sluguq.analysis.pictures import picture_measures, variability_estimates
 from sluguq.analysis.statistics import auroc
 from sluguq.analysis.tables import REPLICATES
-from sluguq.datasets.units import named
+from sluguq.datasets.units import identities
 from sluguq.machine.errors import SluguqError
 
 IN_POOL = "for this pool"
@@ -388,5 +388,5 @@ def _people(store: xr.Dataset, chosen: np.ndarray) -> int | None:
     """How many people these images are of; None where one of them does not name its patient."""
     if "patient" not in store:
         return None
-    patients = store["patient"].values[chosen]
-    return len(set(patients.tolist())) if named(patients).all() else None
+    patients = set(identities(store["patient"].values[chosen]).tolist())
+    return len(patients) if "" not in patients else None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sluguq.datasets.units import named
+from sluguq.datasets.units import identities, named
 
 COLUMNS = ("kind", "of", "fst", "groups", "images")
 """kind of tie, the value that ties, its skin types, the groups they are in, and the images (text, by commas)."""
@@ -33,7 +33,7 @@ def contradictions(columns: Mapping[str, ArrayLike], groups: Mapping[str, Sequen
             continue
         ties = np.asarray(columns[name])
         known = named(ties) & (fst > 0)
-        for tie, members in pd.Series(np.flatnonzero(known)).groupby(ties[known].astype(str)):
+        for tie, members in pd.Series(np.flatnonzero(known)).groupby(identities(ties[known])):
             types = sorted(set(fst[members].tolist()))
             images = ", ".join(sorted(ids[members].tolist()))
             if len(types) > 1 and images not in listed:

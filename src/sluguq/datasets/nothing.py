@@ -10,6 +10,8 @@ NOTHING = frozenset(
     {
         *("", "-", "--", "-1", "-1.0", "?", "#n/a", "#na", "n/a", "n.a.", "na", "<na>", "nan", "nat", "nil", "none"),
         *("null", "unk", "unknown", "missing", "none_selected", "none_identified"),
+        *("??", "???", "---", "–", "—", "−", "−1"),
+        *("#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!"),  # a spreadsheet's formula that failed
     }
 )
 """Signs for nothing, in lower case and without the blanks around them."""

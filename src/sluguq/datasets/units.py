@@ -5,6 +5,7 @@ A split draws these units, a bootstrap resamples them, and both ask here, so tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,10 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from sluguq.datasets.nothing import is_nothing
+from sluguq.datasets.nothing import is_nothing, said
 
 TIES = ("patient", "lesion", "duplicate_group")
 """What ties images together: columns of a table of images, variables of a store."""
+
+_WHOLE = re.compile(r"(\d+)\.0+")
+"""A whole number as it is written where a column was once read as floats."""
 
 
 def named(label: ArrayLike) -> NDArray[np.bool_]:
@@ -32,38 +36,66 @@ def named(label: ArrayLike) -> NDArray[np.bool_]:
     return np.array([not is_nothing(value) for value in array.tolist()], bool)
 
 
+def identities(label: ArrayLike) -> NDArray[np.object_]:
+    """Names as they are compared: without blanks around them, and 1.0 as 1.
+
+    A table's column with an empty cell is often read as floats and written again, which makes 1.0 of patient 1. Zeros
+    in front stay: 01 is not 1.
+
+    >>> identities([" P1", "7.0", "07", "n/a"]).tolist()
+    ['P1', '7', '07', '']
+
+    :param label: (images,) of text or numbers.
+    :returns: text (images,), empty where nothing is said.
+    """
+    array = np.asarray(label)
+    names = np.full(len(array), "", object)
+    for index in np.flatnonzero(named(array)):
+        value = array[index]
+        text = said(int(value) if isinstance(value, float | np.floating) and float(value).is_integer() else value)
+        number = _WHOLE.fullmatch(text)
+        names[index] = number[1] if number else text
+    return names
+
+
 def lesion_names(patient: ArrayLike, lesion: ArrayLike) -> NDArray[np.object_]:
     """Names of lesions that no two patients share.
 
     Many tables count lesions afresh in every patient. A name that stands with several patients is therefore joined
-    with the patient's, as ``patient/lesion``; any other stays as it is.
+    with the patient's, as ``patient/lesion``; any other stays as it is. A slash within a name becomes ``%2F``, and a
+    per cent sign ``%25``, so that no two lesions get one name by being joined.
 
     :param patient: (images,) names of patients.
     :param lesion: (images,) names of lesions.
     :returns: text (images,), empty where the lesion is not known.
     """
-    patients, lesions = np.asarray(patient).astype(str), np.asarray(lesion).astype(str)
-    known, who = named(lesion), named(patient)
+    patients, lesions = identities(patient), identities(lesion)
+    known, who = lesions != "", patients != ""
     owners: dict[str, set[str]] = {}
     for name, person in zip(lesions[known & who], patients[known & who], strict=True):
         owners.setdefault(name, set()).add(person)
     names = np.full(len(lesions), "", object)
     for index in np.flatnonzero(known):
         shared = who[index] and len(owners[lesions[index]]) > 1
-        names[index] = f"{patients[index]}/{lesions[index]}" if shared else str(lesions[index])
+        parts = [patients[index], lesions[index]] if shared else [lesions[index]]
+        names[index] = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
     return names
 
 
 def tying_labels(columns: Mapping[str, ArrayLike], *, duplicates: bool = True) -> dict[str, NDArray]:
-    """The labels among the columns that tie images together, lesions by names that no two patients share.
+    """The labels among the columns that tie images together, as :func:`identities`.
+
+    Lesions have names that no two patients share.
 
     :param columns: arrays (images,) by name; those not in TIES are passed over.
     :param duplicates: whether groups of duplicates tie.
     :returns: arrays (images,) by name.
     """
-    ties = {name: np.asarray(columns[name]) for name in TIES if name in columns}
+    ties: dict[str, NDArray] = {name: np.asarray(columns[name]) for name in TIES if name in columns}
     if not duplicates:
         ties.pop("duplicate_group", None)
+    for name in ties.keys() - {"duplicate_group"}:
+        ties[name] = identities(ties[name])
     if "patient" in ties and "lesion" in ties:
         ties["lesion"] = lesion_names(ties["patient"], ties["lesion"])
     return ties
@@ -99,7 +131,7 @@ def cluster_labels(*labels: ArrayLike) -> NDArray[np.int64]:
     for array in arrays:
         present = named(array)
         if array.dtype.kind not in "iuf":
-            array = array.astype(str)
+            array = identities(array).astype(str)
         values, inverse = np.unique(array[present], return_inverse=True)
         rows.append(np.flatnonzero(present))
         columns.append(inverse.ravel() + offset)
