@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from sluguq.analysis.tables import read_table
+from sluguq.analysis.tables import read_claims, read_table
 from sluguq.config import resolve
 from sluguq.machine.jobs import job
 from sluguq.report.model_card import model_card
@@ -46,7 +46,7 @@ with job(snakemake.log[0]):
     folders = dict.fromkeys(Path(file).parent for file in figures)
     write_report(
         page,
-        claims=pd.read_csv(snakemake.input.claims),
+        claims=read_claims(snakemake.input.claims),
         datasets=stores,
         figures={folder.name: folder for folder in folders},
         cards=cards,

@@ -10,7 +10,8 @@ import sluguq
 from sluguq.analysis.fairness import gaps
 from sluguq.analysis.given import dataset_of
 from sluguq.analysis.signals import compare_signals
-from sluguq.analysis.tables import per_image
+from sluguq.analysis.tables import per_image, read_claims, write_table
+from sluguq.claims import judge
 from sluguq.stores.store import StoreError, open_store, write_store
 from sluguq.stores.variables import described
 from tests.figures.stand_in import aggregated
@@ -88,3 +89,20 @@ def test_analyses_take_results_and_stores_however_they_were_opened(folder):
     assert dataset_of(ours) is ours
     assert len(run.images()) == int(np.isfinite(ours["mse"]).sum())
     assert set(run.images("elsewhere")["seed"]) == {0, 1}
+
+
+def test_claims_come_back_from_disk_as_they_were_judged(tmp_path):
+    claims = judge({"phantom": aggregated(seeds=2, tested=8, pool=10, size=8)}, replicates=20)
+    # A digest can be digits alone or look like 1e10, and a claim of one's own can say NA or 0.50.
+    claims = claims.assign(rules_version="004711", registered="12e3")
+    claims.loc[0, "published"], claims.loc[1, "published"] = "0.50", "NA"
+    write_table(claims, tmp_path / "claims.csv")
+    again = read_claims(tmp_path / "claims.csv")
+    words = [name for name in claims if not pd.api.types.is_numeric_dtype(claims[name])]
+    assert {"published", "rules_version", "registered", "verdict", "smallest_effect"} <= set(words)
+    pd.testing.assert_frame_equal(again[words].fillna(""), claims[words].fillna(""), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        again.drop(columns=words).astype(float), claims.drop(columns=words).astype(float), check_exact=True
+    )
+    write_table(claims.head(0), tmp_path / "claims.csv")
+    assert list(read_claims(tmp_path / "claims.csv")) == list(claims)

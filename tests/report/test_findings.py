@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sluguq.analysis.making import make_tables
+from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
 from sluguq.figures.words import number
 from sluguq.report.findings import differences, write_findings
@@ -45,7 +46,7 @@ def experiment(tmp_path_factory):
 
 def test_the_page_says_what_the_tables_say(experiment, tmp_path):
     page = write_findings(experiment, tmp_path).read_text()
-    claims = pd.read_csv(experiment / "claims.csv")
+    claims = read_claims(experiment / "claims.csv")
     asked = claims[claims["verdict"] != "cannot be asked of this run"]
     assert len(asked) > 5
     for row in asked.itertuples():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sluguq.analysis.making import make_table
+from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
 from sluguq.claims.rules import UNASKED
 from sluguq.figures import names_for
@@ -34,7 +35,7 @@ def page(store, tmp_path_factory):
     claims.to_csv(folder / "claims.csv", index=False)
     path = write_report(
         folder / "index.html",
-        claims=pd.read_csv(folder / "claims.csv"),
+        claims=read_claims(folder / "claims.csv"),
         datasets={"phantom": store},
         figures={"phantom": folder / "figures" / "phantom"},
         cards={"A": card_of(store, "A")},

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 import yaml
 
-from sluguq.analysis.tables import per_image, read_table
+from sluguq.analysis.tables import per_image, read_claims, read_table
 from sluguq.config.paths import MODELS, ResultPaths, results_of
 from sluguq.stores.store import StoreError, open_store
 
@@ -92,7 +92,7 @@ class Results(Mapping[str, xr.Dataset]):
     @cached_property
     def claims(self) -> pd.DataFrame:
         """Each claim of the papers with its estimate, interval and verdict in this run."""
-        return pd.read_csv(ResultPaths(self.folder).claims())
+        return read_claims(ResultPaths(self.folder).claims())
 
     def tables(self, name: str | None = None) -> Tables:
         """Tables of a data set, by default of the one that was trained on: levels, gaps and so on."""

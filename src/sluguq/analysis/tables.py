@@ -52,6 +52,11 @@ NUMBERS = frozenset(
 )  # fmt: skip
 """Columns of numbers; of all others a configuration may be called 1, and a label's level NA."""
 
+CLAIM_NUMBERS = frozenset(
+    {"estimate", "low", "high", "images", "distinct_images", "patients", "units", "seeds", "p", "p_adjusted"}
+)
+"""Columns of numbers in the table of claims."""
+
 FLAGS = ("worst", "known_artefact")
 """Columns that say yes or no."""
 
@@ -239,3 +244,13 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     nothing = {name: [""] for name in header if name in NUMBERS}
     flags = {name: bool for name in header if name in FLAGS}
     return pd.read_csv(path, dtype={**texts, **flags}, keep_default_na=False, na_values=nothing)
+
+
+def read_claims(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The table of claims as it was judged: words stay text, also a version in digits alone; what is empty is missing.
+
+    :raises FileNotFoundError: where the claims have not been judged.
+    """
+    header = pd.read_csv(path, nrows=0).columns
+    texts = {name: str for name in header if name not in CLAIM_NUMBERS}
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
