@@ -253,14 +253,14 @@ def tables(folder: Path, scale: Scale, name: str) -> None:
     """The stage `tables` for one data set."""
     from sluguq.analysis.catalogue import tables_for
     from sluguq.analysis.making import make_table
-    from sluguq.analysis.tables import write_table
+    from sluguq.stores.tables import write_table
 
     store = open_store(folder / f"{name}.zarr")
     (folder / "tables" / name).mkdir(parents=True, exist_ok=True)
     spent = {}
     for table_name in tables_for(store.attrs["role"]):
         start = time.perf_counter()
-        write_table(make_table(table_name, store), folder / "tables" / name / f"{table_name}.csv")
+        write_table(folder / "tables" / name / f"{table_name}.csv", make_table(table_name, store), sealed=False)
         spent[table_name] = f"{time.perf_counter() - start:.1f} s, {peak():.2f} GB"
     print(json.dumps(spent), file=sys.stderr, flush=True)
 

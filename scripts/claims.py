@@ -8,8 +8,8 @@ from sluguq.claims import judge
 from sluguq.claims.registration import read_registration
 from sluguq.datasets.availability import availability_of
 from sluguq.machine.jobs import job
-from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import write_table
 
 with job(snakemake.log[0]):
     stores = {
@@ -24,6 +24,5 @@ with job(snakemake.log[0]):
         open_store(snakemake.input.models),
         read_registration(path) if path else (),
     )
-    with whole_file(snakemake.output[0]) as partial:
-        judged.to_csv(partial, index=False)
+    write_table(snakemake.output[0], judged, sealed=False)
     print(judged[["claim", "verdict"]].to_string(index=False))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sluguq.analysis.sensitivity import read_scores, sensitivity_table
 from sluguq.machine.jobs import job
-from sluguq.stores.files import whole_file
+from sluguq.stores.tables import write_table
 
 with job(snakemake.log[0]):
     scores = {
@@ -23,5 +23,4 @@ with job(snakemake.log[0]):
     table = sensitivity_table(
         scores, pd.concat(varied, ignore_index=True), snakemake.params.reference, snakemake.params.replicates
     )
-    with whole_file(snakemake.output[0]) as partial:
-        table.to_csv(partial, index=False)
+    write_table(snakemake.output[0], table, sealed=False)

@@ -10,12 +10,13 @@ import pytest
 
 from sluguq.analysis.catalogue import TABLES, tables_for
 from sluguq.analysis.making import make_tables
-from sluguq.analysis.tables import ESTIMATE, read_table, write_table
+from sluguq.analysis.tables import ESTIMATE, read_table
 from sluguq.claims import Run
 from sluguq.claims.catalogue import CLAIMS
 from sluguq.figures import FIGURES
 from sluguq.figures.drawing import draw
 from sluguq.report.model_card import model_card
+from sluguq.stores.tables import write_table
 from tests.figures.stand_in import aggregated, models, with_artefacts
 
 REPLICATES = 40
@@ -136,7 +137,7 @@ def test_figures_and_cards_say_what_the_tables_say(stores, tables):
 def test_tables_come_back_from_disk_as_they_were(tables, role, tmp_path):
     assert list(tables[role]) == tables_for(role)
     for name, table in tables[role].items():
-        write_table(table, tmp_path / f"{name}.csv")
+        write_table(tmp_path / f"{name}.csv", table, sealed=False)
         again = read_table(tmp_path / f"{name}.csv")
         pd.testing.assert_frame_equal(again, table.reset_index(drop=True), check_dtype=False, check_exact=True)
 
@@ -145,14 +146,14 @@ def test_names_that_look_like_numbers_or_nothing_stay_names(tmp_path):
     table = pd.DataFrame(
         {"configuration": ["1", "NA"], "level": ["", "nan"], "value": [np.nan, 1.0], "worst": [True, False]}
     )
-    write_table(table, tmp_path / "table.csv")
+    write_table(tmp_path / "table.csv", table, sealed=False)
     pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv"), table)
 
 
 def test_a_store_without_rows_has_tables_with_columns(stores, tmp_path):
     bare = stores["training"].drop_vars(["slug_map", "error_map", "label_site", "label_ruler"])
     for name, table in make_tables(bare.isel(image=slice(0, 20)), "training", 20).items():
-        write_table(table, tmp_path / f"{name}.csv")
+        write_table(tmp_path / f"{name}.csv", table, sealed=False)
         assert list(read_table(tmp_path / f"{name}.csv").columns) == list(table.columns)
     for table in make_tables(stores["models"].drop_vars("sample_ita"), "models", 20).values():
         assert set(ESTIMATE) <= set(table.columns)

@@ -10,9 +10,10 @@ import sluguq
 from sluguq.analysis.fairness import gaps
 from sluguq.analysis.given import dataset_of
 from sluguq.analysis.signals import compare_signals
-from sluguq.analysis.tables import per_image, read_claims, write_table
+from sluguq.analysis.tables import per_image, read_claims
 from sluguq.claims import judge
 from sluguq.stores.store import StoreError, open_store, write_store
+from sluguq.stores.tables import write_table
 from sluguq.stores.variables import described
 from tests.figures.stand_in import aggregated
 
@@ -96,7 +97,7 @@ def test_claims_come_back_from_disk_as_they_were_judged(tmp_path):
     # A digest can be digits alone or look like 1e10, and a claim of one's own can say NA or 0.50.
     claims = claims.assign(rules_version="004711", registered="12e3")
     claims.loc[0, "published"], claims.loc[1, "published"] = "0.50", "NA"
-    write_table(claims, tmp_path / "claims.csv")
+    write_table(tmp_path / "claims.csv", claims, sealed=False)
     again = read_claims(tmp_path / "claims.csv")
     words = [name for name in claims if not pd.api.types.is_numeric_dtype(claims[name])]
     assert {"published", "rules_version", "registered", "verdict", "smallest_effect"} <= set(words)
@@ -104,5 +105,5 @@ def test_claims_come_back_from_disk_as_they_were_judged(tmp_path):
     pd.testing.assert_frame_equal(
         again.drop(columns=words).astype(float), claims.drop(columns=words).astype(float), check_exact=True
     )
-    write_table(claims.head(0), tmp_path / "claims.csv")
+    write_table(tmp_path / "claims.csv", claims.head(0), sealed=False)
     assert list(read_claims(tmp_path / "claims.csv")) == list(claims)

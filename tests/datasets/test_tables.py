@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from sluguq.datasets.acquisition import write_tables
 from sluguq.datasets.base import Acquired
 from sluguq.datasets.nothing import is_nothing, said
 from sluguq.datasets.skin_types import parse_fst
-from sluguq.stores.tables import read_images, read_missing
+from sluguq.stores.files import DamagedFile
+from sluguq.stores.tables import read_images, read_missing, read_split, write_table
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,16 @@ def test_tables_round_trip_and_a_repeated_id_is_lost(tmp_path):
     assert missing["file"].tolist() == ["b.jpg"]
     assert missing["fst"].tolist() == [5]
     assert "appears twice" in missing["reason"][0]
+
+
+def test_only_a_sealed_table_has_a_checksum_and_an_edit_of_it_is_refused(tmp_path):
+    split = pd.DataFrame({"id": ["001"], "role": ["train_A"]})
+    write_table(tmp_path / "open.csv", split, sealed=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["open.csv"]
+    write_table(tmp_path / "split.csv", split)
+    pd.testing.assert_frame_equal(read_split(tmp_path / "split.csv"), split, check_dtype=False)
+    for name in ("open.csv", "split.csv"):
+        (tmp_path / name).write_text("id,role\n002,train_A\n")
+    assert read_split(tmp_path / "open.csv")["id"].tolist() == ["002"]
+    with pytest.raises(DamagedFile, match=r"split\.csv"):
+        read_split(tmp_path / "split.csv")

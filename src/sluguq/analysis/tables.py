@@ -21,7 +21,6 @@ from sluguq.analysis.estimates import Estimate, Statistic, Transform, over_seeds
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.statistics import Array
 from sluguq.machine import extensions
-from sluguq.stores.files import whole_file
 
 SIGNALS = {
     "slug": "SLUG",
@@ -231,14 +230,8 @@ def against_lightest(frame: pd.DataFrame, groups: Sequence[str]) -> Iterator[tup
         yield group, pair.assign(inside=pair["group"] == group)
 
 
-def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table as csv, whole or not at all."""
-    with whole_file(path) as partial:
-        table.to_csv(partial, index=False)
-
-
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """A table as `write_table` left it: names stay text, also such that look like numbers or like nothing."""
+    """A table as it was written: names stay text, also such that look like numbers or like nothing."""
     header = pd.read_csv(path, nrows=0).columns
     texts = {name: str for name in header if name not in NUMBERS and name not in FLAGS}
     nothing = {name: [""] for name in header if name in NUMBERS}

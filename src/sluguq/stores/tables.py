@@ -1,4 +1,4 @@
-"""The workflow's own tables of images: what was acquired, lost, rejected, split. Written and read here alone.
+"""The workflow's own tables of images: what was acquired, lost, rejected, split. They are read here alone.
 
 All cells are text, so that the id 001 stays 001 and the patient NA stays what it is; only the FST is a number.
 """
@@ -56,9 +56,12 @@ def _type_of(row: Mapping[str, Any]) -> int:
     return int(fst)
 
 
-def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
-    """Write a table as csv, whole or not at all, with its checksum beside it."""
-    with whole_file(path, sealed=True) as partial:
+def write_table(path: str | os.PathLike[str], table: pd.DataFrame, *, sealed: bool = True) -> None:
+    """Write a table as csv, whole or not at all.
+
+    :param sealed: write its checksum beside it, for the readers below; not for tables of results.
+    """
+    with whole_file(path, sealed=sealed) as partial:
         # A path on the disk need not be UTF-8; it is written as it is.
         table.to_csv(partial, index=False, errors="surrogateescape")
 
