@@ -9,16 +9,14 @@ How each kind is added step by step: ``docs/extending``.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import sys
-import zlib
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from sluguq.machine.errors import SluguqError
+from sluguq.machine.own_files import run_file
 
 VARIABLE = "SLUGUQ_EXTENSIONS"
 """Environment variable through which jobs learn of the extension files."""
@@ -155,17 +153,13 @@ def files_adding(*kinds: str) -> list[Path]:
 
 
 def _run(path: Path) -> None:
-    name = f"sluguq_extension_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None or not path.is_file():
+    if path.suffix != ".py" or not path.is_file():
         raise ExtensionError(f"extensions: there is no Python file {path}")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[module.__name__] = module
     before = [dict(registry) for registry in _REGISTRIES]
     _LOADED[path] = set()
     _loading.append(path)
     try:
-        specification.loader.exec_module(module)
+        run_file(path, "extension")
     except BaseException as error:
         # What a file added before it failed is taken back: half of it would be in force.
         for registry, kept in zip(_REGISTRIES, before, strict=True):

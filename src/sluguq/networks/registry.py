@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sluguq.machine.errors import SluguqError
+from sluguq.machine.own_files import run_file
 
 if TYPE_CHECKING:
     from sluguq.networks.network import Settings
@@ -108,16 +107,7 @@ def found(place: str) -> Any:
         path = Path(home).resolve()
         if not path.is_file():
             raise ArchitectureError(f"there is no file {home} (of the network {place})")
-        spec = importlib.util.spec_from_file_location(f"sluguq_own_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look their module up
-        sys.path.insert(0, str(path.parent))
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(path.parent))
+        module = run_file(path, "network", neighbours=True)
     else:
         module = importlib.import_module(home)
     if not hasattr(module, name):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from sluguq.config.sources import OwnSource
 from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.machine.own_files import run_file
 
 
 def collect(options: OwnSource, raw_folder: Path) -> Acquired:
@@ -14,12 +14,9 @@ def collect(options: OwnSource, raw_folder: Path) -> Acquired:
 
     :raises AcquisitionError: where there is no such file, it has no such function, or that gives something else.
     """
-    path = options.adapter.resolve()
-    specification = importlib.util.spec_from_file_location(f"sluguq_source_{path.stem}", path)
-    if specification is None or specification.loader is None or not path.is_file():
+    if options.adapter.suffix != ".py" or not options.adapter.is_file():
         raise AcquisitionError(f"there is no Python file {options.adapter}; name it with the key `adapter`")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = run_file(options.adapter, "source")
     if not callable(getattr(module, "collect", None)):
         raise AcquisitionError(f"{options.adapter} has no function collect(options, raw_folder)")
     acquired = module.collect(options.options, raw_folder)
