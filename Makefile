@@ -16,7 +16,7 @@ help:
 	@echo "make notebook   open examples/inspect.ipynb, which looks into the demo's results"
 	@echo "make test       run the tests (those against PyTorch skip without it)"
 	@echo "make torch      add PyTorch, torchax and models in PyTorch to .venv, for the tests that use them"
-	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate"
+	@echo "make plugins    add to .venv what not everybody needs: S3, Kubernetes, other schedulers, RO-Crate, DuckDB"
 	@echo "make lint       ruff, mypy, import-linter, snakefmt and snakemake --lint"
 	@echo "make format     format Python and Snakemake files"
 	@echo "make docs       build the documentation with the reference as one site, build/site/index.html"
@@ -67,7 +67,7 @@ torch: $(VENV)/installed
 plugins: $(VENV)/installed
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check \
 	    snakemake-storage-plugin-s3==0.3.6 s3fs==2026.9.0 "moto[s3]==5.2.5" flask==3.1.3 flask-cors==6.0.5 \
-	    snakemake-executor-plugin-kubernetes==0.5.1 snakemake-executor-plugin-cluster-generic==1.0.9 rocrate==0.16.0
+	    snakemake-executor-plugin-kubernetes==0.5.1 snakemake-executor-plugin-cluster-generic==1.0.9 rocrate==0.16.0 duckdb==2.0.1
 
 lint: $(VENV)/installed
 	$(VENV_PYTHON) -m ruff check
