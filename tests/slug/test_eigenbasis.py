@@ -264,6 +264,24 @@ def test_a_state_of_another_run_is_refused(x64):
         sluguq.eigenbasis(apply, params, images, rank=20, key=KEY, checkpoint=Checkpoint(states[0]))
 
 
+@pytest.mark.parametrize("other", ["weights", "images", "likelihood"])
+def test_a_state_of_another_matrix_is_refused(other):
+    """Of the same shapes, so that nothing but the matrix itself tells."""
+    states, params, images = [], mlp_params(dtype=jnp.float32), pictures(6, dtype=jnp.float32)
+    options = {"rank": 4, "key": KEY, "solver": Lanczos(subspace=12)}
+    sluguq.eigenbasis(mlp, params, images, **options, checkpoint=Checkpoint(on_block=states.append, block=4))
+    resumed = sluguq.eigenbasis(mlp, params, images, **options, checkpoint=Checkpoint(states[0]))
+    assert resumed.products > states[0].products
+    if other == "weights":
+        params = jax.tree.map(lambda leaf: leaf * 1.05, params)
+    elif other == "images":
+        images = images[::-1] * 0.9
+    else:
+        options["likelihood"] = "bernoulli"
+    with pytest.raises(ValueError, match="other weights, images or likelihood"):
+        sluguq.eigenbasis(mlp, params, images, **options, checkpoint=Checkpoint(states[0]))
+
+
 @pytest.mark.parametrize("storage", ["host", "folder"])
 def test_other_storages_agree_with_the_device(tmp_path, storage):
     execution = Execution(budget=Budget(block_bytes=1000))  # several blocks of columns

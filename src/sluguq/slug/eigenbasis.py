@@ -32,6 +32,8 @@ from sluguq.slug.recurrence import Recurrence, rounding
 from sluguq.slug.room import HALVED, scratch_bytes, subspace_of
 from sluguq.slug.rows import PARTIAL, DeviceRows, HostRows, Rows
 
+_SAME = 1e-3  # relative difference of a curvature that is computed twice, far above the rounding of float32
+
 
 class Eigenbasis(NamedTuple):
     """The leading eigenpairs of G and how far they can be trusted.
@@ -200,6 +202,7 @@ def eigenbasis(
         recurrence = Recurrence(ggn, rows, subspace, jax.random.fold_in(key, 0))
         if checkpoint.state is not None:
             recurrence.resume(checkpoint.state)
+            _check_operator(checkpoint.state, ggn)
         pairs = Solver(recurrence, rank, Stop(tolerance, solver.accuracy, limit)).run(checkpoint, execution.progress)
         if solver.accuracy is not None and pairs.incompleteness <= solver.accuracy:
             pairs = pairs._replace(converged=np.ones_like(pairs.converged))  # to what was asked for
@@ -283,6 +286,21 @@ def _check_state(state: LanczosState | None, subspace: int, ggn: GGN) -> None:
         raise ValueError(
             f"the state belongs to another run: subspace and weights are {state.projected.shape[0]} and "
             f"{state.vectors.shape[1]} ({state.vectors.dtype}) there, {subspace} and {ggn.size} ({ggn.dtype}) here"
+        )
+
+
+def _check_operator(state: LanczosState, ggn: GGN) -> None:
+    """Refuse a state that other weights or images led to: one product must give again what the state holds of it."""
+    if not state.step:
+        return
+    rows, projected = state.vectors[: state.step], state.projected[: state.step, : state.step]
+    # All rows at once: the curvature along a single one may be the same by chance.
+    mixed = np.full(state.step, state.step**-0.5, rows.dtype)
+    told, computed = projected @ mixed, rows @ np.asarray(ggn.product(mixed @ rows))
+    if np.linalg.norm(told - computed) > _SAME * np.linalg.norm(told):
+        raise ValueError(
+            f"the state belongs to another run, of other weights, images or likelihood: the curvature along its "
+            f"vectors is {told @ mixed:.6g} there and {computed @ mixed:.6g} here. Start without the state"
         )
 
 
