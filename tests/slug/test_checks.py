@@ -327,6 +327,9 @@ def test_channels_first():
         last = sluguq.score(mlp, params, basis, images, probes=8, maps=True, key=KEY)
         other = sluguq.score(first, params, basis, moved, probes=8, maps=True, channel_axis=1, key=KEY)
         exact = sluguq.score_exact(first, params, basis, moved, channel_axis=1)
+        scorer = sluguq.Scorer(first, params, basis, probes=8, maps=True, channel_axis=1, key=KEY)
+        streamed = [scorer(moved[:2]), scorer(moved[2:])]
+    np.testing.assert_allclose(np.concatenate([part.maps for part in streamed]), last.maps, rtol=1e-3)
     assert other.maps.shape == exact.maps.shape == (3, 6, 5)
     np.testing.assert_allclose(other.maps, last.maps, rtol=1e-4)
     with pytest.warns(UserWarning, match="looks like channels first: pass channel_axis=1"):

@@ -14,7 +14,7 @@ from sluguq.slug.accuracy import as_number
 from sluguq.slug.examples import Examples
 from sluguq.slug.fingerprint import difference, fingerprint
 from sluguq.slug.masks import weighed
-from sluguq.slug.network import Apply, as_partial, is_image, parameter_count, widened
+from sluguq.slug.network import Apply, as_partial, channels_last, is_image, parameter_count, widened
 
 
 def check_finite_images(images: Any, first: int = 0) -> None:
@@ -319,6 +319,18 @@ def check_score_arguments(
         check_fingerprint(basis, params)
 
 
+def mapped_apply(apply: Apply, params: Any, images: Examples, axis: int, *, maps: bool) -> Apply:
+    """``apply`` with the channels of its output last, looked at for maps where they are asked for.
+
+    :raises ValueError: where the output has no such axis, or is no image although maps are asked for.
+    """
+    if maps:
+        check_has_maps(apply, params, images)
+    if maps or axis != -1:
+        check_channel_axis(apply, params, images, axis)
+    return channels_last(apply, axis)
+
+
 def check_channel_axis(apply: Apply, params: Any, images: Examples, axis: int) -> None:
     """Refuse an axis that the output does not have; warn where maps would sum over what looks like no channels.
 
@@ -331,7 +343,7 @@ def check_channel_axis(apply: Apply, params: Any, images: Examples, axis: int) -
         warnings.warn(
             f"maps sum over the last axis of an output of shape {('n', *shape[1:])}, which looks like channels first: "
             f"pass channel_axis=1 to sum over channels",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.budget import Budget
-from sluguq.slug.checks import check_channel_axis, check_score_arguments, checked
+from sluguq.slug.checks import check_score_arguments, checked, mapped_apply
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import Examples, examples_of
 from sluguq.slug.execution import in_plain_modes
-from sluguq.slug.network import Apply, as_partial, channels_last, is_image, linearised, parameter_count, transposed
+from sluguq.slug.network import Apply, as_partial, is_image, linearised, parameter_count, transposed
 from sluguq.slug.projection import shrinkage
 from sluguq.slug.scores import Scores
 
@@ -92,8 +92,7 @@ def score_exact(
     check_score_arguments(basis, params, 2, None, prior_precision)
     shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
     if is_image(shape):
-        check_channel_axis(apply, params, images, channel_axis)
-        apply = channels_last(apply, channel_axis)
+        apply = mapped_apply(apply, params, images, channel_axis, maps=True)
         shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
     slug, norms, maps = [], [], []
     for image in _each(images):

@@ -25,19 +25,18 @@ from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.blocks import PROBE_BLOCK, Block, blocks_of
 from sluguq.slug.blockwise import Blockwise
 from sluguq.slug.checks import (
-    check_channel_axis,
-    check_has_maps,
     check_key,
     check_positions,
     check_score_arguments,
     checked,
+    mapped_apply,
 )
 from sluguq.slug.deflated import Plan
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution, in_plain_modes
 from sluguq.slug.ggn import GGN
-from sluguq.slug.network import Apply, channels_last
+from sluguq.slug.network import Apply
 from sluguq.slug.pilot import most_directions, pilot
 from sluguq.slug.probing import Probing
 from sluguq.slug.projection import Projector
@@ -110,11 +109,7 @@ def score(
     images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions, accuracy)
-    if maps:
-        check_has_maps(apply, params, images)
-    if maps or channel_axis != -1:
-        check_channel_axis(apply, params, images, channel_axis)
-        apply = channels_last(apply, channel_axis)
+    apply = mapped_apply(apply, params, images, channel_axis, maps=maps)
     blocks = blocks_of(check_positions(probing.positions, images.n))
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)

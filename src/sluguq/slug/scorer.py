@@ -9,7 +9,7 @@ import numpy as np
 from sluguq.slug.accuracy import Settled
 from sluguq.slug.blocks import blocks_of
 from sluguq.slug.blockwise import Blockwise
-from sluguq.slug.checks import check_finite_images, check_has_maps, check_score_arguments, checked
+from sluguq.slug.checks import check_finite_images, check_score_arguments, checked, mapped_apply
 from sluguq.slug.deflated import ProbeCache
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import examples_of
@@ -45,6 +45,7 @@ class Scorer:
     :param batch_size: images that are scored together, up to 8; fewer are filled up to as many.
     :param key: ``jax.random.key``.
     :param maps: whether scores have maps.
+    :param channel_axis: as for ``score``.
     :param prior_precision: as for ``score``.
     :param probing: how many probes go where.
     :param execution: where and how it runs.
@@ -63,6 +64,7 @@ class Scorer:
         batch_size: int = 8,
         key: jax.Array,
         maps: bool = False,
+        channel_axis: int = -1,
         prior_precision: float = 0.0,
         probing: Probing | None = None,
         execution: Execution | None = None,
@@ -74,7 +76,7 @@ class Scorer:
         self.estimate, self.accuracy, self.key = Estimate(probes, tolerance, maps, probing), accuracy, key
         self.batch_size, self.execution = batch_size, execution
         self.seen = 0
-        self._network = (apply, params)
+        self._network, self._axis = (apply, params), channel_axis
         self._projector = Projector.of(basis, params, prior_precision=prior_precision, budget=execution.budget)
         self._settled: Settled | None = probing.settled
         self._kept: tuple[int, ProbeCache] | None = None
@@ -89,9 +91,9 @@ class Scorer:
         examples = examples_of(images)
         structure = str(jax.tree.structure(examples[:1]))
         if self._structure is None:
-            self._network = checked(*self._network, examples)
-            if self.estimate.maps:
-                check_has_maps(*self._network, examples)
+            checked_apply, params = checked(*self._network, examples)
+            maps = self.estimate.maps
+            self._network = (mapped_apply(checked_apply, params, examples, self._axis, maps=maps), params)
             self._structure = structure
         elif structure != self._structure:
             raise ValueError(
