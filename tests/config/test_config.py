@@ -85,6 +85,9 @@ def test_papers_protocols():
     assert (slug.training.epochs, slug.training.schedule) == (1000, "cosine")
     assert (fairness.training.epochs, fairness.training.schedule) == (15, "constant")
     assert slug.images.size == fairness.images.size == 128
+    # The fairness paper's figure 2 has a bar of images without a skin type.
+    assert slug.datasets["fitzpatrick17k"].unlabelled
+    assert fairness.datasets["fitzpatrick17k"].unlabelled
 
 
 def test_unreadable_files_are_named(tmp_path):
