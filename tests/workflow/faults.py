@@ -23,6 +23,7 @@ from typing import Any
 
 from sluguq.networks.weights import WeightsError, load_network
 from sluguq.stages.basis_store import read_basis
+from sluguq.stages.taken import measurement
 from sluguq.stores.files import DamagedFile
 from sluguq.stores.store import StoreError, open_store
 from sluguq.stores.tables import TableError, read_images, read_split
@@ -76,8 +77,9 @@ def times_taken(reference: Checkout) -> dict[str, float]:
     for path in (reference.folder / "logs").rglob("*.tsv"):
         *_, rule, job = path.with_suffix("").parts
         script = f"{rule}_models" if job == "models" else rule if rule in SCRIPTS else path.parent.parent.name
-        seconds = float(path.read_text().splitlines()[1].split("\t")[0])
-        taken[script] = min(seconds, taken.get(script, seconds))
+        measured = measurement(path)
+        if measured is not None:
+            taken[script] = min(measured[0], taken.get(script, measured[0]))
     return taken
 
 

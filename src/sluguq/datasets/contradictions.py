@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sluguq.datasets.units import identities, named
+from sluguq.datasets.units import identities
 
 COLUMNS = ("kind", "of", "fst", "groups", "images")
 """kind of tie, the value that ties, its skin types, the groups they are in, and the images (text, by commas)."""
@@ -31,9 +31,9 @@ def contradictions(columns: Mapping[str, ArrayLike], groups: Mapping[str, Sequen
     for name, kind in _KINDS.items():
         if name not in columns:
             continue
-        ties = np.asarray(columns[name])
-        known = named(ties) & (fst > 0)
-        for tie, members in pd.Series(np.flatnonzero(known)).groupby(identities(ties[known])):
+        ties = identities(columns[name])
+        known = (ties != "") & (fst > 0)
+        for tie, members in pd.Series(np.flatnonzero(known)).groupby(ties[known]):
             types = sorted(set(fst[members].tolist()))
             images = ", ".join(sorted(ids[members].tolist()))
             if len(types) > 1 and images not in listed:

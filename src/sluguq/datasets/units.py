@@ -129,9 +129,11 @@ def cluster_labels(*labels: ArrayLike) -> NDArray[np.int64]:
     count = len(arrays[0])
     rows, columns, offset = [], [], 0
     for array in arrays:
-        present = named(array)
-        if array.dtype.kind not in "iuf":
+        if array.dtype.kind in "iuf":
+            present = named(array)
+        else:
             array = identities(array).astype(str)
+            present = array != ""
         values, inverse = np.unique(array[present], return_inverse=True)
         rows.append(np.flatnonzero(present))
         columns.append(inverse.ravel() + offset)

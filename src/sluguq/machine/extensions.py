@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sluguq.machine.errors import SluguqError
-from sluguq.machine.own_files import run_file
+from sluguq.machine.own_files import is_python_file, run_file
 
 VARIABLE = "SLUGUQ_EXTENSIONS"
 """Environment variable through which jobs learn of the extension files."""
@@ -153,7 +153,7 @@ def files_adding(*kinds: str) -> list[Path]:
 
 
 def _run(path: Path) -> None:
-    if path.suffix != ".py" or not path.is_file():
+    if not is_python_file(path):
         raise ExtensionError(f"extensions: there is no Python file {path}")
     before = [dict(registry) for registry in _REGISTRIES]
     _LOADED[path] = set()

@@ -11,6 +11,11 @@ from pathlib import Path
 from types import ModuleType
 
 
+def is_python_file(path: Path) -> bool:
+    """Whether there is a file of this name that ends in ``.py``."""
+    return path.suffix == ".py" and path.is_file()
+
+
 def run_file(path: Path, purpose: str, *, neighbours: bool = False) -> ModuleType:
     """Run a Python file as a module of a name that no other file has, also where two files are called alike.
 
@@ -22,8 +27,8 @@ def run_file(path: Path, purpose: str, *, neighbours: bool = False) -> ModuleTyp
     """
     path = path.resolve()
     name = f"sluguq_{purpose}_{path.stem}_{zlib.crc32(str(path).encode(errors='surrogateescape')):08x}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None or not path.is_file():
+    specification = importlib.util.spec_from_file_location(name, path) if is_python_file(path) else None
+    if specification is None or specification.loader is None:
         raise FileNotFoundError(f"there is no Python file {path}")
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # dataclasses look their module up

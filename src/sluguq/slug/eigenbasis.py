@@ -202,7 +202,7 @@ def eigenbasis(
         recurrence = Recurrence(ggn, rows, subspace, jax.random.fold_in(key, 0))
         if checkpoint.state is not None:
             recurrence.resume(checkpoint.state)
-            _check_operator(checkpoint.state, ggn)
+            _check_operator(recurrence)
         pairs = Solver(recurrence, rank, Stop(tolerance, solver.accuracy, limit)).run(checkpoint, execution.progress)
         if solver.accuracy is not None and pairs.incompleteness <= solver.accuracy:
             pairs = pairs._replace(converged=np.ones_like(pairs.converged))  # to what was asked for
@@ -289,18 +289,22 @@ def _check_state(state: LanczosState | None, subspace: int, ggn: GGN) -> None:
         )
 
 
-def _check_operator(state: LanczosState, ggn: GGN) -> None:
+def _check_operator(recurrence: Recurrence) -> None:
     """Refuse a state that other weights or images led to: one product must give again what the state holds of it."""
-    if not state.step:
+    ggn, rows, step = recurrence.ggn, recurrence.rows, recurrence.step
+    if not step:
         return
-    rows, projected = state.vectors[: state.step], state.projected[: state.step, : state.step]
     # All rows at once: the curvature along a single one may be the same by chance.
-    mixed = np.full(state.step, state.step**-0.5, rows.dtype)
-    told, computed = projected @ mixed, rows @ np.asarray(ggn.product(mixed @ rows))
+    mixed = np.zeros(recurrence.subspace)
+    mixed[:step] = step**-0.5
+    vector = -rows.less(jnp.zeros(ggn.size, ggn.dtype), mixed)
+    told = (recurrence.projected @ mixed)[:step]
+    computed = rows.dots(ggn.product(vector))[:step]
     if np.linalg.norm(told - computed) > _SAME * np.linalg.norm(told):
         raise ValueError(
             f"the state belongs to another run, of other weights, images or likelihood: the curvature along its "
-            f"vectors is {told @ mixed:.6g} there and {computed @ mixed:.6g} here. Start without the state"
+            f"vectors is {told.sum() / step**0.5:.6g} there and {computed.sum() / step**0.5:.6g} here. "
+            "Start without the state"
         )
 
 

@@ -54,7 +54,7 @@ def taken(experiment: str, logs: str | os.PathLike[str] = "logs") -> dict[str, T
         for file in base.rglob("*.tsv"):
             inside = file.relative_to(root).parts
             folder = inside[1] if inside[0] == experiment else inside[0]
-            measured = _measured(file)
+            measured = measurement(file)
             if measured is not None and folder != "sensitivity":
                 found[_FOLDERS.get(folder, _OTHERS)].append(measured)
     return {
@@ -137,8 +137,12 @@ def plan_and_taken(cost: Cost) -> list[dict[str, str]]:
     return rows
 
 
-def _measured(file: Path) -> tuple[float, float] | None:
-    """Seconds and resident memory of one job; None where it was not measured."""
+def measurement(file: Path) -> tuple[float, float] | None:
+    """What one job took.
+
+    :param file: that Snakemake left.
+    :returns: seconds and the most resident memory in MB; None where the job was not measured.
+    """
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             row = next(csv.DictReader(lines, delimiter="\t"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sluguq.config.sources import OwnSource
 from sluguq.datasets.base import Acquired, AcquisitionError
-from sluguq.machine.own_files import run_file
+from sluguq.machine.own_files import is_python_file, run_file
 
 
 def collect(options: OwnSource, raw_folder: Path) -> Acquired:
@@ -14,7 +14,7 @@ def collect(options: OwnSource, raw_folder: Path) -> Acquired:
 
     :raises AcquisitionError: where there is no such file, it has no such function, or that gives something else.
     """
-    if options.adapter.suffix != ".py" or not options.adapter.is_file():
+    if not is_python_file(options.adapter):
         raise AcquisitionError(f"there is no Python file {options.adapter}; name it with the key `adapter`")
     module = run_file(options.adapter, "source")
     if not callable(getattr(module, "collect", None)):
