@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 
 from sluguq.analysis.estimates import Estimate, over_seeds
 from sluguq.analysis.statistics import mean
@@ -525,6 +526,61 @@ def test_a_model_that_diverged_is_not_left_out_in_silence():
     judged = judge({"home": store}, replicates=60).set_index("claim")
     assert judged.loc["gap_under_A", ["verdict", "reason"]].tolist() == [OPEN, "not known in 1 of 4 seeds"]
     assert judged.loc["slug_ranks_with_error", "verdict"] == HOLDS
+
+
+def test_a_seed_that_diverged_in_every_configuration_is_not_left_out_in_silence():
+    """Nothing of the seed is left to show that it was to be scored; all the same it was trained."""
+    home = aggregated(seeds=4, tested=60, pool=120, maps=False, noise=0.1)
+    isic, drawn = labelled(slug=1000, error=1), with_artefacts(seeds=4, images=40, slug_signal=3.0)
+    for store in (home, isic, drawn):
+        for name in ("mse", "slug", "latent_std", "slug_map", "error_map"):
+            if name in store:
+                store[name].transpose("seed", ...).values[2] = np.nan
+    judged = judge({"home": home, "isic": isic, "artefacts": drawn}, replicates=60).set_index("claim")
+    assert not (judged["verdict"] == HOLDS).any(), judged.loc[judged["verdict"] == HOLDS, "parts"]
+    for claim in ("gap_under_A", "slug_ranks_with_error", "error_is_low", "slug_map_finds_artefacts"):
+        assert judged.loc[claim, "reason"] == "not known in 1 of 4 seeds", claim
+    assert judged.loc["slug_map_tells_labelled_artefacts", "reason"] == "not known in 1 of 6 seeds"
+
+
+def test_a_configuration_that_diverged_in_every_seed_is_told_as_such():
+    store = aggregated(seeds=3, tested=40, pool=60, size=8)
+    for name in ("mse", "slug", "latent_std", "slug_map", "error_map"):
+        store[name].values[0] = np.nan
+    judged = judge({"home": store}, replicates=20).set_index("claim")
+    for claim in ("gap_under_A", "tone_follows_training", "lesion_better_on_light_skin"):
+        assert judged.loc[claim, "verdict"] == UNASKED, claim
+        assert "no errors of A" in judged.loc[claim, "reason"], judged.loc[claim, "reason"]
+
+
+def test_tone_is_asked_of_a_group_without_tested_images():
+    store = aggregated(seeds=3, tested=40, pool=60, size=8)
+    for name in ("mse", "slug", "latent_std", "slug_map", "error_map"):
+        store[name].values[:, :, store["group"].values == "dark"] = np.nan
+    assert judge({"home": store}, replicates=20).set_index("claim").loc["tone_follows_training", "verdict"] == UNASKED
+
+
+@pytest.mark.parametrize("name", ["seed", "image", "cluster", "map", "x", "inside"])
+def test_a_configuration_may_have_any_name(name):
+    store = aggregated(seeds=3, tested=40, pool=60, size=8)
+    renamed = store.assign_coords(configuration=[name, "B", "C"])
+    resolved = yaml.safe_load(store.attrs["configuration"])
+    resolved["configurations"][name] = resolved["configurations"].pop("A")
+    renamed.attrs["configuration"] = yaml.safe_dump(resolved)
+    plain, own = (judge({"home": s}, replicates=20).set_index("claim") for s in (store, renamed))
+    pd.testing.assert_series_equal(plain["verdict"], own["verdict"])
+
+
+@pytest.mark.parametrize("greys", [(100, 200), (100, 100)])
+def test_images_that_are_all_the_same_have_no_variability(greys):
+    """What differs between them is rounding, of which nothing can be said."""
+    store = aggregated(seeds=2, tested=60, pool=60, size=8)
+    dark = store["group"].values == "dark"
+    store["pixels"][:] = np.where(dark, *greys[::-1])[:, None, None, None].astype(np.uint8)
+    row = judge({"home": store}, replicates=40).set_index("claim").loc["dark_images_vary_more"]
+    assert row["verdict"] == OPEN
+    assert "has no value in this run" in row["reason"]
+    assert np.isnan(row["estimate"])
 
 
 @pytest.mark.parametrize("rising", [1, 3])

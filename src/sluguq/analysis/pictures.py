@@ -223,6 +223,10 @@ MOST = 500
 """Images of a group, drawn at random, of which variability is measured; the same number of each group."""
 
 
+_ROUNDING = 1e-9
+"""Relative differences below this are of rounding: what 8-bit pixels tell apart is thousands of times as large."""
+
+
 def features(pixels: NDArray[np.uint8]) -> Array:
     """Plain features of pictures (images, y, x, channel): mean and deviation of colour and of edges in 4 x 4 cells."""
     values = pixels.astype(np.float64) / 127.5 - 1
@@ -232,7 +236,7 @@ def features(pixels: NDArray[np.uint8]) -> Array:
     cells = maps[:, :size, :size].reshape(len(maps), 4, size // 4, 4, size // 4, maps.shape[-1])
     parts = np.concatenate([cells.mean(axis=(2, 4)), cells.std(axis=(2, 4))], axis=-1).reshape(len(maps), -1)
     spread = parts.std(axis=0)
-    return parts / np.where(spread > 0, spread, 1.0)
+    return parts / np.where(spread > _ROUNDING, spread, 1.0)
 
 
 def spread_of(kernel: Array, weights: Array) -> tuple[Array, Array]:
@@ -240,16 +244,17 @@ def spread_of(kernel: Array, weights: Array) -> tuple[Array, Array]:
 
     :param kernel: (images, images).
     :param weights: (replicates, images), how often each is drawn.
-    :returns: two arrays (replicates,).
+    :returns: two arrays (replicates,); NaN where all drawn vectors are the same but for rounding.
     """
     traces, dimensions = [], []
+    least = _ROUNDING * float(np.abs(np.diag(kernel)).max(initial=0.0))
     for w in weights / weights.sum(axis=1, keepdims=True):
         middle = kernel @ w
         centred = kernel - middle[:, None] - middle[None] + w @ middle
         trace = float(w @ np.diag(centred))
-        square = float(w @ (centred**2) @ w)
-        traces.append(trace)
-        dimensions.append(trace**2 / square if square > 0 else np.nan)
+        known = trace > least
+        traces.append(trace if known else np.nan)
+        dimensions.append(trace**2 / float(w @ (centred**2) @ w) if known else np.nan)
     return np.array(traces), np.array(dimensions)
 
 

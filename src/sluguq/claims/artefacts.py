@@ -116,7 +116,7 @@ def between(run: Run) -> list[Part]:
         parts += [
             above(
                 f"{configuration}, {high} over {low}",
-                run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}),
+                run.table_estimate(frame, log_mean_ratio, {"x": f"slug_{high}", "y": f"slug_{low}"}, of=configuration),
                 smallest=SMALLEST_RATIO,
             )
             for high, low in (("artefact", "lesion"), ("lesion", "rest"))

@@ -395,7 +395,7 @@ def lesion_gap(run: Run) -> list[Part]:
     frame = run.pictures
     pair = frame[(frame["configuration"] == a) & frame["group"].isin([run.light, run.dark])]
     estimate = run.picture_estimate(
-        log_ratio, pair.assign(inside=pair["group"] == run.dark), x="error_lesion", group="inside"
+        log_ratio, pair.assign(inside=pair["group"] == run.dark), [a], x="error_lesion", group="inside"
     )
     return [above(a, estimate, smallest=SMALLEST_RATIO)]
 
@@ -405,11 +405,16 @@ def tone_follows_training(run: Run) -> list[Part]:
         return mean(after - before, weights)
 
     a, c = run.light_only, run.dark_only
-    frame = run.pictures
-    dark = frame[frame["group"] == run.dark]
-    wide = dark.pivot(index=["seed", "image", "cluster"], columns="configuration", values="ita_reconstruction")
-    wide = wide.reset_index()
-    estimate = run.picture_estimate(change, wide, after=a, before=c)
+    dark = run.pictures[run.pictures["group"] == run.dark]
+    keys = ["seed", "image", "cluster"]
+    after, before = (
+        dark.loc[dark["configuration"] == name, [*keys, "ita_reconstruction"]].rename(
+            columns={"ita_reconstruction": column}
+        )
+        for name, column in ((a, "after"), (c, "before"))
+    )
+    both = after.merge(before, on=keys)
+    estimate = run.picture_estimate(change, both, [a, c], after="after", before="before")
     return [above(f"{run.dark}, {a} less {c}", estimate, smallest=SMALLEST_TONE)]
 
 

@@ -253,6 +253,9 @@ def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[V
     if FAILS in verdicts:
         return FAILS, ""
     if OPEN in verdicts:
+        valueless = [part.name for part in parts if not math.isfinite(part.estimate.value)]
+        if valueless:
+            return OPEN, f"has no value in this run: {', '.join(valueless)}"
         nearly = any(part.verdict == FAILS for part in parts)
         level = f"{100 * failing_level(len(parts)):.3g} %, the level for {len(parts)} parts"
         return OPEN, f"some part is on the other side at 95 %, none at {level}" if nearly else UNDECIDED

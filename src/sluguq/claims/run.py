@@ -181,12 +181,11 @@ class Run:
                 raise NotInRun(f"{store.attrs.get('dataset')} has no scores of configuration {configuration}")
             values[argument] = self._load(store, variable)[order.index(configuration)]
         seeds, clusters, places = [], [], []
-        used, lost = np.zeros_like(keep), 0
-        tested = np.isfinite(self._load(store, "mse")).any(axis=0)
+        used = np.zeros_like(keep)
+        known = np.all([np.isfinite(v) for v in values.values()], axis=0)
+        lost = self._lost(store, known, keep)
         for s in range(store.sizes["seed"]):
-            chosen = keep & np.all([np.isfinite(v[s]) for v in values.values()], axis=0)
-            # A model that diverged has no error where another of the same seed has one.
-            lost += bool((keep & tested[s] & ~chosen).any())
+            chosen = keep & known[s]
             if not chosen.any():
                 continue
             used |= chosen
@@ -199,13 +198,53 @@ class Run:
             seeds.append(part)
             clusters.append(self._cluster(store)[chosen])
         if not seeds:
-            raise NotInRun(f"no image of {store.attrs.get('dataset')} is of this kind")
+            asked = ", ".join(dict.fromkeys(configuration for _, configuration in columns.values()))
+            raise self._nothing(store, lost, asked, f"no image of {store.attrs.get('dataset')} is of this kind")
         blocks = None if self.blocks is None else [int(self.blocks[s]) for s in places]
         estimate = over_seeds(
             statistic, seeds, clusters, transform=transform, replicates=self.replicates, blocks=blocks
         )
         undefined = max(estimate.undefined, lost)
         return estimate._replace(undefined=undefined, distinct=int(used.sum()), patients=_people(store, used))
+
+    def _tested(self, store: xr.Dataset) -> np.ndarray:
+        """(seed, image) whether a seed's models were to score an image, as far as the errors tell.
+
+        An image that one configuration of a seed has an error of was scored by all of them. All of an external data
+        set is scored by every seed, also by one whose models all diverged.
+        """
+        scored = np.isfinite(self._load(store, "mse")).any(axis=0)
+        return np.broadcast_to(scored.any(axis=0), scored.shape) if store.attrs.get("role") == "external" else scored
+
+    def _lost(self, store: xr.Dataset, known: np.ndarray, keep: np.ndarray | bool = True) -> int:
+        """In how many seeds a value is not known of an image that was to be scored: a model diverged there.
+
+        :param known: (seed, image) whether it is.
+        :param keep: (image,) the images asked about.
+        """
+        tested = self._tested(store)
+        return int(((tested & keep & ~known).any(axis=1) | ~tested.any(axis=1)).sum())
+
+    def _unscored(self, store: xr.Dataset, *configurations: str) -> int:
+        """In how many seeds one of these configurations has no error or SLUG of an image that was to be scored.
+
+        :raises NotInRun: none was to be scored by one of them.
+        """
+        order = [str(c) for c in store["configuration"].values]
+        missing = [name for name in configurations if name not in order]
+        if missing:
+            raise NotInRun(f"{store.attrs.get('dataset')} has no scores of configuration {', '.join(missing)}")
+        places = [order.index(name) for name in configurations]
+        known = [np.isfinite(self._load(store, name)[places]).all(axis=0) for name in ("mse", "slug")]
+        return self._lost(store, np.logical_and(*known))
+
+    @staticmethod
+    def _nothing(store: xr.Dataset, lost: int, configurations: str, otherwise: str) -> NotInRun:
+        """Why nothing is left to estimate from: no seed has errors, or the run has no such image."""
+        if lost < store.sizes["seed"]:
+            return NotInRun(otherwise)
+        name = store.attrs.get("dataset")
+        return NotInRun(f"{name} has no errors of {configurations} in any seed: training diverged")
 
     def image_estimate(self, statistic: Callable[..., np.ndarray], variable: str) -> Estimate:
         """A statistic of a variable of the test images themselves, each once; its interval is over patients alone.
@@ -298,7 +337,8 @@ class Run:
         used = np.unique(table["image"])
         blocks = None if self.blocks is None else [self._block(part) for part in parts]
         estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates, blocks=blocks)
-        return estimate._replace(distinct=len(used), patients=_people(store, used))
+        undefined = max(estimate.undefined, self._unscored(store, self.for_artefacts))
+        return estimate._replace(undefined=undefined, distinct=len(used), patients=_people(store, used))
 
     def _block(self, part: pd.DataFrame) -> int:
         """The block of the one seed that these rows are of."""
@@ -313,24 +353,27 @@ class Run:
             raise NotInRun(f"{self.training.attrs.get('dataset')} has no reconstructions or no maps")
         return frame
 
-    def picture_estimate(self, statistic: Callable[..., np.ndarray], frame: pd.DataFrame, **columns: str) -> Estimate:
+    def picture_estimate(
+        self, statistic: Callable[..., np.ndarray], frame: pd.DataFrame, of: Sequence[str], **columns: str
+    ) -> Estimate:
         """As `estimate`, for rows of `pictures` and the columns that the statistic's arguments are called.
 
+        :param of: the configurations whose reconstructions the rows are about.
         :raises NotInRun: no row has all columns.
         """
+        lost = self._unscored(self.training, *of)
         chosen = frame.dropna(subset=[name for name in columns.values() if name != "inside"])
         if chosen.empty:
-            raise NotInRun(f"{self.training.attrs.get('dataset')} has no {' or '.join(columns.values())}")
+            asked = f"{self.training.attrs.get('dataset')} has no {' or '.join(columns.values())}"
+            raise self._nothing(self.training, lost, ", ".join(of), asked)
         parts = [part for _, part in chosen.groupby("seed")]
         given = [{a: part[c].to_numpy(bool if c == "inside" else float) for a, c in columns.items()} for part in parts]
         clusters = [part["cluster"].to_numpy() for part in parts]
         blocks = None if self.blocks is None else [self._block(part) for part in parts]
         estimate = over_seeds(statistic, given, clusters, replicates=self.replicates, blocks=blocks)
         used = np.unique(chosen["image"])
-        lost = self.training.sizes["seed"] - len(parts)
-        return estimate._replace(
-            undefined=max(estimate.undefined, lost), distinct=len(used), patients=_people(self.training, used)
-        )
+        undefined = max(estimate.undefined, lost, self.training.sizes["seed"] - len(parts))
+        return estimate._replace(undefined=undefined, distinct=len(used), patients=_people(self.training, used))
 
     @cached_property
     def variability(self) -> dict[str, Estimate]:
@@ -357,11 +400,17 @@ class Run:
         statistic: Callable[..., np.ndarray],
         columns: Mapping[str, str],
         transform: Transform = "identity",
+        of: str | None = None,
     ) -> Estimate:
-        """As `estimate`, for a table with the columns seed and clean_image besides those named."""
+        """As `estimate`, for a table with the columns seed and clean_image besides those named.
+
+        :param of: the configuration that the rows are of; by default `for_artefacts`.
+        """
+        of = of or self.for_artefacts
+        lost = self._unscored(self.artefacts, of)
         frame = frame.dropna(subset=list(columns.values()))
         if frame.empty:
-            raise NotInRun("no image with a drawn artefact is of this kind")
+            raise self._nothing(self.artefacts, lost, of, "no image with a drawn artefact is of this kind")
         names = frame["clean_image"].to_numpy(str)
         cluster = pd.Series([self._drawn_on[name] for name in names], index=frame.index)
         seeds = [
@@ -375,7 +424,8 @@ class Run:
         )
         used = np.isin(self.artefacts["clean_image"].values.astype(str), names)
         people = _people(self.artefacts, np.flatnonzero(used))
-        return estimate._replace(distinct=len(set(names)), patients=people)
+        undefined = max(estimate.undefined, lost)
+        return estimate._replace(undefined=undefined, distinct=len(set(names)), patients=people)
 
 
 def _yes_or_no(store: xr.Dataset, label: str) -> np.ndarray:
