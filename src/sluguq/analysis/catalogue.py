@@ -26,6 +26,9 @@ TABLES: dict[str, Table] = {
     "gaps": Table(_PHOTOGRAPHS, "Every group against the lightest: differences, ratios and effect sizes."),
     "intersections": Table(_PHOTOGRAPHS, "Mean error and SLUG of groups crossed with condition and body site."),
     "gaps_within": Table(_PHOTOGRAPHS, "Gaps among images of one condition or body site, and adjusted for them."),
+    "gaps_by_annotation": Table(
+        _PHOTOGRAPHS, "The darkest group against the lightest, by who says what an image's skin is."
+    ),
     "flagging": Table(_PHOTOGRAPHS, "Whose images are flagged, and which of the worst errors are caught."),
     "correlations": Table(_PHOTOGRAPHS, "Correlation of SLUG with the error, over seeds and seed by seed."),
     "removal": Table(_PHOTOGRAPHS, "The error of what remains as uncertain images are removed."),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import xarray as xr
 
+from sluguq.analysis.annotations import gaps_by_annotation
 from sluguq.analysis.association import correlations
 from sluguq.analysis.catalogue import tables_for
 from sluguq.analysis.drawn_artefacts import artefact_clusters, artefacts_found, changes, pixel_scores
@@ -26,6 +27,7 @@ _MAKERS: dict[str, Callable[..., pd.DataFrame]] = {
     "gaps": gaps,
     "intersections": intersections,
     "gaps_within": gaps_within,
+    "gaps_by_annotation": gaps_by_annotation,
     "flagging": flagging,
     "correlations": correlations,
     "removal": removal,

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
 from sluguq.analysis.aggregated import clusters_of, groups_of
+from sluguq.analysis.annotations import skin_tones
 from sluguq.analysis.estimates import Estimate, over_seeds
 from sluguq.analysis.maps import maps_by_model
 from sluguq.analysis.statistics import Array, log_ratio, mean, spearman
@@ -150,7 +151,7 @@ def tone_trend(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFram
     frame = per_image(dataset, [v for v in ("mse", "slug") if v in dataset])
     rows: list[dict[str, Any]] = []
     if "pixels" in dataset and len(frame):
-        frame = frame.assign(ita=_tones(dataset, frame["image"].to_numpy()))
+        frame = frame.assign(ita=skin_tones(dataset, frame["image"].to_numpy()))
         frame = frame.assign(tone=[ita_class(value) for value in frame["ita"]])
         for variable in (v for v in ("mse", "slug") if v in frame):
             of = {"spearman": Measure(spearman, {"x": "ita", "y": variable}, "fisher")}
@@ -159,17 +160,6 @@ def tone_trend(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFram
             for tone, part in frame.groupby("tone", sort=False):
                 rows += estimate_rows(part, level, {"variable": variable, "tone": tone}, replicates=replicates)
     return pd.DataFrame(rows, columns=["configuration", "variable", "measure", "tone", *ESTIMATE])
-
-
-def _tones(dataset: xr.Dataset, images: NDArray[np.int64]) -> Array:
-    """The angle of the photograph behind every row."""
-    pixels = dataset["pixels"].transpose("image", "y", "x", "channel")
-    found: dict[int, float] = {}
-    different = np.unique(images)
-    for start in range(0, len(different), BLOCK):
-        places = different[start : start + BLOCK]
-        found |= dict(zip(places.tolist(), map(ita, read_rows(pixels, places)), strict=True))
-    return np.array([found[int(i)] for i in images])
 
 
 def calibration(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:

@@ -12,15 +12,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import groups_of, label_values
+from sluguq.analysis.annotations import OTHER_TYPES, other_groups
 from sluguq.analysis.tables import REPLICATES
 from sluguq.claims.catalogue import CLAIMS
 from sluguq.claims.rules import corrected, deciding, together
 from sluguq.claims.run import NotInRun, Run
 from sluguq.datasets.units import named
-
-OTHER_TYPES = "label_fst_other"
-"""Skin types by another annotation than the one that groups are made of."""
 
 AS_IT_IS = "as it is"
 COLUMNS = ("claim", "paper", "variant", "about", "estimate", "low", "high", "seeds", "images", "verdict", "same")
@@ -43,13 +40,9 @@ def variants(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
         if repeated.any():
             found["one image of each duplicate"] = plain.isel(image=np.flatnonzero(~repeated))
     if OTHER_TYPES in plain:
-        types = label_values(plain, OTHER_TYPES)
-        owner = {fst: name for name, members in groups_of(plain).items() for fst in members}
-        other = np.array([owner.get(int(t), "") if np.isfinite(t) else "" for t in types], dtype=object)
+        other, types = other_groups(plain)
         agree = (other == plain["group"].values.astype(str)) & (other != "")
-        found["skin types by the other annotation"] = plain.assign(
-            group=("image", other), fst=("image", np.nan_to_num(types, nan=-1).astype(np.int8))
-        )
+        found["skin types by the other annotation"] = plain.assign(group=("image", other), fst=("image", types))
         found["annotations agree on the group"] = plain.isel(image=np.flatnonzero(agree))
     return found
 

@@ -132,6 +132,13 @@ FIGURES: dict[str, Specification] = {
         "labels exist, and adjusted for them, with 95 % intervals.",
         tables=("gaps_within",),
     ),
+    "whose_labels": Specification(
+        "dataset",
+        _BOTH,
+        "Does the gap hang on who labelled? The darkest group against the lightest by the skin types that the groups "
+        "are made of, by another annotation, where both agree, and by the skin tone that is measured from the pixels.",
+        tables=("gaps_by_annotation",),
+    ),
     "flagged": Specification(
         "dataset",
         _BOTH,
@@ -235,6 +242,7 @@ TITLES = {
     "group_gaps": "Gaps between groups",
     "levels_by_group": "The mean, and the worst off of each group",
     "gaps_within_labels": "Gaps within one condition, or body site",
+    "whose_labels": "Does the gap hang on who labelled",
     "flagged": "Who is flagged",
     "signals": "SLUG beside cheaper signals",
     "signals_by_group": "Which signal sees the groups as the error does",

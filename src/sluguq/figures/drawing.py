@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from sluguq.figures.annotations import whose_labels
 from sluguq.figures.answers import error_by_group, slug_knows
 from sluguq.figures.artefacts import artefact_change, artefact_maps, drawn_artefacts, labelled_artefacts
 from sluguq.figures.association import correlation_by_seed, slug_against_mse
@@ -46,6 +47,7 @@ _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
     "flagged": flagged,
     "levels_by_group": levels_by_group,
     "gaps_within_labels": gaps_within_labels,
+    "whose_labels": whose_labels,
     "signals": signals,
     "signals_by_group": signals_by_group,
     "labels_by_signal": labels_by_signal,
