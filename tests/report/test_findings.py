@@ -11,7 +11,9 @@ import pytest
 from sluguq.analysis.making import make_tables
 from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
+from sluguq.claims.robustness import robustness
 from sluguq.figures.words import number
+from sluguq.report.doubts import confounding, other_ways, whose_labels
 from sluguq.report.findings import differences, write_findings
 from sluguq.stores.store import write_store
 from sluguq.stores.variables import described
@@ -85,3 +87,44 @@ def test_only_keys_that_both_have_and_that_change_numbers_are_compared():
         ("images.size", "128", "64"),
         ("training.perceptual.network", "vgg19", "none"),
     ]
+
+
+def ratios(by, value, low, high):
+    row = {"by": by, "configuration": "A", "variable": "mse", "measure": "log_ratio", "images": 40}
+    return {**row, **{name: np.log(number) for name, number in (("value", value), ("low", low), ("high", high))}}
+
+
+def test_whose_labels_tells_where_the_direction_hangs_on_them():
+    agree = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 1.8, 1.2, 2.5)])
+    text = "\n".join(whose_labels({"gaps_by_annotation": agree}))
+    assert "| skin types as the groups have them | 40 | 2.00 [1.50, 3.00] |" in text
+    assert "all of them show the same direction" in text
+    apart = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 0.8, 0.7, 0.9)])
+    text = "\n".join(whose_labels({"gaps_by_annotation": apart}))
+    assert "hangs on who labelled under A (" in text
+    assert "darkest worse" in text
+    assert "lightest worse" in text
+    assert whose_labels({"gaps_by_annotation": agree[:1]}) == whose_labels({}) == []
+
+
+def test_confounding_shows_the_plain_gap_beside_the_adjusted(experiment, tmp_path):
+    page = write_findings(experiment, tmp_path).read_text()
+    gaps = pd.read_csv(experiment / "tables" / "phantom" / "gaps_within.csv")
+    row = gaps.query("label == 'site' and configuration == 'A' and variable == 'mse' and measure == 'adjusted'")
+    line = next(line for line in page.splitlines() if line.startswith("| site |") and "| A |" in line)
+    assert line.split(" | ")[-1].startswith(f"{np.exp(row['value'].item()):.2f} [")
+    assert "What remains" in page
+    assert confounding({}) == []
+
+
+def test_verdicts_that_change_with_other_test_images_are_listed():
+    store = aggregated(seeds=3, tested=40, pool=60, size=8, maps=False, noise=0.1)
+    shuffled = np.random.default_rng(0).permutation(store["fst"].values)
+    table = robustness(store.assign(label_fst_other=("image", shuffled)), 40)
+    lines = other_ways({"robustness": table})
+    other = next(line for line in lines if line.startswith("| skin types by the other annotation |"))
+    # By labels drawn at random A is as bad for either group.
+    assert "`gap_under_A`: holds → " in other
+    agree = next(line for line in lines if line.startswith("| annotations agree on the group |"))
+    assert "gap_under_A" not in agree
+    assert other_ways({}) == []

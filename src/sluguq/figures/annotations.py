@@ -20,7 +20,7 @@ _TICKS = {
     "labels": "labels of\nthe groups",
     "other labels": "other\nannotation",
     "both labels": "both, where\nthey agree",
-    "measured tone": "measured tone,\nthirds",
+    "measured tone": "measured\ntone",
 }
 
 

@@ -45,6 +45,11 @@ def decimal(value: float, places: int = 2) -> str:
     return f"{value:.{places}f}".replace("-", "−")
 
 
+def bracketed(value: float, low: float, high: float) -> str:
+    """An estimate with its interval, `0.61 [0.55, 0.67]`; empty where it is not known."""
+    return f"{decimal(value)} [{decimal(low)}, {decimal(high)}]" if math.isfinite(value) else ""
+
+
 def percentage(share: float, sign: bool = True) -> str:
     """A share as `62 %`, with a space that does not break, or without the sign."""
     return f"{100 * share:.0f}" + ("\N{NO-BREAK SPACE}%" if sign else "")

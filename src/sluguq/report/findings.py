@@ -21,14 +21,15 @@ from sluguq.analysis.results import Results, open_results
 from sluguq.analysis.tables import SIGNALS
 from sluguq.claims.rules import OPEN, UNASKED
 from sluguq.config.paths import ResultPaths
-from sluguq.figures.words import decimal, group_label, number, percentage, plural
+from sluguq.figures.words import bracketed, group_label, number, percentage, plural
 from sluguq.report.answers import answers, unsaid
+from sluguq.report.doubts import confounding, other_ways, whose_labels
 from sluguq.report.limits import LIMITS
 from sluguq.stores.files import whole_file
 
 PAGE = "findings.md"
-FIGURES = ("error_by_group", "slug_knows", "signals", "group_gaps", "signals_by_group", "gaps_within_labels")
-"""Figures of the training data set on the page: none of them shows a photograph."""
+FIGURES = ("signals", "group_gaps", "signals_by_group")
+"""Figures of the training data set that follow what SLUG adds: none on the page shows a photograph."""
 
 _SECTIONS = ("images", "split", "model", "training", "eigenbasis", "score", "artefacts")
 _TESTS = {
@@ -62,8 +63,13 @@ def write_findings(
         *_what_was_run(results, paper),
         *_claims(results),
         *_beyond(results),
-        *_figures(results, pictures, FIGURES[2:]),
+        *_figures(results, pictures, FIGURES),
         *_content(results),
+        *whose_labels(results.tables()),
+        *_figures(results, pictures, ("whose_labels",)),
+        *confounding(results.tables()),
+        *_figures(results, pictures, ("gaps_within_labels",)),
+        *other_ways(results.tables()),
         *_limits(results),
     ]
     with whole_file(folder / PAGE) as partial:
@@ -228,10 +234,7 @@ def _beyond(results: Results) -> list[str]:
 def _interval(rows: pd.DataFrame, test: str) -> str:
     if test not in rows.index:
         return ""
-    value, low, high = (float(rows[name].loc[test]) for name in ("value", "low", "high"))
-    if not np.isfinite(value):
-        return ""
-    return f"{decimal(value)} [{decimal(low)}, {decimal(high)}]"
+    return bracketed(*(float(rows[name].loc[test]) for name in ("value", "low", "high")))
 
 
 def _content(results: Results) -> list[str]:

@@ -1,0 +1,138 @@
+"""What a reviewer asks of a finding, answered from the run's tables: who labelled, what else differs, what if."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sluguq.analysis.annotations import ANNOTATIONS
+from sluguq.analysis.fairness import FEWEST
+from sluguq.figures.words import bracketed, plural
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def whose_labels(tables: Tables) -> list[str]:
+    """Lines of a page: the ratio of errors by who says what an image's skin is.
+
+    :param tables: of a data set; no lines where none is called ``gaps_by_annotation`` or it has one annotation alone.
+    """
+    table = tables.get("gaps_by_annotation", pd.DataFrame())
+    if table.empty or len(set(table["by"])) < 2:
+        return []
+    ratios = table[(table["measure"] == "log_ratio") & (table["variable"] == "mse")]
+    lines = [
+        "## Does it hang on who labelled?",
+        "",
+        "Mean squared error of the darkest group over the lightest, with 95 % intervals. Measured tone takes the "
+        "darkest third of a seed's test images against the lightest, by the individual typology angle (ITA) of the "
+        "pixels; the angle depends on light and camera too.",
+        "",
+    ]
+    lines += _ratios(ratios, "by", ANNOTATIONS, "who says so", "images a seed")
+    moved = [
+        f"{configuration} ({', '.join(_sides(part))})"
+        for configuration, part in ratios.groupby("configuration", sort=False)
+        if len(set(map(_side, part.to_dict("records")))) > 1
+    ]
+    said = (
+        f"The direction that the interval shows, or does not, hangs on who labelled under {'; '.join(moved)}."
+        if moved
+        else "Under every configuration all of them show the same direction, or all of them none."
+    )
+    return [*lines, said, ""]
+
+
+def confounding(tables: Tables) -> list[str]:
+    """Lines of a page: the gap plain and adjusted for every label that both groups share, and what remains.
+
+    :param tables: of a data set; no lines where none is called ``gaps_within`` or it is empty.
+    """
+    table = tables.get("gaps_within", pd.DataFrame())
+    if table.empty:
+        return []
+    group, reference = list(dict.fromkeys(table["group"]))[-1], table["reference"].iloc[0]
+    shown = table[(table["group"] == group) & (table["variable"] == "mse")]
+    lines = [
+        "## Is it skin, or what is photographed?",
+        "",
+        f"Mean squared error of {group} over {reference}: of all images whose level of a label has at least {FEWEST} "
+        "images of either group, and adjusted, as the weighted mean of the gaps within levels.",
+        "",
+        "| label | levels | images of the smaller group | configuration | plain | adjusted |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for label, part in shown.groupby("label", sort=False):
+        levels = part.loc[part["measure"] == "within", "level"].nunique()
+        for configuration, rows in part.groupby("configuration", sort=False):
+            cells = [_ratio(rows[rows["measure"] == measure]) for measure in ("all", "adjusted")]
+            smaller = int(rows.loc[rows["measure"] == "all", "smallest"].max())
+            lines.append(
+                f"| {label.replace('_', ' ')} | {levels} | {smaller:,} | {configuration} | {cells[0]} | {cells[1]} |"
+            )
+    return [
+        *lines,
+        "",
+        "What remains: levels that one group hardly has are left out, so an adjusted gap speaks of the images that "
+        "overlap alone. Within one condition and one source, photographs still differ in body site, camera, light and "
+        "stage, and the labels are adjusted for one at a time. None of this tells skin from how it was photographed.",
+        "",
+    ]
+
+
+def other_ways(tables: Tables) -> list[str]:
+    """Lines of a page: which verdicts change where the test images are taken in another way.
+
+    :param tables: of a data set; no lines where none is called ``robustness`` (`snakemake robustness`).
+    """
+    table = tables.get("robustness", pd.DataFrame())
+    if table.empty:
+        return []
+    variants = list(dict.fromkeys(table["variant"]))
+    first = table[table["variant"] == variants[0]].set_index("claim")["verdict"]
+    lines = [
+        "## Do verdicts stand where the test images are taken another way?",
+        "",
+        "| the test images | claims judged | verdicts that change |",
+        "| --- | --- | --- |",
+    ]
+    for variant in variants[1:]:
+        part = table[table["variant"] == variant]
+        changed = part[part["verdict"] != part["claim"].map(first)]
+        said = "; ".join(f"`{row.claim}`: {first[row.claim]} → {row.verdict}" for row in changed.itertuples())
+        lines.append(f"| {variant} | {len(part)} | {said or 'none'} |")
+    if len(variants) == 1:
+        return []
+    return [*lines, "", f"{plural(len(first), 'claim')} can be asked of the test images as they are.", ""]
+
+
+def _ratios(rows: pd.DataFrame, column: str, words: Mapping[str, str], head: str, count: str) -> list[str]:
+    """A table with a line a value of a column, and a ratio a configuration."""
+    configurations = list(dict.fromkeys(rows["configuration"]))
+    lines = [
+        f"| {head} | {count} | " + " | ".join(configurations) + " |",
+        "| --- |" + " --- |" * (1 + len(configurations)),
+    ]
+    for value, part in rows.groupby(column, sort=False):
+        cells = [_ratio(part[part["configuration"] == name]) for name in configurations]
+        lines.append(f"| {words.get(str(value), value)} | {int(part['images'].max())} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _ratio(rows: pd.DataFrame) -> str:
+    """The first row's logarithm of a ratio as the ratio with its interval."""
+    if rows.empty:
+        return ""
+    return bracketed(*np.exp(rows.iloc[0][["value", "low", "high"]].astype(float)))
+
+
+def _side(row: Mapping[Any, Any]) -> str:
+    """Which group the interval of a logarithm of a ratio says is worse."""
+    return "darkest worse" if row["low"] > 0 else "lightest worse" if row["high"] < 0 else "undecided"
+
+
+def _sides(rows: pd.DataFrame) -> Sequence[str]:
+    return [f"{ANNOTATIONS.get(row['by'], row['by'])}: {_side(row)}" for row in rows.to_dict("records")]
