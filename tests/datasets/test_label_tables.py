@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import lzma
+import sys
 
 import pandas as pd
 import pytest
@@ -47,6 +48,36 @@ def test_encodings_that_cannot_be_found_are_told(tmp_path):
         read_labels(path, encoding="gb")
     with pytest.raises(LabelTableError, match="not encoded as utf-8"):
         read_labels(path, encoding="utf-8")
+
+
+def test_text_that_cannot_be_windows_is_told(tmp_path):
+    """Macs and Japanese programs write bytes that cp1252 has no sign for; read as Latin-1 they were nonsense."""
+    for name, encoding in (("thèse.jpg", "mac_roman"), ("写真.jpg", "shift_jis")):
+        path = written(tmp_path, f"file,fst\n{name},1\n".encode(encoding))
+        with pytest.raises(LabelTableError, match="neither as UTF-8 nor as Windows' cp1252: set `encoding`") as error:
+            read_labels(path)
+        assert error.value.key == "encoding"
+        assert cells(path, "file", encoding=encoding) == [(name,)]
+    assert cells(written(tmp_path, text_of().encode("utf-32")), "file") == [("ü.jpg",), ("b.jpg",)]
+    with pytest.raises(LabelTableError, match="it is no text"):
+        read_labels(written(tmp_path, bytes(range(1, 9)) + b"\0\0\1\n"))
+
+
+def test_blanks_and_signs_without_width_around_cells(tmp_path):
+    path = written(tmp_path, '\u200bfile, "fst\u00a0"\n"a, b.jpg", "1"\n')
+    assert cells(path, "file", "fst") == [("a, b.jpg", "1")]
+
+
+def test_a_header_that_lacks_the_name_of_the_first_column(tmp_path):
+    path = written(tmp_path, '"file","fst"\n"1","a.jpg",3\n"2","b.jpg",4\n')
+    with pytest.raises(LabelTableError, match=r"3 cells in every row, and 2 columns.*name the first column"):
+        read_labels(path, columns=("file", "fst"))
+
+
+def test_a_row_with_another_separator_is_refused(tmp_path):
+    table = read_labels(written(tmp_path, "file,fst\na.jpg,1\nb.jpg;2\nc;d.jpg,3\nalone.jpg\n"))
+    assert [row["file"] for row in table.rows] == ["a.jpg", "c;d.jpg", "alone.jpg"]
+    assert table.refused == [(3, "its cells are separated by ';', those of the header by ','")]
 
 
 @pytest.mark.parametrize("told", ["\t", "\\t", "tab"])
@@ -167,9 +198,85 @@ def test_a_workbook_that_cannot_be_read_says_what_to_do(tmp_path, monkeypatch):
     path = written(tmp_path, b"PK\3\4" + bytes(range(256)), "labels.xlsx")
     with pytest.raises(LabelTableError, match=r"Excel workbook.*save the table as csv"):
         read_labels(path)
-    monkeypatch.setattr(pd, "read_excel", lambda *_, **__: (_ for _ in ()).throw(ImportError("no openpyxl")))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(LabelTableError, match="needs the package openpyxl"):
         read_labels(path)
+
+
+def workbook(tmp_path, *sheets: list[tuple], change=lambda book: None):
+    """A workbook of these sheets, changed before it is saved."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for number, rows in enumerate(sheets):
+        sheet = book.create_sheet(f"sheet {number}")
+        for row in rows:
+            sheet.append(list(row))
+    change(book)
+    book.save(tmp_path / "labels.xlsx")
+    return tmp_path / "labels.xlsx"
+
+
+def cells(path, *columns: str, **keys: str) -> list[tuple[str, ...]]:
+    return [tuple(row[name] for name in columns) for row in read_labels(path, columns=columns, **keys).rows]
+
+
+PATIENTS = [("patient", "file", "fst"), ("A", "a.jpg", 1), (None, "b.jpg", 2), ("B", "c.jpg", 5)]
+
+
+def test_a_merged_cell_holds_for_all_its_rows(tmp_path):
+    path = workbook(tmp_path, PATIENTS, change=lambda book: book.worksheets[0].merge_cells("A2:A3"))
+    assert cells(path, "patient", "file") == [("A", "a.jpg"), ("A", "b.jpg"), ("B", "c.jpg")]
+
+
+def test_the_sheet_with_the_columns_is_read(tmp_path):
+    about = [("Photographs of 2024",), ("by the clinic",)]
+    assert len(cells(workbook(tmp_path, about, PATIENTS), "file", "fst")) == 3
+    with pytest.raises(LabelTableError, match=r"in 2 sheets \(sheet 0, sheet 1\): keep one"):
+        cells(workbook(tmp_path, PATIENTS, PATIENTS[:2]), "file", "fst")
+
+
+def test_a_hidden_sheet_is_not_meant(tmp_path):
+    def hide(book):
+        book.worksheets[0].sheet_state = "hidden"
+        book.active = 1
+
+    path = workbook(tmp_path, [("file", "fst"), ("a.jpg", 6)], [("file", "fst"), ("a.jpg", 1)], change=hide)
+    assert cells(path, "file", "fst") == [("a.jpg", "1")]
+
+
+def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path):
+    def dress(book):
+        for row, (value, shown) in enumerate([(7, "000"), (12, "General"), (1234567890123456789, "0")], start=2):
+            book.worksheets[0].cell(row, 1, value).number_format = shown
+
+    path = workbook(tmp_path, [("patient",)], change=dress)
+    *short, (long,) = cells(path, "patient")
+    assert short == [("007",), ("12",)]
+    assert rounded_by_spreadsheet(long)
+
+
+def test_a_formula_that_was_never_calculated_is_no_empty_cell(tmp_path):
+    path = workbook(tmp_path, [("file", "fst"), ("a.jpg", "=1+2")])
+    with pytest.raises(LabelTableError, match=r"formula in cell B2 of the sheet 'sheet 0'.*save it"):
+        cells(path, "file", "fst")
+
+
+def test_a_table_that_begins_further_down(tmp_path):
+    rows = [(None, None), ("Photographs of 2024", None), ("file", "fst"), ("a.jpg", 1)]
+    with pytest.raises(LabelTableError, match=r"its header in row 3.*remove the rows above"):
+        cells(workbook(tmp_path, rows), "file", "fst")
+    assert cells(workbook(tmp_path, [rows[0], *rows[2:]]), "file", "fst") == [("a.jpg", "1")]
+    with pytest.raises(LabelTableError, match=r"its header in row 2.*remove the rows above"):
+        cells(written(tmp_path, "Photographs of 2024\nfile,fst\na.jpg,1\n"), "file", "fst")
+
+
+def test_what_was_the_index_of_a_frame_is_a_column(tmp_path):
+    pytest.importorskip("pyarrow")
+    index = pd.Index([b"a.jpg", b"b.jpg"], name="file")
+    frame = pd.DataFrame({"fst": pd.Categorical(["III", None])}, index=index)
+    frame.to_parquet(tmp_path / "labels.parquet")
+    assert cells(tmp_path / "labels.parquet", "file", "fst") == [("a.jpg", "III"), ("b.jpg", "")]
 
 
 @pytest.mark.parametrize("name", ["-1.00060035414850E+18", "1,0006E+18", "9e15"])

@@ -39,6 +39,8 @@ from sluguq.stores.tables import read_images, read_missing, read_split, write_ta
         ),
         ("ii white skin", 2),
         ("Typ IV", 4),
+        ("Phototyp IV", 4),
+        ("\u200bIV\u00a0", 4),
         ("skin type (V)", 5),
     ],
 )
@@ -51,6 +53,20 @@ def test_skin_types_are_read(value, fst):
 )
 def test_what_is_no_skin_type_is_refused(value):
     with pytest.raises(ValueError, match="no Fitzpatrick skin type"):
+        parse_fst(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-02-01", "2026-02-01 00:00:00", "01.02.2026", "3/4/2026", "1-Feb", "Feb-01", "1. März", "02.Jan"]
+)
+def test_a_date_is_called_what_a_spreadsheet_made_of_a_range(value):
+    with pytest.raises(ValueError, match=r"dates of ranges such as 1-2; say under `fst_values`"):
+        parse_fst(value, {})
+
+
+@pytest.mark.parametrize("value", ["3.4", "seven", "i am unsure", "45293"])
+def test_what_is_no_date_is_not_called_one(value):
+    with pytest.raises(ValueError, match=r"\(1 to 6, or empty\)$"):
         parse_fst(value)
 
 
@@ -73,6 +89,8 @@ NOTHINGS = [
     "??",
     "#REF!",
     "#VALUE!",
+    "\ufeffNA",
+    "\u200b",
 ]
 
 

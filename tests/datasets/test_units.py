@@ -16,7 +16,12 @@ from sluguq.claims.run import _people
 from sluguq.datasets.contradictions import contradictions
 from sluguq.datasets.nothing import NOTHING
 from sluguq.datasets.splits import _with_units, leaks, make_split
-from sluguq.datasets.units import lesion_names, units_of
+from sluguq.datasets.units import identities, lesion_names, units_of
+
+
+def test_one_name_in_two_forms_of_unicode_is_one_person():
+    assert len(set(identities(["Zoë", "Zoe\u0308", "\u200bZoë "]))) == 1
+
 
 NAMES = st.sampled_from(["", "NA", "nan", "unknown", "#N/A", "-1", "a", "b", "c", " NULL ", "a ", "1", "1.0", "—"])
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.nothing import trimmed
+from sluguq.datasets.workbooks import PARQUET, WORKBOOKS, WorkbookError, kind_of_workbook, read_records
 from sluguq.images.signatures import kind_of_file
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -30,8 +32,6 @@ SEPARATORS = (",", ";", "\t", "|")
 LARGEST_TABLE = 2**30
 """Most bytes that a table is unpacked to."""
 
-WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
-PARQUET = frozenset({".parquet", ".pq"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt", ".gz", ".bz2", ".xz", *WORKBOOKS, *PARQUET})
 """Endings of files that may be tables."""
 
@@ -83,15 +83,17 @@ def read_labels(
     :param path: the file.
     :param columns: columns that it must have.
     :param separator: what separates the columns; None: found by the header.
-    :param encoding: how the text is encoded; None: UTF-8 (with or without mark), UTF-16, else Windows' cp1252.
+    :param encoding: how the text is encoded; None: UTF-8 (with or without mark), UTF-16 or UTF-32 by their marks, else
+        Windows' cp1252.
     :raises LabelTableError: where it is missing, is no table, lacks a column, or has it twice.
     """
     if not path.is_file():
-        raise LabelTableError(f"there is no table {path}{_beside(path)}")
+        what = "is a folder, not a table" if path.is_dir() else "is no file that can be read"
+        raise LabelTableError(f"{path} {what}" if path.exists() else f"there is no table {path}{_beside(path)}")
     content = _unpacked(path)
     wanted = list(dict.fromkeys(columns))
     if _is_through_pandas(path, content):
-        return _checked(_through_pandas(path, content), wanted)
+        return _checked(_through_pandas(path, content, wanted), wanted)
     kind = kind_of_file(content[:1024])
     if kind:
         raise LabelTableError(f"{path} cannot be read as a csv: it is {kind}, not a table")
@@ -150,20 +152,28 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> tuple[str, str
             raise LabelTableError(
                 f"{path} is not encoded as {encoding}: {error}; correct `encoding`", "encoding"
             ) from None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        names: tuple[str, ...] = ("utf-16",)
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        names: tuple[str, ...] = ("utf-32",)
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        names = ("utf-16",)
     elif content[1:2] == b"\0" and b"\0" in content[3:64:2]:
         names = ("utf-16-le",)
     elif content[:1] == b"\0" and content[2:3] == b"\0":
         names = ("utf-16-be",)
     else:
-        names = ("utf-8-sig", "cp1252", "latin-1")
+        names = ("utf-8-sig", "cp1252")
     for name in names:
         try:
             return content.decode(name), name
         except UnicodeDecodeError:
             continue
-    raise LabelTableError(f"{path} cannot be read as a csv: its text is broken {names[0]}; save it as UTF-8")
+    if len(names) == 1:
+        raise LabelTableError(f"{path} cannot be read as a csv: its text is broken {names[0]}; save it as UTF-8")
+    raise LabelTableError(
+        f"{path} is encoded neither as UTF-8 nor as Windows' cp1252: set `encoding` (for example mac_roman, shift_jis, "
+        "gb18030), or save it as UTF-8",
+        "encoding",
+    )
 
 
 def _told_separator(text: str) -> tuple[str, str]:
@@ -193,7 +203,8 @@ def _found_separator(text: str, wanted: list[str]) -> str:
 
 def _header(text: str, separator: str) -> list[str]:
     try:
-        return [name.strip() for name in next(csv.reader(io.StringIO(text[: 2**20], newline=""), delimiter=separator))]
+        reader = csv.reader(io.StringIO(text[: 2**20], newline=""), delimiter=separator, skipinitialspace=True)
+        return [trimmed(name) for name in next(reader)]
     except (StopIteration, csv.Error):
         return []
 
@@ -207,7 +218,8 @@ def _parsed(path: Path, text: str, separator: str, encoding: str, wanted: list[s
         csv.field_size_limit(limit)
     if not records:
         raise LabelTableError(f"{path} cannot be read as a csv: it is empty")
-    columns = tuple(name.strip() for name in records[0][1])
+    columns = tuple(trimmed(name) for name in records[0][1])
+    _check_header(path, columns, records, wanted)
     rows, lines, refused = [], [], []
     for line, cells in records[1:]:
         more = [cell for cell in cells[len(columns) :] if cell.strip()]
@@ -216,6 +228,9 @@ def _parsed(path: Path, text: str, separator: str, encoding: str, wanted: list[s
             refused.append(
                 (line, f"the row has {len(cells)} cells for {len(columns)} columns: quote cells that hold a {sign}")
             )
+            continue
+        if other := _other_separator(cells, separator, len(columns)):
+            refused.append((line, f"its cells are separated by {other!r}, those of the header by {separator!r}"))
             continue
         if swallowed := next((cell for cell in cells if _holds_rows(cell, separator, len(columns))), None):
             raise LabelTableError(
@@ -230,9 +245,51 @@ def _parsed(path: Path, text: str, separator: str, encoding: str, wanted: list[s
     return LabelTable(path, columns, rows, lines, refused, separator, encoding)
 
 
+def _check_header(
+    path: Path, columns: tuple[str, ...], records: list[tuple[int, list[str]]], wanted: list[str]
+) -> None:
+    """Refuse a header that is none, that stands further down, or that lacks a name for which every row has a cell."""
+    if any("\0" in name for name in columns):
+        raise LabelTableError(f"{path} cannot be read as a csv: it is no text; save the table as csv (UTF-8)")
+    _check_place_of_header(path, columns, records[1:], wanted)
+    counts = {_filled(cells) for _, cells in records[1:]}
+    if len(counts) == 1 and (count := counts.pop()) > len(columns) and set(wanted) <= set(columns):
+        raise LabelTableError(
+            f"{path} has {count} cells in every row, and {len(columns)} columns in its header: name the first column "
+            "too (R leaves out the name of the row names), or quote cells that hold the separator"
+        )
+
+
+def _check_place_of_header(
+    path: Path, columns: tuple[str, ...], records: Iterable[tuple[int, list[str]]], wanted: list[str]
+) -> None:
+    """Refuse a table of which another row than the first has the columns asked for."""
+    if not wanted or set(wanted) <= set(columns):
+        return
+    for line, cells in records:
+        if set(wanted) <= {trimmed(cell) for cell in cells}:
+            raise LabelTableError(
+                f"{path} has its header in row {line}, and {_listed(columns)} in the first: remove the rows above it",
+                key="columns",
+            )
+
+
+def _filled(cells: list[str]) -> int:
+    """Cells of a row up to the last that is not empty."""
+    return max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+
+
+def _other_separator(cells: list[str], separator: str, columns: int) -> str:
+    """What separates the cells of a row that has one only; empty where it may be whole."""
+    if columns < 2 or len(cells) != 1:
+        return ""
+    others = (sign for sign in SEPARATORS if sign != separator)
+    return next((sign for sign in others if cells[0].count(sign) == columns - 1), "")
+
+
 def _records(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of every record that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -295,42 +352,26 @@ def _is_through_pandas(path: Path, content: bytes) -> bool:
     return content.startswith(b"PK\3\4") and (b"[Content_Types].xml" in content[:4096] or b"mimetype" in content[:64])
 
 
-def _through_pandas(path: Path, content: bytes) -> LabelTable:
-    """A workbook's first sheet, or a parquet file."""
-    parquet = content.startswith(b"PAR1") or path.suffix.lower() in PARQUET
-    what, package = ("a parquet file", "pyarrow") if parquet else ("an Excel workbook", "openpyxl")
+def _through_pandas(path: Path, content: bytes, wanted: list[str]) -> LabelTable:
+    """A sheet of a workbook, or a parquet file."""
+    kind = kind_of_workbook(path.suffix, content)
     try:
-        import pandas as pd
-
-        if parquet:
-            frame = pd.read_parquet(io.BytesIO(content), dtype_backend="numpy_nullable")
-        else:
-            frame = pd.read_excel(io.BytesIO(content), dtype=object, header=None, keep_default_na=False)
-            frame.columns = frame.iloc[0] if len(frame) else frame.columns
-            frame = frame.iloc[1:]
+        records = read_records(content, kind, wanted)
     except ImportError as error:
         raise LabelTableError(
-            f"{path} is {what}: reading it needs the package {package} ({error}). Install it, or "
+            f"{path} is {kind.words}: reading it needs the package {kind.package} ({error}). Install it, or "
             "save the table as csv (UTF-8)"
         ) from error
+    except WorkbookError as error:
+        raise LabelTableError(f"{path} {error}") from error
     except Exception as error:
         # Readers of broken workbooks fail in every way.
-        raise LabelTableError(f"{path} cannot be read as {what}: {error}; save the table as csv (UTF-8)") from error
-    columns = tuple("" if _lacks(name) else str(name).strip() for name in frame.columns)
-    values = ([_cell(cell) for cell in row] for row in frame.astype(object).itertuples(index=False, name=None))
-    kept = [(line, row) for line, row in enumerate(values, start=2) if any(row)]
-    rows = [dict(reversed(list(zip(columns, row, strict=True)))) for _, row in kept]
-    return LabelTable(path, columns, rows, [line for line, _ in kept])
-
-
-def _lacks(value: object) -> bool:
-    return value is None or str(value) in ("<NA>", "NaT") or (isinstance(value, float) and value != value)
-
-
-def _cell(value: object) -> str:
-    """A cell as text; whole numbers without a point, as a person sees them."""
-    if _lacks(value):
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return str(value)
+        raise LabelTableError(
+            f"{path} cannot be read as {kind.words}: {error}; save the table as csv (UTF-8)"
+        ) from error
+    if not records:
+        raise LabelTableError(f"{path} cannot be read as {kind.words}: it is empty")
+    columns = tuple(trimmed(name) for name in records[0][1])
+    _check_place_of_header(path, columns, records[1:], wanted)
+    rows = [dict(reversed(list(zip(columns, cells, strict=True)))) for _, cells in records[1:]]
+    return LabelTable(path, columns, rows, [line for line, _ in records[1:]])

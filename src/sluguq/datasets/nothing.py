@@ -6,6 +6,9 @@ every column: an unknown skin type, a patient nobody knows, no mask.
 
 from __future__ import annotations
 
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
+"""Signs without a width that web pages and spreadsheets leave at the ends of cells."""
+
 NOTHING = frozenset(
     {
         *("", "-", "--", "-1", "-1.0", "?", "#n/a", "#na", "n/a", "n.a.", "na", "<na>", "nan", "nat", "nil", "none"),
@@ -23,10 +26,21 @@ def is_nothing(value: object) -> bool:
     >>> [is_nothing(cell) for cell in ("", " NA ", "#N/A", -1, None, float("nan"), "0", "P1")]
     [True, True, True, True, True, True, False, False]
     """
-    return str(value).strip().lower() in NOTHING
+    return trimmed(str(value)).lower() in NOTHING
+
+
+def trimmed(text: str) -> str:
+    """A text without the blanks and the signs without a width at its ends.
+
+    >>> trimmed("\u200b P1\u00a0")
+    'P1'
+    """
+    while text != (bare := text.strip().strip(_UNSEEN)):
+        text = bare
+    return text
 
 
 def said(value: object) -> str:
     """What a cell says, without the blanks around it; empty where it says nothing."""
-    text = str(value).strip()
+    text = trimmed(str(value))
     return "" if text.lower() in NOTHING else text

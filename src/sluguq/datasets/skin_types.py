@@ -6,17 +6,22 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from sluguq.datasets.nothing import is_nothing
+from sluguq.datasets.nothing import is_nothing, trimmed
 
 UNLABELLED = -1
 """FST of an image without a label."""
 
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 
-_WORD = re.compile(r"(?:fitzpatrick|photo-?type|skin|type|typ|fst|spt|f)(?:-(?!\s)|[\s_.:]*(?:-\s+)?)")
+_WORD = re.compile(r"(?:fitzpatrick|photo-?typ[ue]?|skin|type|typ|fst|spt|f)(?:-(?!\s)|[\s_.:]*(?:-\s+)?)")
 """A word before the number, and what parts them: a hyphen right behind the word, but none right before the number."""
 
 _COLOURS = "very|pale|white|fair|light|cream|beige|olive|medium|moderate|tan|brown|dark|deep|black|skin|to|-"
+
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d.*|\d{1,2}[./-]\d{1,2}[./]\d{2,4}|\d{1,2}[.-]\s?[^\W\d_]{3,}\.?|[^\W\d_]{3,}[ -]\d{1,2}"
+)
+"""Dates as spreadsheets make them of ranges such as 1-2."""
 
 _NUMBER = re.compile(rf"([+-]?\d+(?:[.,]\d+)?|[iv]+)(?:\s+(?:{_COLOURS}))*")
 """The number, and words for what it looks like ("II white skin")."""
@@ -31,7 +36,7 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
 
     :raises ValueError: where the value means no skin type.
     """
-    text = str(value).strip()
+    text = trimmed(str(value))
     if mapping and text in mapping:
         return mapping[text]
     # Full-width digits and the Roman numerals that are one sign become plain letters.
@@ -49,4 +54,6 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
             return UNLABELLED
         if found in (1, 2, 3, 4, 5, 6):
             return int(found)
-    raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty)")
+    hint = "; a spreadsheet makes dates of ranges such as 1-2" if _DATE.fullmatch(bare) else ""
+    way = "" if mapping is None else "; say under `fst_values` what it means"
+    raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty){hint}{way}")

@@ -6,6 +6,7 @@ A split draws these units, a bootstrap resamples them, and both ask here, so tha
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
@@ -37,7 +38,7 @@ def named(label: ArrayLike) -> NDArray[np.bool_]:
 
 
 def identities(label: ArrayLike) -> NDArray[np.object_]:
-    """Names as they are compared: without blanks around them, and 1.0 as 1.
+    """Names as they are compared: without blanks around them, in Unicode's composed form, and 1.0 as 1.
 
     A table's column with an empty cell is often read as floats and written again, which makes 1.0 of patient 1. Zeros
     in front stay: 01 is not 1.
@@ -54,7 +55,7 @@ def identities(label: ArrayLike) -> NDArray[np.object_]:
         value = array[index]
         text = said(int(value) if isinstance(value, float | np.floating) and float(value).is_integer() else value)
         number = _WHOLE.fullmatch(text)
-        names[index] = number[1] if number else text
+        names[index] = number[1] if number else unicodedata.normalize("NFC", text)
     return names
 
 
