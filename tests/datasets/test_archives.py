@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluguq.config.sources import Unpacking
-from sluguq.datasets.archives import Limits, UnsafeArchiveError, opened, passed_over, unpack
+from sluguq.datasets.archives import Limits, UnsafeArchiveError, opened, passed_over, unpack, with_inner
 from sluguq.datasets.base import AcquisitionError
 
 
@@ -92,7 +92,7 @@ def test_links_out_of_a_zip_are_refused(tmp_path):
         info = zipfile.ZipInfo("picture.jpg")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
-    with pytest.raises(UnsafeArchiveError, match="link or a device"):
+    with pytest.raises(AcquisitionError, match="link or a device"):
         unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -104,7 +104,7 @@ def test_links_out_of_a_tar_and_devices_are_refused(tmp_path, kind):
         info = tarfile.TarInfo("picture.jpg")
         info.type, info.linkname = kind, "/etc/passwd"
         archive.addfile(info)
-    with pytest.raises(UnsafeArchiveError, match="link or a device"):
+    with pytest.raises(AcquisitionError, match="link or a device"):
         unpack(path, tmp_path / "out")
 
 
@@ -177,9 +177,70 @@ def test_peculiar_members_never_stop_the_rest(tmp_path):
         "again.jpg": b"one",
     }
     assert not any(found.is_symlink() for found in folder.rglob("*"))
-    reasons = passed_over(tmp_path / "raw")
+    reasons = passed_over([folder])
     assert set(reasons) == {"皮" * 100 + ".jpg", "a.jpg", "out.jpg"}
     assert "leads out of the archive" in reasons["out.jpg"]
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, inner in members.items():
+            archive.writestr(name, inner)
+    return content.getvalue()
+
+
+def names_in(folders: list[Path]) -> set[str]:
+    return {path.name for folder in folders for path in folder.rglob("*.jpg")}
+
+
+def test_archives_within_archives_and_one_that_is_broken(tmp_path):
+    deep = zipped({"1.zip": zipped({"2.zip": zipped({"3.zip": zipped({"deepest.jpg": b"x"}), "deep.jpg": b"x"})})})
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name, content in (
+        ("one/images.zip", zipped({"y.zip": zipped({"a.jpg": b"x"})})),
+        ("two/images.zip", zipped({"y.zip": zipped({"b.jpg": b"x"})})),
+        ("deep.zip", deep),
+        ("cut.zip", deep[:-30]),
+        ("page.zip", b"<html>sign in</html>"),
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    folders = with_inner(folder, tmp_path / "raw")
+    assert names_in(folders) == {"a.jpg", "b.jpg", "deep.jpg"}
+    reasons = passed_over(folders)
+    assert set(reasons) == {"3.zip", "cut.zip", "page.zip"}
+    assert "unpack it into the folder" in reasons["3.zip"]
+    assert "cut off" in reasons["cut.zip"]
+    assert "an HTML page, and neither a zip nor a tar file" in reasons["page.zip"]
+    assert with_inner(folder, tmp_path / "raw") == folders
+
+
+def test_an_archive_that_was_corrected_is_unpacked_again(tmp_path):
+    """The old one's pictures and complaints are gone with it."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for content, names in ((zipped({"a.jpg": b"one"})[:-30], set()), (zipped({"b.jpg": b"two"}), {"b.jpg"})):
+        (folder / "images.zip").write_bytes(content)
+        folders = with_inner(folder, tmp_path / "raw")
+        assert names_in(folders) == names
+        assert bool(passed_over(folders)) == (not names)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"Rar!\x1a\7\0", "a RAR file, which is not opened here: unpack it"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip file, which is not opened here: unpack it"),
+        (b"PK\3\4", "cut off, as the list at its end is lacking: get it again"),
+        (b"\xff\xd8\xff", "neither a zip nor a tar file: give the folder"),
+    ],
+)
+def test_what_is_no_archive_is_called_by_its_name(tmp_path, start, message):
+    (tmp_path / "set.zip").write_bytes(start + bytes(500))
+    with pytest.raises(AcquisitionError, match=message):
+        opened(tmp_path / "set.zip", tmp_path / "raw")
 
 
 def test_hard_links_and_inner_links_of_a_tar(tmp_path):
@@ -201,7 +262,7 @@ def test_hard_links_and_inner_links_of_a_tar(tmp_path):
     assert everything(tmp_path / "raw" / "unpacked" / "out") == dict.fromkeys(
         ("images/a.jpg", "b.jpg", "images/c.jpg"), b"one"
     )
-    assert set(passed_over(tmp_path / "raw")) == {"d.jpg", "pipe"}
+    assert set(passed_over([tmp_path / "raw" / "unpacked" / "out"])) == {"d.jpg", "pipe"}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ def index(tmp_path):
     (tmp_path / "outside.jpg").symlink_to("/etc/passwd")
     (tmp_path / "circle.jpg").symlink_to("circle.jpg")
     (tmp_path / "nothing.jpg").symlink_to("gone.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "more.rar").touch()
     return FileIndex(tmp_path)
 
 
@@ -51,7 +53,9 @@ def test_files_are_found_by_the_names_that_tables_use(index, tmp_path, name, fou
         ("b.jpg", r"fits 2 files \(one/b.JPG, two/b.jpg\)"),
         ("c", "fits 2 files"),
         ("nowhere.jpg", "no such file"),
-        (".hidden.jpg", "no such file"),
+        (".hidden.jpg", "a hidden file.*: rename it"),
+        ("pipe.jpg", "a pipe or a device"),
+        ("more", "an archive that is not opened here: unpack it"),
         ("outside.jpg", "a link that leads out of the folder, to /etc: name that folder under `links`"),
         ("circle.jpg", "a link that leads in a circle"),
         ("nothing.jpg", r"a link to nothing \(gone.jpg\)"),

@@ -132,3 +132,71 @@ def test_ddi_by_any_separator(tmp_path, separator):
     (folder / "ddi_metadata.csv").write_text("".join(separator.join(row) + "\n" for row in rows))
     images, _ = acquired(tmp_path / "raw", source="ddi", folder=folder)
     assert images[["fst", "label_malignant"]].to_numpy().tolist() == [[5, ""]]
+
+
+def broken_zip(path: Path, *names: str) -> Path:
+    """A zip file of pictures, of which the first has a flipped bit."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(names):
+            archive.writestr(name, picture(number))
+    content = bytearray(path.read_bytes())
+    content[30 + len(names[0]) + 40] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+def test_a_picture_that_could_not_be_unpacked_is_a_loss(tmp_path):
+    """No table of ISIC says which images there are: the archive does."""
+    folder = broken_zip(tmp_path / "isic.zip", "ISIC_0000001.jpg", "ISIC_0000002.jpg")
+    images, missing = acquired(tmp_path / "raw", source="isic", edition=2017, folder=folder)
+    assert images["id"].tolist() == ["ISIC_0000002"]
+    assert missing["id"].tolist() == ["ISIC_0000001"]
+    assert "broken (Bad CRC" in missing["reason"][0]
+
+
+def test_links_of_a_store_are_losses_with_the_way_out(tmp_path):
+    put(tmp_path / "store", "x")
+    folder = put(tmp_path / "isic", "ISIC_0000002.jpg")
+    (folder / "ISIC_0000001.jpg").symlink_to(tmp_path / "store" / "x")
+    _, missing = acquired(tmp_path / "raw", source="isic", edition=2017, folder=folder)
+    assert missing["id"].tolist() == ["ISIC_0000001"]
+    assert "name that folder under `links`" in missing["reason"][0]
+    images, _ = acquired(tmp_path / "raw", source="isic", edition=2017, folder=folder, links=[tmp_path / "store"])
+    assert len(images) == 2
+
+
+def test_a_row_whose_picture_could_not_be_unpacked_says_so(tmp_path):
+    folder = tmp_path / "pad"
+    folder.mkdir()
+    broken_zip(folder / "imgs_part_1.zip", "PAT_1_1_1.png", "PAT_2_1_2.png")
+    (folder / "metadata.csv").write_text(
+        "img_id,patient_id,lesion_id,fitspatrick\nPAT_1_1_1.png,PAT_1,1,2\nPAT_2_1_2.png,PAT_2,1,3\n"
+    )
+    images, missing = acquired(tmp_path / "raw", source="padufes20", folder=folder)
+    assert images["id"].tolist() == ["PAT_2_1_2.png"]
+    assert missing["id"].tolist() == ["PAT_1_1_1.png"]
+    assert "broken (Bad CRC" in missing["reason"][0]
+
+
+def test_a_subject_of_passion_with_two_skin_types(tmp_path):
+    folder = put(tmp_path / "passion", "AA00000001_1.jpg", "AA00000002_1.jpg")
+    (folder / "label.csv").write_text(
+        "subject_id,fitzpatrick\nAA00000001,3\nAA00000002,4\nAA00000001,6\nAA00000002,4\n"
+    )
+    images, missing = acquired(tmp_path / "raw", source="passion", folder=folder)
+    assert images["fst"].tolist() == [3, 4]
+    assert missing["reason"].tolist() == [
+        "row 4 of label.csv: fitzpatrick is '6' here, but '3' in an earlier row, which was kept; correct one of them"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fst_column", "lacking"),
+    [("self_reported", "fitzpatrick_skin_type"), ("dermatologist", "dermatologist_fitzpatrick_skin_type_label_1")],
+)
+def test_a_scin_table_without_the_skin_types_is_refused(tmp_path, fst_column, lacking):
+    folder = put(tmp_path / "scin", "1.png")
+    (folder / "scin_cases.csv").write_text("case_id,image_1_path\n12,images/1.png\n")
+    (folder / "scin_labels.csv").write_text("case_id,condition\n12,x\n")
+    with pytest.raises(AcquisitionError, match=f"no column '{lacking}'"):
+        acquired(tmp_path / "raw", source="scin", folder=folder, fst_column=fst_column)

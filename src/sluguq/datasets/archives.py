@@ -17,7 +17,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -25,8 +25,10 @@ from typing import IO
 from sluguq.config.sources import Unpacking
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.member_names import name_of_member
+from sluguq.images.signatures import kind_of_file
 
 _BLOCK = 2**20
+_DEEPEST = 3
 _LONGEST_NAME = 255
 _PASSED_OVER = "passed_over.json"
 
@@ -87,10 +89,7 @@ def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Pat
         return path
     if not path.is_file():
         raise AcquisitionError(f"there is no folder or archive {path}; correct the key `folder` of this data set")
-    # Name, size and time say whether it was unpacked before; the whole archive may be too large to hash.
-    state = path.stat()
-    mark = hashlib.sha256(f"{path}|{state.st_size}|{state.st_mtime_ns}".encode()).hexdigest()[:12]
-    target = raw_folder / "unpacked" / f"{path.stem}-{mark}"
+    target = raw_folder / "unpacked" / _name_of(path)
     if not target.is_dir():
         unpack(path, target, limits=limits)
     entries = [entry for entry in target.iterdir() if entry.name != "__MACOSX" and not entry.name.startswith(".")]
@@ -98,23 +97,73 @@ def opened(path: Path, raw_folder: Path, *, limits: Limits | None = None) -> Pat
 
 
 def with_inner(folder: Path, raw_folder: Path, *, limits: Limits | None = None) -> list[Path]:
-    """The folder, and a folder for each zip file inside it; nothing is written into a user's folder."""
+    """The folder, and a folder for each zip file inside it; nothing is written into a user's folder.
+
+    A zip file that cannot be opened is remembered with the reason, and the rest goes on.
+
+    :raises UnsafeArchiveError: where one must not be unpacked.
+    """
     folders = [folder]
-    for archive in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip"):
-        target = raw_folder / "unpacked" / f"{folder.name}-inner" / archive.relative_to(folder).with_suffix("")
-        if archive.is_file() and not archive.name.startswith(".") and "__MACOSX" not in archive.parts:
+    below = raw_folder / "unpacked" / f"{folder.name}-inner"
+    pending = [(folder, below, 1)]
+    while pending:
+        parent, inner, depth = pending.pop()
+        for archive in sorted(path for path in parent.rglob("*") if path.suffix.lower() == ".zip"):
+            if not archive.is_file() or archive.name.startswith(".") or "__MACOSX" in archive.parts:
+                continue
+            target = inner / archive.relative_to(parent).with_name(_name_of(archive))
             if not target.is_dir():
-                unpack(archive, target, limits=limits)
+                _unpack_if_possible(archive, target, limits, too_deep=depth > _DEEPEST)
             folders.append(target)
+            pending.append((target, target.with_name(f"{target.name}-inner"), depth + 1))
     return folders
 
 
-def passed_over(raw_folder: Path) -> dict[str, str]:
-    """Reasons by name of the members of all unpacked archives that were not unpacked."""
+def _name_of(archive: Path) -> str:
+    """The name of the folder that an archive is unpacked into: another one where the archive has changed.
+
+    Its path, size and time say so; the whole archive may be too large to hash.
+    """
+    state = archive.stat()
+    mark = hashlib.sha256(os.fsencode(f"{archive}|{state.st_size}|{state.st_mtime_ns}")).hexdigest()[:12]
+    return f"{archive.stem}-{mark}"
+
+
+def _unpack_if_possible(archive: Path, target: Path, limits: Limits | None, *, too_deep: bool) -> None:
+    try:
+        if too_deep:
+            raise AcquisitionError(f"a zip file in {_DEEPEST} others, which is not opened: unpack it into the folder")
+        unpack(archive, target, limits=limits)
+    except UnsafeArchiveError:
+        raise
+    except AcquisitionError as error:
+        target.mkdir(parents=True)
+        _remember(target, {archive.name: str(error)})
+
+
+def passed_over(folders: Iterable[Path]) -> dict[str, str]:
+    """Reasons by name of what the archives that were unpacked into some folders hold besides.
+
+    :param folders: as :func:`with_inner` gives them.
+    """
     reasons: dict[str, str] = {}
-    for note in sorted((raw_folder / "unpacked").rglob(f".*.{_PASSED_OVER}")):
-        reasons |= json.loads(note.read_text(encoding="utf-8"))
+    for folder in folders:
+        # Where all of an archive lies in one folder, that folder is meant, and the note lies beside its parent.
+        for target in (folder, folder.parent):
+            note = _note_of(target)
+            if note.is_file():
+                reasons |= json.loads(note.read_text(encoding="utf-8"))
     return reasons
+
+
+def _note_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{_PASSED_OVER}")
+
+
+def _remember(target: Path, reasons: dict[str, str]) -> None:
+    note = _note_of(target)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(reasons, ensure_ascii=True, indent=1), encoding="utf-8")
 
 
 def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None:
@@ -136,18 +185,29 @@ def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None
         elif tarfile.is_tarfile(archive):
             faults = _write_members(_tar_members(archive), archive, partial, limits)
         else:
-            raise AcquisitionError(f"{archive} is neither a zip nor a tar file")
+            raise AcquisitionError(f"{archive} is {no_archive(archive)}")
         if faults:
             if not any(path.is_file() for path in partial.rglob("*")):
                 name, reason = next(iter(faults.items()))
-                raise UnsafeArchiveError(f"{archive} cannot be unpacked: {name!r}: {reason}")
-            note = target.with_name(f".{target.name}.{_PASSED_OVER}")
-            note.write_text(json.dumps(faults, ensure_ascii=True, indent=1), encoding="utf-8")
+                raise AcquisitionError(f"{archive} cannot be unpacked: {name!r}: {reason}")
+            _remember(target, faults)
         partial.rename(target)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise AcquisitionError(f"{archive} cannot be unpacked ({error}); delete it and get it again") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def no_archive(file: Path) -> str:
+    """What a file is that is neither a zip nor a tar file, and what to do."""
+    with file.open("rb") as opened_file:
+        kind = kind_of_file(opened_file.read(1024))
+    if kind in ("a RAR file", "a 7-Zip file"):
+        return f"{kind}, which is not opened here: unpack it, and give the folder"
+    if kind == "a zip file":
+        return "a zip file that is cut off, as the list at its end is lacking: get it again"
+    told = f"{kind}, and " if kind else ""
+    return f"{told}neither a zip nor a tar file: give the folder of the images, or a zip or tar file of it"
 
 
 def safe_member(name: str, archive: Path) -> PurePosixPath:
@@ -157,7 +217,10 @@ def safe_member(name: str, archive: Path) -> PurePosixPath:
     """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\0" in name or (path.parts and path.parts[0].endswith(":")):
-        raise UnsafeArchiveError(f"{archive} was not unpacked: its member {name!r} would leave the folder")
+        raise UnsafeArchiveError(
+            f"{archive} was not unpacked: its member {name!r} would leave the folder. If you trust it, unpack it "
+            "yourself, and give the folder"
+        )
     return path
 
 

@@ -7,8 +7,9 @@ done for all alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from sluguq.datasets.skin_types import UNLABELLED
@@ -41,6 +42,27 @@ class Acquired:
         """List rows of a table that could not be read."""
         for line, reason in refused:
             self.lose(f"row {line} of {table}: {reason}")
+
+    def explain_losses(self, reasons: Mapping[str, str]) -> dict[str, str]:
+        """Say with every loss why its file was passed over.
+
+        :param reasons: by the path of what was passed over.
+        :returns: those of files that no loss names.
+        """
+        losses: dict[str, list[dict[str, Any]]] = {}
+        for row in self.missing:
+            for name in {PurePosixPath(str(row[key]).replace("\\", "/")).name for key in ("id", "file")} - {""}:
+                losses.setdefault(name, []).append(row)
+        rest = {}
+        for path, reason in reasons.items():
+            name = PurePosixPath(path.replace("\\", "/"))
+            rows = losses.get(name.name, []) or losses.get(name.stem, [])
+            for row in rows:
+                if reason not in row["reason"]:
+                    row["reason"] += f": {reason}"
+            if not rows:
+                rest[path] = reason
+        return rest
 
     def lose_repeated_ids(self) -> None:
         """Move every image whose id appeared before to `missing`."""

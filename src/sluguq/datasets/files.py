@@ -6,10 +6,11 @@ the reason, so that it can be listed.
 
 from __future__ import annotations
 
+import functools
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 _PICTURES = "jpg jpeg jpe jfif jfi png apng webp tif tiff bmp dib gif avif jp2 j2k jpc jpx jpf ppm pgm pbm pnm mpo"
@@ -22,6 +23,9 @@ _OTHERS = (
     "ipynb zip tar gz bz2 xz tgz 7z rar mat npy npz h5 hdf5 pkl sh bib cff toml lnk url part validator"
 )
 _NO_PICTURES = frozenset(f".{ending}" for ending in _OTHERS.split())
+
+_CLOSED = (".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip.001")
+"""Archives that are not opened where they lie in a folder, or within another archive."""
 
 Folders = Sequence[Path]
 
@@ -41,9 +45,14 @@ class FileIndex:
     (`.png` for what is now `.jpg`). A name that is exactly that of a file means that file; else names are compared in
     Unicode's composed form, and then without regard to case. Hidden files are not seen.
 
+    :param folders: the folders.
+    :param roots: folders outside into which links may lead.
+    :param suffixes: endings of the files that are seen.
+    :param any_ending: see files of all endings but those of tables and documents.
+    :param not_unpacked: reasons by name of what an archive holds and could not be unpacked.
     :ivar relative: path below its folder of every picture, by its ending or (``any_ending``) whatever it ends in.
-    :ivar passed_over: reasons by the printable name of links that lead nowhere or out of the folder, and of files
-        whose name is no UTF-8.
+    :ivar passed_over: reasons by the printable name of links that lead nowhere or out of the folder, of files whose
+        name is no UTF-8, of pipes and devices, of archives that are not opened, and of what was not unpacked.
     """
 
     def __init__(
@@ -52,11 +61,12 @@ class FileIndex:
         roots: Folders = (),
         suffixes: Iterable[str] = IMAGE_SUFFIXES,
         any_ending: bool = False,
+        not_unpacked: Mapping[str, str] | None = None,
     ):
         allowed = frozenset(suffixes)
         self._folders = folders
         self._roots = tuple(root.expanduser().resolve() for root in roots)
-        self.passed_over: dict[str, str] = {}
+        self.passed_over: dict[str, str] = dict(not_unpacked or {})
         self.relative: dict[Path, Path] = {}
         for folder in folders:
             for path in sorted(self._walk(folder)):
@@ -98,8 +108,8 @@ class FileIndex:
 
     def _at(self, wanted: str) -> Path:
         """The file at a path within a folder that no index lists, such as one without a known ending."""
-        if wanted in self.passed_over:
-            raise LookupError(self.passed_over[wanted])
+        if reason := self._reason_of(wanted):
+            raise LookupError(reason)
         if PurePosixPath(wanted).is_absolute() or ".." in PurePosixPath(wanted).parts:
             raise LookupError(f"the path does not lie within the folder{self._hint(wanted)}")
         hidden = any(part.startswith(".") for part in PurePosixPath(wanted).parts)
@@ -110,7 +120,21 @@ class FileIndex:
                 if not self._is_allowed(path, folder.resolve()):
                     raise LookupError(_leading_out(path))
                 return path
+        if hidden and any(os.path.isfile(folder / wanted) for folder in self._folders):  # noqa: PTH113
+            raise LookupError("a hidden file, as its name or its folder's begins with a point: rename it")
         raise LookupError(f"there is no such file{self._hint(wanted)}")
+
+    def _reason_of(self, wanted: str) -> str:
+        """Why what a name means was passed over; by its path, its name, or its name without the ending."""
+        return self.passed_over.get(wanted) or self._reasons.get(_folded(PurePosixPath(wanted).name), "")
+
+    @functools.cached_property
+    def _reasons(self) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        for name, reason in self.passed_over.items():
+            path = PurePosixPath(name.replace("\\", "/"))
+            reasons |= {_folded(path.stem): reason, _folded(path.name): reason}
+        return reasons
 
     def _hint(self, wanted: str) -> str:
         """Where a path of another machine ends in a name that the folder has: that name."""
@@ -152,7 +176,12 @@ class FileIndex:
                     self._pass_over(path, folder, reason)
                     continue
                 if not entry.is_dir():
-                    yield path
+                    if not entry.is_file():
+                        self._pass_over(path, folder, "a pipe or a device, not a file")
+                    elif entry.name.lower().endswith(_CLOSED):
+                        self._pass_over(path, folder, "an archive that is not opened here: unpack it into the folder")
+                    else:
+                        yield path
                     continue
                 target = path.resolve()
                 # A link to a folder that is seen anyway, or to one above it, which would lead round in circles.

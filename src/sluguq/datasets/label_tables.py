@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sluguq.datasets.base import AcquisitionError
-from sluguq.datasets.nothing import trimmed
+from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.datasets.nothing import said, trimmed
 from sluguq.datasets.workbooks import PARQUET, WORKBOOKS, WorkbookError, kind_of_workbook, read_records
 from sluguq.images.signatures import kind_of_file
 
@@ -73,6 +73,19 @@ class LabelTable:
     def place(self, index: int) -> str:
         """Where a row stands, for messages."""
         return f"row {self.lines[index]} of {self.path.name}"
+
+    def first_rows(self, key: str, column: str, acquired: Acquired) -> dict[str, dict[str, str]]:
+        """The first row of each key; a later one that says something else in a column is listed as a loss."""
+        first: dict[str, dict[str, str]] = {}
+        for number, row in enumerate(self.rows):
+            kept = first.setdefault(row[key].strip(), row)
+            if said(kept[column]) != said(row[column]):
+                acquired.lose(
+                    f"{self.place(number)}: {column} is {row[column]!r} here, but {kept[column]!r} in an earlier row, "
+                    "which was kept; correct one of them",
+                    id=row[key].strip(),
+                )
+        return first
 
 
 def read_labels(

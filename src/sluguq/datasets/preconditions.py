@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sluguq.config.sources import FolderSource, PublishedSource, Source, registry_name
+from sluguq.datasets.archives import no_archive
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.files import printable
 from sluguq.datasets.label_tables import LabelTable, LabelTableError
@@ -117,9 +119,12 @@ def _missing_folder(folder: Path) -> str:
         return ""
     if not path.exists():
         return f"there is no folder or archive {folder}{_instead(path)}"
-    if zipfile.is_zipfile(path) or ".tar" in path.name.lower() or path.suffix.lower() in (".tgz", ".zip"):
-        return ""
-    return f"{folder} is a file, and neither a zip nor a tar file; give the folder of the images"
+    try:
+        if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+            return ""
+        return f"{folder} is {no_archive(path)}"
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror or error}"
 
 
 def _instead(path: Path) -> str:

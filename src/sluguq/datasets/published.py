@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sluguq.config.sources import PublishedSource
-from sluguq.datasets.archives import Limits, opened, unpack, with_inner
-from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.archives import Limits, opened, passed_over, unpack, with_inner
+from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.download import Downloader, DownloadError, Request
 from sluguq.datasets.files import FileIndex
 from sluguq.datasets.registry import Entry, RegisteredFile, Registry, load_registry
@@ -24,6 +24,7 @@ class Published:
         self._options = options
         self._registry = registry
         self._shown = False
+        self._passed_over: dict[str, str] = {}
 
     def beside(self, name: str) -> Published:
         """Another registered data set that this one is made from, under the same options."""
@@ -48,7 +49,19 @@ class Published:
 
     def index(self, *folders: Path) -> FileIndex:
         """The pictures in some folders; links lead only where the options allow."""
-        return FileIndex(*folders, roots=self._options.links)
+        index = FileIndex(*folders, roots=self._options.links, not_unpacked=passed_over(folders))
+        self._passed_over |= index.passed_over
+        return index
+
+    def explain_losses(self, acquired: Acquired, *, all_are_wanted: bool = False) -> None:
+        """Say with every loss why its file was passed over, such as a link or a broken member of an archive.
+
+        :param acquired: what was collected from the indices.
+        :param all_are_wanted: list the other files that were passed over too, as no table says which are wanted.
+        """
+        rest = acquired.explain_losses(self._passed_over)
+        for name, reason in rest.items() if all_are_wanted else ():
+            acquired.lose(reason, id=PurePosixPath(name).stem, file=name)
 
     def file(self, key: str) -> Path:
         """A registered file, downloaded once.

@@ -53,6 +53,7 @@ def collect_rows(
     rows = [row for row in chosen(_with_skin_types(table, options, acquired), acquired) if _is_wanted(row, options)]
     if options.folder or options.images == "record":
         _from_files(rows, published.index(*(folders or published.unpacked("images"))), acquired)
+        published.explain_losses(acquired)
     else:
         _from_addresses(rows, options, published, acquired)
     return acquired

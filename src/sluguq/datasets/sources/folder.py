@@ -25,13 +25,15 @@ def collect(options: FolderSource, raw_folder: Path) -> Acquired:
     limits = Limits.of(options.unpacking)
     folders = with_inner(opened(options.folder, raw_folder, limits=limits), raw_folder, limits=limits)
     table = read_table(options, folders)
-    index = FileIndex(*folders, roots=options.links, any_ending=True)
+    index = FileIndex(*folders, roots=options.links, any_ending=True, not_unpacked=passed_over(folders))
+    if table.encoding == "cp1252":
+        print(f"{table.path} is no UTF-8, and was read as Windows' cp1252; set `encoding` if it is another one")
     if not index.files:
         raise AcquisitionError(f"{folders[0]} holds no image file{_reasons(index.passed_over)}")
     rows = _Rows(options, table, index)
     for number in range(len(table.rows)):
         rows.collect(number)
-    rows.list_the_rest(passed_over(raw_folder))
+    rows.list_the_rest()
     return rows.acquired
 
 
@@ -108,17 +110,15 @@ class _Rows:
             }
         )
 
-    def list_the_rest(self, not_unpacked: dict[str, str]) -> None:
+    def list_the_rest(self) -> None:
         """List rows that could not be read, and files that no row names."""
         self.acquired.lose_unread_rows(self._table.path.name, self._table.refused)
         for path in self._index.files:
             if path.resolve() not in self._used:
                 name = self._index.relative[path].as_posix()
                 self.acquired.lose(f"the file has no row in {self._table.path.name}", id=name, file=str(path))
-        named = {row["file"] for row in self.acquired.missing}
-        for name, reason in (self._index.passed_over | not_unpacked).items():
-            if name not in named:
-                self.acquired.lose(f"no row in {self._table.path.name}, and {reason}", id=name, file=name)
+        for name, reason in self.acquired.explain_losses(self._index.passed_over).items():
+            self.acquired.lose(f"no row in {self._table.path.name}, and {reason}", id=name, file=name)
 
     def _file(self, name: str) -> Path | LookupError:
         """The file a cell names, or why there is none."""

@@ -69,6 +69,7 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
         known = {**labels.get(_bare(path.stem), {}), **labels.get(path.stem, {})}
         mask = masks.get(path.stem) or masks.get(_bare(path.stem)) or ""
         acquired.images.append({"id": path.stem, "file": str(path), "fst": -1, "mask": str(mask), **known})
+    published.explain_losses(acquired, all_are_wanted=asked is None)
     return acquired
 
 

@@ -74,6 +74,7 @@ def collect(options: Milk10kSource, raw_folder: Path, registry: Registry | None 
                 **{f"label_{key.lower()}": said(value) for key, value in scores.items()},
             }
         )
+    published.explain_losses(acquired)
     return acquired
 
 

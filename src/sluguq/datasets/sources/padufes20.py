@@ -69,4 +69,5 @@ def collect(options: PadUfes20Source, raw_folder: Path, registry: Registry | Non
                 **{f"label_{label}": said(row[column]) for column, label in LABELS.items() if column in row},
             }
         )
+    published.explain_losses(acquired)
     return acquired

@@ -43,10 +43,10 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
     if table_path is None:
         raise AcquisitionError(f"{options.folder} holds no label.csv. {published.entry.obtain}")
     table = read_labels(table_path, columns=("subject_id", "fitzpatrick"))
-    subjects = {row["subject_id"].strip(): row for row in table.rows}
     splits = _splits(options, folders)
 
     acquired = Acquired()
+    subjects = table.first_rows("subject_id", "fitzpatrick", acquired)
     acquired.lose_unread_rows(table.path.name, table.refused)
     seen: set[str] = set()
     for path in published.index(*folders).files:
@@ -73,6 +73,7 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
         )
     for subject in sorted(set(subjects) - seen):
         acquired.lose("label.csv has the subject, but there is no image", id=subject)
+    published.explain_losses(acquired, all_are_wanted=True)
     return acquired
 
 

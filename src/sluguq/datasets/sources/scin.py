@@ -62,16 +62,22 @@ def _rows(options: ScinSource, published: Published, folders: list[Path], acquir
     """One row an image, without its file, and the image's path in the bucket."""
     tables: list[LabelTable] = []
     without_labels: list[str] = []
-    for key in ("cases", "labels"):
+    by_dermatologists = options.fst_column == "dermatologist"
+    # A table without the column would give every case no skin type, and say nothing.
+    asked = {
+        "cases": ("case_id", "image_1_path", *(() if by_dermatologists else ("fitzpatrick_skin_type",))),
+        "labels": ("case_id", *((_ESTIMATE.format(1),) if by_dermatologists else ())),
+    }
+    for key, columns in asked.items():
         # People who copied the bucket have the tables with and without its folder's name in front.
         name = published.registered(key).name
         path = find_table(folders, name, f"dataset_{name}")
         if path is None and options.folder:
             raise AcquisitionError(f"{options.folder} holds no {name}. {published.entry.obtain}")
-        tables.append(read_labels(path or published.file(key), columns=("case_id",)))
+        tables.append(read_labels(path or published.file(key), columns=columns))
         acquired.lose_unread_rows(tables[-1].path.name, tables[-1].refused)
-    cases, labels = (table.rows for table in tables)
-    estimates_of = {row["case_id"].strip(): row for row in labels}
+    cases = tables[0].rows
+    estimates_of = tables[1].first_rows("case_id", asked["labels"][-1], acquired)
     rows = []
     for case in cases:
         identity = case["case_id"].strip()
@@ -100,7 +106,7 @@ def _rows(options: ScinSource, published: Published, folders: list[Path], acquir
             image = case.get(f"image_{number}_path", "").strip()
             if image:
                 rows.append((_row(image, fst, case, estimates, number), image))
-    if len(without_labels) == len(cases) > 0 and options.fst_column == "dermatologist":
+    if len(without_labels) == len(cases) > 0 and by_dermatologists:
         raise AcquisitionError(
             f"no case_id of {tables[0].path} is in {tables[1].path}, for example {without_labels[0]!r}: the tables are "
             "of two releases, or a spreadsheet changed the numbers"
