@@ -13,6 +13,7 @@ with job(snakemake.log[0]):
         snakemake.input.images,
         dict(zip(models, snakemake.input.scores, strict=True)),
         snakemake.output[0],
+        rivals=dict(zip(models, snakemake.input.get("rivals", []), strict=False)),
         experiment=snakemake.params.experiment,
         dataset=snakemake.wildcards.dataset,
         role=snakemake.params.role,

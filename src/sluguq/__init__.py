@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sluguq.slug.masks import masked
     from sluguq.slug.posterior import best_prior_precision, posterior
     from sluguq.slug.probing import Probing
-    from sluguq.slug.restriction import restrict
+    from sluguq.slug.restriction import restrict, restrict_to_share
     from sluguq.slug.saved import load_basis
     from sluguq.slug.score import score, settle
     from sluguq.slug.scorer import Scorer
@@ -56,6 +56,7 @@ _HOMES = {
     "SketchedBasis": "sluguq.slug.sketched",
     "from_torch": "sluguq.slug.torch_bridge",
     "restrict": "sluguq.slug.restriction",
+    "restrict_to_share": "sluguq.slug.restriction",
     "load_basis": "sluguq.slug.saved",
     "masked": "sluguq.slug.masks",
     "posterior": "sluguq.slug.posterior",
@@ -83,6 +84,7 @@ __all__ = [
     "open",
     "posterior",
     "restrict",
+    "restrict_to_share",
     "score",
     "score_exact",
     "score_sketched",

@@ -66,3 +66,27 @@ def test_equal_structures_share_compiled_code():
 def test_a_pattern_that_matches_nothing_tells_the_paths():
     with pytest.raises(ValueError, match=r"no weights match 'decoder/\*'; their paths are bias, in, out"):
         sluguq.restrict(mlp, mlp_params(dtype=jnp.float32), "decoder/*")
+
+
+def test_a_share_of_the_weights_is_columns_of_the_whole(x64):
+    params, image = mlp_params(), pictures(1)[0]
+    whole = np.asarray(jacobian(mlp, params, image))
+    count = whole.shape[1]
+    numbered = {}
+    start = 0
+    for name in ("bias", "in", "out"):
+        numbered[name] = jnp.arange(start, start + params[name].size, dtype=float).reshape(params[name].shape)
+        start += params[name].size
+    for share in (0.001, 0.3, 1.0):
+        _, places = sluguq.restrict_to_share(mlp, numbered, share, np.random.default_rng(1))
+        apply, some = sluguq.restrict_to_share(mlp, params, share, np.random.default_rng(1))
+        columns = np.concatenate([places[name] for name in places]).astype(int)
+        assert len(set(columns)) == max(round(share * count), 1)
+        np.testing.assert_allclose(jacobian(apply, some, image), whole[:, columns], atol=1e-12)
+        np.testing.assert_allclose(apply(some, image[None]), mlp(params, image[None]), atol=1e-14)
+
+
+def test_shares_that_are_none_are_refused():
+    for share in (0.0, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="share is"):
+            sluguq.restrict_to_share(mlp, mlp_params(dtype=jnp.float32), share, np.random.default_rng(0))

@@ -6,13 +6,10 @@ import tracemalloc
 
 import ml_dtypes
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
 from sluguq.config.experiment import Model
-from sluguq.networks.vae import VAE, VAESettings
-from sluguq.networks.weights import save_network
 from sluguq.slug.budget import Budget
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.lanczos_state import LanczosState
@@ -24,8 +21,7 @@ from sluguq.stages.eigenbasis import compute_basis
 from sluguq.stages.preflight import weight_count
 from sluguq.stages.score import score_store
 from sluguq.stages.score_blocks import FinishedBlocks
-from sluguq.stores.store import StoreError, open_store, write_store
-from sluguq.stores.variables import FST_ATTRIBUTES, described
+from sluguq.stores.store import StoreError, open_store
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -38,28 +34,6 @@ SETTINGS = {
 SCORE = {
     "probes": 6, "tolerance": None, "batch_size": None, "parameters": "all", "prior_precision": 0.0, "maps": True,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Prepared images, a split and a network with random weights."""
-    folder = tmp_path_factory.mktemp("world")
-    pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8)
-    ids = [f"i{number}" for number in range(10)]
-    dataset = xr.Dataset(
-        {"pixels": (("image", "y", "x", "channel"), pixels, described("intensity", "test"))},
-        coords={
-            "id": ("image", np.array(ids, object), described("id", "test")),
-            "fst": ("image", np.array([1, 5] * 5, "int8"), FST_ATTRIBUTES),
-        },
-        attrs={"synthetic": 1},
-    )
-    write_store(dataset, folder / "images.zarr", title="t", source="s")
-    roles = ["train_A"] * 6 + ["test_light"] * 4
-    pd.DataFrame({"id": ids, "role": roles}).to_csv(folder / "split.csv", index=False)
-    vae = VAE(VAESettings(image_size=32, width=2, depth=1, latent_channels=2), seed=0)
-    save_network(folder / "weights.safetensors", vae)
-    return folder
 
 
 def compute(world, folder, **changes):

@@ -5,6 +5,11 @@ rule aggregate:
     input:
         images=image_stores,
         scores=lambda wildcards: [PATHS.scores(name, seed, wildcards.dataset) for name, seed in MODELS],
+        rivals=lambda wildcards: (
+            [PATHS.rivals(name, seed) for name, seed in MODELS]
+            if EXPERIMENT.score.rivals and wildcards.dataset == EXPERIMENT.training_dataset
+            else []
+        ),
     output:
         directory(PATHS.aggregated("{dataset}")),
     log:

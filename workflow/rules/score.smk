@@ -62,3 +62,37 @@ use rule score as score_part with:
     wildcard_constraints:
         part=r"\d+",
         parts=r"\d+",
+
+
+RIVALS_WITH = {
+    "code": network_code("rivals.py"),
+    "split": lambda wildcards: roles(),
+    "rivals": EXPERIMENT.model_dump(mode="json")["score"]["rivals"],
+    "eigenbasis": eigenbasis_settings(),
+    "score": EXPERIMENT.score.settings(),
+}
+
+
+rule rivals:
+    input:
+        images=prepared(EXPERIMENT.training_dataset),
+        split=read_split(PATHS.split("{seed}"), PATHS.rivals("{configuration}", "{seed}"), RIVALS_WITH),
+        held_out=HELD_OUT,
+        weights=PATHS.weights("{configuration}", "{seed}"),
+    output:
+        PATHS.rivals("{configuration}", "{seed}"),
+    log:
+        f"logs/{EXPERIMENT.experiment}/rivals/{{configuration}}-seed-{{seed}}.log",
+    benchmark:
+        f"logs/{EXPERIMENT.experiment}/rivals/{{configuration}}-seed-{{seed}}.tsv"
+    conda:
+        NETWORKS_ENVIRONMENT
+    threads: 8
+    resources:
+        gpu=int(EXPERIMENT.resources.gpu),
+        mem_mb=memory(EXPERIMENT.resources.mem_mb),
+        runtime=EXPERIMENT.resources.runtime,
+    params:
+        **RIVALS_WITH,
+    script:
+        "../../scripts/rivals.py"

@@ -12,7 +12,8 @@ from sluguq.analysis.fairness import flag_measures
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.retention import retention_gain
 from sluguq.analysis.statistics import Array, auroc, partial_spearman, quantile, spearman
-from sluguq.analysis.tables import ESTIMATE, REPLICATES, SIGNALS, Measure, estimate_rows, per_image
+from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows, per_image, signals_in
+from sluguq.stores.variables import PASSES, RIVAL
 
 WORST = 0.1
 """The worst errors are this share of a seed's test images."""
@@ -24,10 +25,10 @@ ENSEMBLE = "ensemble_variance"
 
 
 def comparable_signals(dataset: xr.Dataset) -> list[str]:
-    """The signals of `SIGNALS` that at least `FEWEST` test images of every model have, the dearest first."""
+    """The signals that at least `FEWEST` test images of every model have, the dearest first."""
     tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
     known = []
-    for name in (name for name in SIGNALS if name in dataset):
+    for name in signals_in(dataset.data_vars):
         values = dataset[name]
         missing = [d for d in ("configuration", "seed") if d not in values.dims]
         finite = np.isfinite(values.expand_dims(missing).transpose("configuration", "seed", "image").values)
@@ -41,7 +42,7 @@ def comparable_signals(dataset: xr.Dataset) -> list[str]:
 def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     """How well each signal tells where the error is large, by configuration.
 
-    Columns: configuration, signal, among, test, value, low, high, seeds, undefined, images, clusters. Tests:
+    Columns: configuration, signal, among, test, value, low, high, seeds, undefined, images, clusters, passes. Tests:
     `spearman`, the rank correlation with MSE; `retention_gain` (see `sluguq.analysis.retention`); `auroc_worst`, the
     probability that an image among the worst tenth of errors has a higher signal than another; `caught`, the share of
     the worst tenth of errors among the tenth of images with the highest signal; `partial`, SLUG's rank
@@ -53,6 +54,8 @@ def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Dat
     which may be others, and more of one group, than the rest: so SLUG has rows among those images as well
     (`ensemble_variance`). And it is one ensemble for all seeds of a configuration: its tests are means over the
     seeds' errors, its intervals are of the images alone, and `seeds` is 1.
+
+    passes: forward passes of the network that the signal of an image takes (`passes_of`).
     """
     names = comparable_signals(dataset)
     frame = per_image(dataset, ["mse", *names]).assign(inside=True)
@@ -72,7 +75,23 @@ def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Dat
         there = frame[np.isfinite(frame[ENSEMBLE])]
         key = {"signal": "slug", "among": ENSEMBLE}
         rows += estimate_rows(there, signal_tests("slug"), key, name="test", replicates=replicates)
-    return pd.DataFrame(rows, columns=["configuration", "signal", "among", "test", *ESTIMATE])
+    table = pd.DataFrame(rows, columns=["configuration", "signal", "among", "test", *ESTIMATE])
+    return table.assign(passes=[passes_of(dataset, name) for name in table["signal"]])
+
+
+def passes_of(dataset: xr.Dataset, signal: str) -> float:
+    """Forward passes of the network that a signal of an image takes; NaN where nobody counted them.
+
+    Those of SLUG and its rivals were counted by `sluguq.stages.rivals`, their eigenbases included. What needs the
+    encoder alone counts as one.
+    """
+    if signal.startswith(RIVAL):
+        return float(dataset[signal].attrs.get(PASSES, np.nan))
+    if signal == "slug":
+        counted = [dataset[name].attrs.get(f"{PASSES}_of_slug") for name in dataset if str(name).startswith(RIVAL)]
+        return float(next((value for value in counted if value is not None), np.nan))
+    known = {"latent_std": 1.0, "kl": 1.0, "total_variation": 0.0, "compressed_size": 0.0}
+    return float(dataset.sizes["seed"]) if signal == ENSEMBLE else known.get(signal, np.nan)
 
 
 def signal_tests(name: str) -> dict[str, Measure]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from sluguq.analysis.estimates import Estimate, Statistic, Transform, over_seeds
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.statistics import Array
 from sluguq.machine import extensions
+from sluguq.stores.variables import RIVAL
 
 SIGNALS = {
     "slug": "SLUG",
@@ -34,6 +35,22 @@ SIGNALS = {
 """Signals that may rank with the error, the dearest first, by their names for people."""
 SIGNALS |= {name: added["long_name"] for name, added in extensions.SIGNALS.items()}
 
+
+def signals_in(names: Iterable[object]) -> list[str]:
+    """Those of these names that are signals, the dearest first: SLUG, its rivals of some weights, then the others."""
+    there = list(map(str, names))
+    rivals = [name for name in there if name.startswith(RIVAL)]
+    first, *others = SIGNALS
+    return [name for name in (first, *rivals, *others) if name in there]
+
+
+def signal_label(name: str) -> str:
+    """A signal's name for people; that of the error is among them."""
+    if name.startswith(RIVAL):
+        return f"SLUG, {name.removeprefix(RIVAL).replace('_', ' ')} alone"
+    return COLUMN_LABELS.get(name, name)
+
+
 COLUMN_LABELS = {"mse": "mean squared error", **SIGNALS}
 
 
@@ -46,7 +63,7 @@ ESTIMATE = ("value", "low", "high", "seeds", "undefined", "images", "clusters")
 NUMBERS = frozenset(
     {
         *ESTIMATE, "seed", "fst", "mse", "slug", "mse_clean", "slug_clean", "with_artefact", "without", "auroc",
-        "average_precision", "prevalence", "removed", "carrying", "smallest", "n", "result", "tenth",
+        "average_precision", "passes", "prevalence", "removed", "carrying", "smallest", "n", "result", "tenth",
     }
 )  # fmt: skip
 """Columns of numbers; of all others a configuration may be called 1, and a label's level NA."""
@@ -75,7 +92,7 @@ def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.D
     images, where seeds are trained on blocks of the pool.
     """
     if columns is None:
-        columns = [name for name in (*COLUMN_LABELS, *labels_of(dataset)) if name in dataset]
+        columns = ["mse", *signals_in(dataset.data_vars), *labels_of(dataset)]
     mse = dataset["mse"].transpose("configuration", "seed", "image").values
     c, s, i = np.nonzero(np.isfinite(mse))
     frame: dict[str, Any] = {

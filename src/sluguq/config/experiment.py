@@ -232,6 +232,8 @@ class Eigenbasis(Section):
     )
 
 
+RivalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+RivalWeights = Annotated[float, Field(gt=0, lt=1)] | str | tuple[str, ...]
 Accuracy = Literal["ranking", "5 %", "2 %", "1 %"]
 
 
@@ -272,7 +274,21 @@ class Score(Section):
     prior_precision: Weight = Field(
         0.0, description="Prior precision of the low-rank Laplace covariance; 0 is the SLUG paper's score."
     )
+    rivals: dict[RivalName, RivalWeights] = Field(
+        default_factory=dict,
+        description="Cheaper scores beside SLUG, on the test images: SLUG of some of the weights alone, by a name of "
+        "yours. What it is of: a pattern of the weights' paths, or several (`decoder/conv_out/*`, `decoder/*`), or a "
+        "share of all weights, drawn at random (0.1). Each has an eigenbasis of its own, and the signals say what it "
+        "took in forward passes.",
+    )
     maps: bool = Field(True, description="Store error map, SLUG map and reconstruction of every test image.")
+
+    @field_validator("rivals")
+    @classmethod
+    def _names_are_free(cls, rivals: dict[str, RivalWeights]) -> dict[str, RivalWeights]:
+        if "slug" in rivals:
+            raise ValueError("'slug' is SLUG of all weights; call the rival otherwise")
+        return rivals
 
     @model_validator(mode="after")
     def _one_stop_rule(self) -> Score:
@@ -285,7 +301,7 @@ class Score(Section):
 
         :param external: whether it is an external data set.
         """
-        settings = self.model_dump(mode="json", exclude={"external_accuracy"})
+        settings = self.model_dump(mode="json", exclude={"external_accuracy", "rivals"})
         if self.probes is not None or self.tolerance is not None:
             settings["accuracy"] = None
         if external and self.external_accuracy is not None:
@@ -497,6 +513,8 @@ class Experiment(Section):
                     raise ValueError(f"score.{name} needs eigenbasis.method: projected; give score.probes instead")
             if self.score.prior_precision:
                 raise ValueError("score.prior_precision needs eigenbasis.method: projected")
+            if self.score.rivals:
+                raise ValueError("score.rivals need eigenbasis.method: projected")
         return self
 
     @model_validator(mode="after")

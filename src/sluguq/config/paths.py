@@ -113,6 +113,10 @@ class ResultPaths:
         """Blocks of scores that one job of several has made; gone once they are gathered."""
         return self._of("scores", configuration, f"seed-{seed}", f"{dataset}.part-{part}-of-{parts}")
 
+    def rivals(self, configuration: str, seed: Seed) -> str:
+        """Cheaper scores of a seed's test images by one model."""
+        return self._of("rivals", configuration, f"seed-{seed}.csv")
+
     def aggregated(self, dataset: str) -> str:
         """All scores of a data set (or of ``ARTEFACTS``), or all models (``MODELS``), along configuration and seed."""
         return self._of(f"{dataset}.zarr")

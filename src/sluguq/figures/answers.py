@@ -14,9 +14,10 @@ from matplotlib.patches import Patch, Rectangle
 
 from sluguq.analysis.aggregated import groups_of, middle_configuration
 from sluguq.analysis.percentiles import percentiles_by_model
-from sluguq.analysis.tables import SIGNALS, per_image
+from sluguq.analysis.tables import per_image, signals_in
 from sluguq.figures.boxes import box_plots
 from sluguq.figures.marks import interval, percent
+from sluguq.figures.signals import name_of
 from sluguq.figures.style import (
     MARKERS,
     UNLABELLED,
@@ -155,7 +156,7 @@ def _scatter(axes: Axes, frame: pd.DataFrame, dataset: xr.Dataset) -> list[Line2
 
 
 def _caught(axes: Axes, table: pd.DataFrame, dataset: xr.Dataset) -> list[Line2D]:
-    names = [name for name in SIGNALS if (table["signal"] == name).any()]
+    names = signals_in(table["signal"].unique())
     configurations = list(dict.fromkeys(table["configuration"]))
     colours = configuration_colours(dataset["configuration"].values.astype(str))
     for row in table.to_dict("records"):
@@ -166,9 +167,7 @@ def _caught(axes: Axes, table: pd.DataFrame, dataset: xr.Dataset) -> list[Line2D
     axes.axvline(100 - _WORST, color=_EDGE, lw=0.8, ls="--")
     axes.set_xlim(-2, 102)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(
-        range(len(names)), [SIGNALS[n].replace(" over ", "\nover ").replace(" standard", "\nstandard") for n in names]
-    )
+    axes.set_yticks(range(len(names)), [name_of(name) for name in names])
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("worst tenth of errors caught (%)")
     return [

@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of, middle_configuration
 from sluguq.analysis.signals import ENSEMBLE, FEWEST
-from sluguq.analysis.tables import SIGNALS
+from sluguq.analysis.tables import signal_label, signals_in
 from sluguq.figures.marks import interval, percent
 from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish
-from sluguq.figures.words import group_label, plural, span
+from sluguq.figures.words import group_label, number, plural, span
 
 _TESTS = {
     "spearman": "rank correlation\nwith the error",
@@ -34,7 +34,7 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
     title = "SLUG beside cheaper signals"
     if table.empty:
         return empty(title, "no image has scores", dataset), table
-    names = [name for name in SIGNALS if (table["signal"] == name).any()]
+    names = signals_in(table["signal"].unique())
     configurations = list(dict.fromkeys(table["configuration"]))
     colours = configuration_colours(dataset["configuration"].values.astype(str))
     fig = figure(height=0.36 * len(names) + 1.6)
@@ -53,8 +53,8 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
         axes.set_xticks([t for t in (-1, -0.5, 0, 0.5, 1) if t >= axes.get_xlim()[0]])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
         axes.tick_params(axis="x", labelsize=6.8)
-    panels[0].set_yticks(range(len(names)), [name_of(name) for name in names])
-    left_out = [SIGNALS[n] for n in SIGNALS if n in dataset and n not in names]
+    panels[0].set_yticks(range(len(names)), [_with_passes(name, table) for name in names])
+    left_out = [signal_label(n) for n in signals_in(dataset.data_vars) if n not in names]
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)
         for j, c in enumerate(configurations)
@@ -72,6 +72,8 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
             "SLUG on the same images. The ensemble is one for all seeds, so its intervals are over patients alone and "
             "leave out how another ensemble would do."
         )
+    if table.loc[table["signal"] == "slug", "passes"].notna().any():
+        note += " In brackets: forward passes of the network that a signal takes, an image."
     if left_out:
         note += f" Fewer than {FEWEST} test images of a seed have {' and '.join(left_out)}, so it is left out."
     finish(fig, title, note, dataset, handles=handles, columns=8)
@@ -80,9 +82,15 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
 
 def name_of(signal: str) -> str:
     """A signal's name on an axis."""
-    return (
-        {"mse": "the error itself", **SIGNALS}[signal].replace(" over ", "\nover ").replace(" standard", "\nstandard")
-    )
+    words = "the error itself" if signal == "mse" else signal_label(signal)
+    return words.replace(" over ", "\nover ").replace(" standard", "\nstandard").replace("SLUG, ", "SLUG,\n")
+
+
+def _with_passes(signal: str, table: pd.DataFrame) -> str:
+    """A signal's name with the forward passes that it takes, where rivals were counted."""
+    passes = table.loc[table["signal"] == signal, "passes"].astype(float)
+    counted = table.loc[table["signal"] == "slug", "passes"].notna().any() and passes.notna().any()
+    return f"{name_of(signal)} ({number(passes.iloc[0], 2)})" if counted else name_of(signal)
 
 
 def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: str) -> None:

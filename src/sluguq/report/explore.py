@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import xarray as xr
 import sluguq
 from sluguq.analysis.aggregated import groups_of, labels_of, middle_configuration, mixes_of
 from sluguq.analysis.percentiles import UNUSUAL, percentiles_by_model
-from sluguq.analysis.tables import COLUMN_LABELS
+from sluguq.analysis.tables import signal_label, signals_in
 from sluguq.figures.pictures import pads_with_zeros
 from sluguq.figures.style import fst_colours, group_colours
 from sluguq.report.explorer import Collection, Column, Look, Network, Pictures, Signal, write_explorer
@@ -99,7 +99,7 @@ def collection_of(name: str, dataset: xr.Dataset, reference: xr.Dataset) -> Coll
         about=f"{about}.",
         ids=dataset["id"].values.astype(str).tolist(),
         columns=_columns(dataset),
-        signals={key: signal for key, signal in _labels().items() if key in signals},
+        signals=_labels(signals),
         networks=networks,
         pictures={
             kind: _pictures(dataset[variable], everyone)
@@ -111,22 +111,25 @@ def collection_of(name: str, dataset: xr.Dataset, reference: xr.Dataset) -> Coll
     )
 
 
-def _labels() -> dict[str, Signal]:
-    """Every signal by its name for people, those that are looked at most first."""
-    return {
+def _labels(found: Iterable[str]) -> dict[str, Signal]:
+    """These signals by their names for people, those that are looked at most first."""
+    looked_at = {
         "slug": Signal("SLUG"),
         "mse": Signal("mean squared error"),
         "slug_percentile": Signal("SLUG, percentile", True),
         "mse_percentile": Signal("error, percentile", True),
-        **{name: Signal(label) for name, label in COLUMN_LABELS.items() if name not in ("slug", "mse")},
     }
+    there = list(found)
+    others = {name: Signal(signal_label(name)) for name in signals_in(there) if name not in looked_at}
+    return {name: label for name, label in {**looked_at, **others}.items() if name in there}
 
 
 def _signals(dataset: xr.Dataset, reference: xr.Dataset) -> dict[str, np.ndarray]:
     """Every signal of the store along configuration, seed and image; standard errors end in _sem."""
     shape = tuple(dataset.sizes[d] for d in ("configuration", "seed", "image"))
     out = {}
-    for name in (*COLUMN_LABELS, *(f"{n}_sem" for n in COLUMN_LABELS)):
+    numbers = ("mse", *signals_in(dataset.data_vars))
+    for name in (*numbers, *(f"{n}_sem" for n in numbers)):
         if name in dataset:
             values = dataset[name]
             lacking = [d for d in ("configuration", "seed") if d not in values.dims]

@@ -18,7 +18,7 @@ import pandas as pd
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.drawn_artefacts import MAPS, MASKED
 from sluguq.analysis.results import Results, open_results
-from sluguq.analysis.tables import SIGNALS
+from sluguq.analysis.tables import signal_label
 from sluguq.claims.rules import OPEN, UNASKED
 from sluguq.config.paths import ResultPaths
 from sluguq.figures.words import bracketed, group_label, number, percentage, plural
@@ -221,12 +221,14 @@ def _beyond(results: Results) -> list[str]:
         lines += [
             f"Configuration {configuration}:",
             "",
-            "| signal | " + " | ".join(_TESTS[test] for test in tests) + " |",
-            "| --- |" + " --- |" * len(tests),
+            "| signal | forward passes an image | " + " | ".join(_TESTS[test] for test in tests) + " |",
+            "| --- | --- |" + " --- |" * len(tests),
         ]
         for name in dict.fromkeys(part["signal"]):
             rows = part[part["signal"] == name].set_index("test")
-            lines.append(f"| {SIGNALS.get(name, name)} | " + " | ".join(_interval(rows, test) for test in tests) + " |")
+            passes = number(float(rows["passes"].iloc[0]), 2)
+            cells = " | ".join(_interval(rows, test) for test in tests)
+            lines.append(f"| {signal_label(str(name))} | {passes} | {cells} |")
         lines += [""]
     return lines
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 from sluguq.analysis.aggregated import labels_of
 from sluguq.analysis.percentiles import percentiles_by_model
-from sluguq.analysis.tables import COLUMN_LABELS
+from sluguq.analysis.tables import signal_label, signals_in
 from sluguq.report.sheets import coloured, encoded
 from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows
@@ -70,7 +70,7 @@ def _described(dataset: xr.Dataset) -> dict[str, str]:
     described = {name: str(dataset.attrs[name]) for name in kept if name in dataset.attrs}
     return described | {
         "synthetic": str(bool(int(dataset.attrs.get("synthetic", 0)))),
-        "signals": json.dumps(COLUMN_LABELS),
+        "signals": json.dumps({name: signal_label(name) for name in ("mse", *signals_in(dataset.data_vars))}),
     }
 
 
@@ -90,16 +90,17 @@ def _numbers(dataset: xr.Dataset, reference: xr.Dataset) -> Iterator[tuple[str, 
             values = dataset[name].values
             plain = [str(v) for v in values] if values.dtype.kind in "OTU" else values
             yield name, pa.array(plain, from_pandas=True)
-    for name in COLUMN_LABELS:
-        if name in dataset and dataset[name].dims == ("image",):
+    numbers = ("mse", *signals_in(dataset.data_vars))
+    for name in numbers:
+        if dataset[name].dims == ("image",):
             yield name, _floats(dataset[name].values)
     yield "seeds", pa.array([seeds[column].tolist() for column in tested.any(axis=0).T], pa.list_(pa.int64()))
     firsts = _first_seeds(dataset).max(axis=0)
     yield "map_seed", pa.array(np.where(firsts >= 0, seeds[firsts], -1))
     percentiles = {n: percentiles_by_model(dataset, reference, n) for n in ("slug", "mse") if n in dataset}
     for c, configuration in enumerate(dataset["configuration"].values.astype(str)):
-        for name in COLUMN_LABELS:
-            if name in dataset and "configuration" in dataset[name].dims:
+        for name in numbers:
+            if "configuration" in dataset[name].dims:
                 one = dataset[name].isel(configuration=c)
                 over = _mean(one.transpose("seed", "image").values) if "seed" in one.dims else one.values
                 yield f"{name}_{configuration}", _floats(over)

@@ -1,11 +1,14 @@
-"""Some of a network's weights: the last layer, or the decoder alone."""
+"""Some of a network's weights: the last layer, the decoder alone, or a random part of all."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from sluguq.slug.network import Apply, as_partial
@@ -46,6 +49,35 @@ def restrict(apply: Apply, params: Any, weights: str | Iterable[str]) -> tuple[P
     return Partial(_Joined(structure, tuple(paths)), as_partial(apply), fixed), params
 
 
+def restrict_to_share(
+    apply: Apply, params: Any, share: float, rng: np.random.Generator
+) -> tuple[Partial, dict[str, jax.Array]]:
+    """The same network with a random part of its single weights in ``params``; ``apply`` carries the others.
+
+    SLUG of so few weights needs as much less memory for its eigenbasis, but hardly less arithmetic: gradients still
+    run through all layers. Its expectation over draws, without a projection, is this share of that of all weights.
+
+    :param apply: pure function (params, images) → outputs.
+    :param params: pytree of floating arrays.
+    :param share: of the weights, above 0 and at most 1; at least one is drawn.
+    :param rng: draws them, without replacement, from all arrays alike.
+    :returns: ``apply`` for the drawn weights, and these as a flat dict by path, (n,) of every array that has any.
+    :raises ValueError: where the share is not one.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share:g}: must be above 0 and at most 1")
+    leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+    sizes = np.array([leaf.size for _, leaf in leaves])
+    drawn = np.sort(rng.choice(sizes.sum(), max(round(share * sizes.sum()), 1), replace=False))
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    places = [drawn[(drawn >= a) & (drawn < b)] - a for a, b in itertools.pairwise(starts)]
+    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    of_path = {path: jnp.asarray(inside) for path, inside in zip(paths, places, strict=True) if len(inside)}
+    whole = dict(zip(paths, (leaf for _, leaf in leaves), strict=True))
+    chosen = {path: whole[path].ravel()[inside] for path, inside in of_path.items()}
+    return Partial(_Scattered(structure, tuple(paths)), as_partial(apply), whole, of_path), chosen
+
+
 def _matches(path: str, pattern: str) -> bool:
     return fnmatchcase(path, pattern) or fnmatchcase(path.replace(".", "/"), pattern)
 
@@ -60,3 +92,23 @@ class _Joined:
     def __call__(self, apply: Partial, fixed: dict[str, Any], params: dict[str, Any], images: Any) -> jax.Array:
         everything = {**fixed, **params}
         return apply(jax.tree.unflatten(self.structure, [everything[path] for path in self.paths]), images)
+
+
+@dataclass(frozen=True)
+class _Scattered:
+    """Puts drawn weights back into their arrays; equal for equal structures, which so share compiled code."""
+
+    structure: Any
+    paths: tuple[str, ...]
+
+    def __call__(
+        self, apply: Partial, whole: dict[str, Any], places: dict[str, Any], params: dict[str, Any], images: Any
+    ) -> jax.Array:
+        leaves = []
+        for path in self.paths:
+            leaf = whole[path]
+            if path in params:
+                flat = leaf.ravel().astype(params[path].dtype)
+                leaf = flat.at[places[path]].set(params[path], unique_indices=True).reshape(leaf.shape)
+            leaves.append(leaf)
+        return apply(jax.tree.unflatten(self.structure, leaves), images)

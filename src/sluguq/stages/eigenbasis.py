@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import xarray as xr
+
 from sluguq.machine.devices import device_in_words
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.machine.streams import stream
@@ -58,13 +61,7 @@ def compute_basis(
     :param configuration: what the basis depends on, as YAML.
     :raises OSError: where the disk cannot hold the vectors.
     """
-    store = open_store(images)
-    rows = rows_of_role(store, split, f"train_{configuration_name}")
-    # A repeated image counts as often in the sum over images as it is trained on.
-    if settings["max_images"] is not None:
-        kinds = store["fst"].values[rows]
-        rows = rows[balanced_subset(kinds, settings["max_images"], stream(seed, f"eigenbasis {configuration_name}"))]
-    pixels = read_rows(store["pixels"], rows)
+    pixels = basis_images(open_store(images), split, configuration_name, seed, settings["max_images"])
     network = load_network(Path(weights))
     apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
     key = model_key(configuration_name, seed, "eigenbasis")
@@ -95,6 +92,24 @@ def compute_basis(
     write_summary(basis, summary_path)
     # Only now: whatever is killed before goes on from the last state of Lanczos.
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def basis_images(
+    store: xr.Dataset, split: str | os.PathLike[str], configuration_name: str, seed: int, most: int | None
+) -> np.ndarray:
+    """Pixels of the training images that the GGN matrix of a model is the sum over.
+
+    A repeated image counts as often in the sum as it is trained on.
+
+    :param store: prepared images of the training data set.
+    :param split: the seed's split.
+    :param most: how many at most, of every skin type its share; None for all.
+    """
+    rows = rows_of_role(store, split, f"train_{configuration_name}")
+    if most is not None:
+        kinds = store["fst"].values[rows]
+        rows = rows[balanced_subset(kinds, most, stream(seed, f"eigenbasis {configuration_name}"))]
+    return read_rows(store["pixels"], rows)
 
 
 def _check_disk(path: Path, folder: Path, room: BasisRoom) -> None:

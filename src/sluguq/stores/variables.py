@@ -136,6 +136,13 @@ IMAGE_COORDINATES: dict[str, dict[str, Any]] = {
 }
 
 
+RIVAL = "rival_"
+"""Cheaper scores of some of the weights are variables whose names begin so."""
+
+PASSES = "forward_passes"
+"""Attribute of a rival: forward passes of the network an image that it took."""
+
+
 def round_mantissa(values: np.ndarray, bits: int = 10) -> np.ndarray:
     """Round float32 values to `bits` bits of mantissa, so that they compress to about the size of float16.
 

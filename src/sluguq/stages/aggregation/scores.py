@@ -13,6 +13,7 @@ import xarray as xr
 from sluguq.images.complexity import compressed_size, total_variation
 from sluguq.stages.aggregation.axes import model_axes, write_model_axes
 from sluguq.stages.aggregation.ensemble import ENSEMBLE_VARIANCE, ensemble_variance
+from sluguq.stages.aggregation.rivals import write_rivals
 from sluguq.stores.provenance import provenance
 from sluguq.stores.selection import read_rows
 from sluguq.stores.store import StoreWriter, open_store
@@ -34,6 +35,7 @@ def aggregate_scores(
     role: str,
     groups: Mapping[str, Sequence[int]],
     configuration: str,
+    rivals: Mapping[tuple[str, int], str | os.PathLike[str]] | None = None,
 ) -> None:
     """Gather the scores of one data set by every model into ``results/<experiment>/<dataset>.zarr``.
 
@@ -50,6 +52,8 @@ def aggregate_scores(
     :param role: ``training``, ``external`` or ``artefacts``.
     :param groups: skin types of every group.
     :param configuration: resolved configuration as YAML.
+    :param rivals: table of cheaper scores of each (configuration, seed), from `sluguq.stages.rivals`; each becomes a
+        variable ``rival_<name>``, with what it took as its attribute ``forward_passes``.
     :raises ValueError: where a combination of configuration and seed is missing, or a scored image is in no image
         store.
     """
@@ -109,6 +113,8 @@ def aggregate_scores(
             for scored_name in (n for n in (*PER_IMAGE, *MAPS) if n in store):
                 if not (whole and writer.adopt(scored_name, position, scores[name, seed])):
                     _scatter(writer, scored_name, position, rows[name, seed], store[scored_name], count)
+        if rivals:
+            write_rivals(writer, rivals, configurations, seeds, images.ids)
         if len(seeds) > 1 and "reconstruction" in first:
             writer.create(
                 "ensemble_variance",
