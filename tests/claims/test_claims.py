@@ -543,6 +543,18 @@ def test_a_seed_that_diverged_in_every_configuration_is_not_left_out_in_silence(
     assert judged.loc["slug_map_tells_labelled_artefacts", "reason"] == "not known in 1 of 6 seeds"
 
 
+def test_an_image_that_no_configuration_of_a_seed_could_score_is_not_left_out_in_silence():
+    """The store says that it was tested, though nothing is known of it."""
+    store = aggregated(seeds=4, tested=60, pool=120, maps=False, noise=0.1)
+    tested = np.isfinite(store["mse"].values[0])
+    store = store.assign_coords(tested=(("seed", "image"), tested))
+    image = np.flatnonzero(tested[2])[0]
+    for name in ("mse", "slug", "latent_std"):
+        store[name].values[:, 2, image] = np.nan
+    judged = judge({"home": store}, replicates=60).set_index("claim")
+    assert judged.loc["gap_under_A", ["verdict", "reason"]].tolist() == [OPEN, "not known in 1 of 4 seeds"]
+
+
 def test_a_configuration_that_diverged_in_every_seed_is_told_as_such():
     store = aggregated(seeds=3, tested=40, pool=60, size=8)
     for name in ("mse", "slug", "latent_std", "slug_map", "error_map"):

@@ -60,7 +60,7 @@ def test_the_page_says_what_the_tables_say(experiment, tmp_path):
         assert f"- {row.statement}" in page
     signals = pd.read_csv(experiment / "tables" / "phantom" / "signals.csv")
     slug = signals.query("configuration == 'B' and signal == 'slug' and among == 'all' and test == 'spearman'")
-    cell = re.search(r"Configuration B:.*?\| SLUG \| ([^|]*) \|", page, re.DOTALL)[1]
+    cell = re.search(r"Configuration B:.*?\| SLUG \| – \| ([^|]*) \|", page, re.DOTALL)[1]
     assert cell.startswith(f"{slug['value'].item():.2f} [")
 
 

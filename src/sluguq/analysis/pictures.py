@@ -234,11 +234,12 @@ def spread_of(kernel: Array, weights: Array) -> tuple[Array, Array]:
 
     :param kernel: (images, images).
     :param weights: (replicates, images), how often each is drawn.
-    :returns: two arrays (replicates,); NaN where all drawn vectors are the same but for rounding.
+    :returns: two arrays (replicates,); NaN where none is drawn, or all that are the same but for rounding.
     """
     traces, dimensions = [], []
     least = _ROUNDING * float(np.abs(np.diag(kernel)).max(initial=0.0))
-    for w in weights / weights.sum(axis=1, keepdims=True):
+    total = weights.sum(axis=1, keepdims=True)
+    for w in np.divide(weights, total, out=np.zeros_like(weights), where=total > 0):
         middle = kernel @ w
         centred = kernel - middle[:, None] - middle[None] + w @ middle
         trace = float(w @ np.diag(centred))

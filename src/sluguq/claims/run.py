@@ -208,11 +208,13 @@ class Run:
         return estimate._replace(undefined=undefined, distinct=int(used.sum()), patients=_people(store, used))
 
     def _tested(self, store: xr.Dataset) -> np.ndarray:
-        """(seed, image) whether a seed's models were to score an image, as far as the errors tell.
+        """(seed, image) whether a seed's models were to score an image: as the store says, else by the errors.
 
         An image that one configuration of a seed has an error of was scored by all of them. All of an external data
         set is scored by every seed, also by one whose models all diverged.
         """
+        if "tested" in store.coords:
+            return store["tested"].transpose("seed", "image").values
         scored = np.isfinite(self._load(store, "mse")).any(axis=0)
         return np.broadcast_to(scored.any(axis=0), scored.shape) if store.attrs.get("role") == "external" else scored
 

@@ -93,7 +93,7 @@ SECTIONS = (
         "Fairness beyond means",
         "How large the gaps are with their uncertainty, at the upper end of each group and within conditions and body "
         "sites, and whose images are flagged when the most uncertain are.",
-        ("group_gaps", "levels_by_group", "gaps_within_labels", "flagged"),
+        ("group_gaps", "levels_by_group", "gaps_within_labels", "whose_labels", "flagged"),
     ),
     Section(
         "artefacts",
