@@ -235,3 +235,13 @@ def test_rows_that_cannot_be_read_and_members_that_cannot_be_unpacked_are_listed
     assert images == {"a.jpg": 1}
     assert any("3 cells for 2 columns" in reason for reason in reasons)
     assert any("its name is longer than 255 bytes" in reason for reason in reasons)
+
+
+def test_a_photograph_is_not_its_own_mask(folder, tmp_path):
+    """A mask that is not there is looked for without its ending, which finds the photograph."""
+    (folder / "labels.csv").write_text("file,fst,mask\na.jpg,1,a.png\nd.jpg,2,d.jpg\nsub/b,3,masks/a\n")
+    acquire(options(folder=folder, columns={"mask": "mask"}), tmp_path / "raw")
+    images, reasons = listed(tmp_path / "raw")
+    assert images == {"sub/b": 3}
+    assert reasons["a.jpg"] == reasons["d.jpg"].replace("row 3", "row 2")
+    assert reasons["a.jpg"] == "row 2 of labels.csv: mask: there is no such file but the photograph itself"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from sluguq.images.decoding import ImageRejected, decode_mask, decode_picture
 from sluguq.images.masks import Shape, disagreement
+from tests.places import SHARED
 
 LESION = np.zeros((48, 48), bool)
 LESION[6:26, 8:30] = True
@@ -68,6 +69,84 @@ def test_a_mask_of_which_it_cannot_be_told_what_is_meant():
     photograph[::2, :, :3] = 20
     with pytest.raises(ImageRejected, match=r"lesion mask: .*several colours"):
         decode_mask(encoded(Image.fromarray(photograph)), 48)
+
+
+def test_colours_of_labels_are_meant_however_dim(tmp_path):
+    """The palette of PASCAL VOC has (64, 0, 0) beside (192, 128, 128)."""
+    labels = np.where(LESION, 2, 0).astype(np.uint8)
+    labels[6:10, 8:30] = 1
+    image = Image.fromarray(labels).convert("P")
+    image.putpalette([0, 0, 0, 64, 0, 0, 192, 128, 128])
+    assert np.array_equal(decode_mask(encoded(image), 48).astype(bool), LESION)
+    assert np.array_equal(decode_mask(encoded(image.convert("RGB")), 48).astype(bool), LESION)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (encoded(rgba((0, 0, 255), (255, 0, 0))), "2 colours and no black"),
+        (encoded(rgba((255, 255, 255, 0), (0, 0, 0, 255))), "its corners are opaque"),
+        (encoded(rgba((255, 0, 0, 0), (255, 255, 255, 255))), "its corners are opaque"),
+        (encoded(Image.fromarray(LESION.astype(np.uint8)), "JPEG", quality=95), "a JPEG of values up to"),
+        (encoded(Image.linear_gradient("L")), "greys of all kinds, as a photograph has"),
+        (encoded(Image.merge("RGB", [Image.linear_gradient("L")] * 3), "JPEG"), "greys of all kinds"),
+    ],
+)
+def test_masks_that_mean_one_thing_or_its_opposite_are_refused(mask, reason):
+    with pytest.raises(ImageRejected, match=f"^lesion mask: .*{reason}"):
+        decode_mask(mask, 48)
+
+
+def test_photographs_are_no_masks_and_masks_are_no_photographs():
+    """Of a sample of real ones, by the two names that a wrong column would give."""
+    folder = SHARED / "fitzpatrick17k_masks"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    pictures = {"mask": sorted(folder.rglob("*.png"))[:40], "photograph": sorted(folder.rglob("*.jpg"))[:40]}
+    refused = dict.fromkeys(pictures, 0)
+    for kind, files in pictures.items():
+        assert files, kind
+        for file in files:
+            try:
+                decode_mask(file.read_bytes(), 64)
+            except ImageRejected:
+                refused[kind] += 1
+    assert refused["mask"] == 0
+    assert refused["photograph"] >= 0.85 * len(pictures["photograph"])
+
+
+def test_thin_lines_and_soft_edges_are_masks():
+    lines = np.zeros((400, 400), np.uint8)
+    for first in range(4):
+        lines[first::64] = lines[:, first::64] = 255
+    soft = Image.fromarray(lines).resize((100, 100), Image.Resampling.LANCZOS)
+    for kind in ("PNG", "JPEG"):
+        share = decode_mask(encoded(soft, kind), 100).mean()
+        assert share == pytest.approx((np.asarray(soft) > soft.getextrema()[1] // 2).mean(), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "mask_orientation", "ambiguous"),
+    [
+        ((64, 48), 1, 1, False),
+        ((64, 48), 3, 1, True),
+        ((64, 48), 3, 3, False),
+        ((64, 48), 6, 1, False),  # proportions tell that the mask is upright
+        ((48, 48), 6, 1, True),
+        ((48, 48), 6, 6, False),
+        ((48, 48), 1, 2, True),
+        ((64, 48), 6, 8, True),
+    ],
+)
+def test_a_pair_of_which_exif_turns_one_without_a_trace_is_told(size, orientation, mask_orientation, ambiguous):
+    lesion = Image.new("L", size)
+    lesion.paste(255, (4, 4, 20, 20))
+    photograph = decode_picture(turned(Image.new("RGB", size), "JPEG", orientation), 48).shape
+    upright = orientation == 6 and mask_orientation == 1
+    mask = lesion.transpose(Image.Transpose.ROTATE_270) if upright else lesion
+    told: list[bool] = []
+    decode_mask(turned(mask, "PNG", mask_orientation), 48, photograph=photograph, unsure=lambda: told.append(True))
+    assert bool(told) == ambiguous
 
 
 @pytest.mark.parametrize(

@@ -281,3 +281,15 @@ def test_room_is_asked_for_before_pixels_are_decoded():
     content = encoded(SMOOTH.convert("RGBA").resize((320, 320)))
     decode_picture(content, 32, room=room)
     assert asked == [320 * 320 * 9 + len(content)]
+
+
+def test_a_png_whose_pixels_were_damaged_is_refused():
+    """Pillow shows what lies before the damage, and black behind it."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    content = encoded(Image.fromarray(noise))
+    assert decode(content, 32).any()
+    place = content.index(b"IDAT") + len(content) // 3
+    with pytest.raises(ImageRejected, match="the checksum of its pixels is wrong"):
+        decode(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], 32)
+    with pytest.raises(ImageRejected, match="cut off"):
+        decode(content[:place], 32)

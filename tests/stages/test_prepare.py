@@ -198,3 +198,31 @@ def test_masks_of_artefacts_are_beside_those_of_lesions(raw):
     lesion, artefact = store["lesion_mask"].values[1], store["artefact_mask"].values[1]
     assert lesion[:, :15].min() == artefact[:, 17:].min() == 1
     assert lesion[:, 17:].max() == artefact[:, :15].max() == 0
+
+
+def test_a_photograph_that_is_all_but_black_is_rejected(tmp_path):
+    """Twelve bits in a file that states sixteen show as black."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    grey = np.asarray(photograph(0).convert("L")).astype(np.uint16)
+    for name, factor in (("right.png", 257), ("dark.png", 16)):
+        Image.fromarray(grey * factor).save(folder / name)
+    rows = [{"id": name, "file": name, "fst": 2} for name in ("right.png", "dark.png")]
+    write_tables(Acquired(images=rows), folder)
+    store, rejected = run(folder)
+    assert store["id"].values.tolist() == ["right.png"]
+    assert rejected["id"].tolist() == ["dark.png"]
+    assert "all but black: its brightest value is" in rejected["reason"][0]
+
+
+def test_masks_of_which_exif_leaves_open_how_they_lie_are_told(tmp_path, capsys):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    photograph(0).save(folder / "a.jpg", exif=exif)
+    Image.fromarray(np.eye(128, 160, dtype=np.uint8) * 255).save(folder / "a.png")
+    write_tables(Acquired(images=[{"id": "a", "file": "a.jpg", "fst": 2, "mask": "a.png"}]), folder)
+    store, _ = run(folder)
+    assert store["has_lesion_mask"].values.all()
+    assert "1 masks (a) may be drawn on the pixels as they are stored or as EXIF turns them" in capsys.readouterr().out

@@ -55,8 +55,8 @@ class Acquired:
                 losses.setdefault(name, []).append(row)
         rest = {}
         for path, reason in reasons.items():
-            name = PurePosixPath(path.replace("\\", "/"))
-            rows = losses.get(name.name, []) or losses.get(name.stem, [])
+            file = PurePosixPath(path.replace("\\", "/"))
+            rows = losses.get(file.name, []) or losses.get(file.stem, [])
             for row in rows:
                 if reason not in row["reason"]:
                     row["reason"] += f": {reason}"

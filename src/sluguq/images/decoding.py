@@ -27,7 +27,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from sluguq.images.jpeg import CorruptJpeg, decoded_jpeg, is_plain
-from sluguq.images.masks import Shape, disagreement, lesion_of
+from sluguq.images.masks import Shape, disagreement, is_ambiguous, lesion_of
+from sluguq.images.png import DamagedPng, check_png
 from sluguq.images.profiles import profile_of, to_srgb
 from sluguq.images.signatures import kind_of_file, special_format
 from sluguq.images.special import NotReadHere, open_special, repaired_tiff
@@ -135,11 +136,14 @@ def decode_mask(
     photograph: Shape | None = None,
     room: Room | None = None,
     what: str = "lesion mask",
+    unsure: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Decode a mask with the geometry of ``decode``: uint8 (size, size), 1 on what is meant.
 
     :param photograph: shape of the photograph, whose proportions the mask must have.
     :param what: what the mask is called in reasons.
+    :param unsure: called where EXIF turns or mirrors one of the two alone and their proportions do not tell whether
+        they lie alike.
     :raises ImageRejected: with the reason.
     """
     try:
@@ -148,17 +152,27 @@ def decode_mask(
             stored = image.size
             _draft(image, size, fit)
             with _room_for(image, content, max_pixels, room):
-                reason = disagreement(Shape.of(image, stored), photograph) if photograph else ""
+                shape = Shape.of(image, stored)
+                reason = disagreement(shape, photograph) if photograph else ""
                 if reason:
                     raise ImageRejected(reason)
+                if photograph and unsure and is_ambiguous(shape, photograph):
+                    unsure()
                 loaded = _loaded(image, content)
                 loaded.info["lossy"] = lossy
-                lesion = lesion_of(loaded)
+                lesion = _meant(loaded)
         binary = Image.fromarray((lesion * 255).astype(np.uint8))
         squared = _squared(binary, size, fit, resample=Image.Resampling.BOX)
         return (np.asarray(squared) > 127).astype(np.uint8)
     except ImageRejected as rejection:
         raise ImageRejected(f"{what}: {rejection}") from rejection
+
+
+def _meant(mask: Image.Image) -> np.ndarray:
+    try:
+        return lesion_of(mask)
+    except ValueError as error:
+        raise ImageRejected(str(error)) from error
 
 
 def not_a_picture(start: bytes) -> str | None:
@@ -176,7 +190,7 @@ def _reasons() -> Iterator[None]:
         yield
     except ImageRejected:
         raise
-    except (CorruptJpeg, NotReadHere) as error:
+    except (CorruptJpeg, DamagedPng, NotReadHere) as error:
         raise ImageRejected(_of_jpeg(str(error))) from error
     except Exception as error:
         raise ImageRejected(f"cannot be decoded: {type(error).__name__}: {error}") from error
@@ -201,7 +215,7 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
         else:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageRejected("no picture format that is known here") from None
+        raise ImageRejected("no picture format that is known here: convert it to JPEG or PNG") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageRejected(f"more than {max_pixels} pixels; {_RAISE}") from None
     width, height = image.size
@@ -251,6 +265,7 @@ def _loaded(image: Image.Image, content: bytes) -> Image.Image:
         turn = None
     decoded = decoded_jpeg(image, content) if isinstance(image, ImageFile.ImageFile) and is_plain(image) else None
     if decoded is None:
+        check_png(content)
         decoded = repaired_tiff(image, content)
         try:
             decoded.load()

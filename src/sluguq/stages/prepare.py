@@ -48,6 +48,9 @@ from sluguq.stores.variables import FST_ATTRIBUTES, described
 IN_MEMORY = 300 * 2**20
 """Bytes that decoded pictures take at a time, all threads together."""
 
+_DARKEST_WHITE = 16
+"""A photograph without a pixel as bright as this shows nothing."""
+
 _IN_FLIGHT = 8
 _PILLOW_BLOCK = 64 * 2**20
 _BLOCK_BYTES = 32 * 2**20
@@ -77,6 +80,7 @@ class _Picture:
     sha256: str
     key: bytes
     hash: np.ndarray
+    unsure: bool
 
 
 def prepare(
@@ -132,6 +136,7 @@ def prepare(
     kept: list[int] = []
     rejected: list[dict[str, Any]] = []
     found: list[tuple[str, bytes, np.ndarray]] = []
+    unsure: list[str] = []
     masked: dict[str, list[bool]] = {name: [] for name in masks}
     Path(store).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, _own_bounds(), warnings.catch_warnings():
@@ -146,6 +151,8 @@ def prepare(
                 continue
             kept.append(index)
             found.append((result.sha256, result.key, result.hash))
+            if result.unsure:
+                unsure.append(table["id"].iloc[index])
             scratch.write(result.pixels.tobytes())
             for name, mask in result.masks.items():
                 masked[name].append(mask is not None)
@@ -167,6 +174,12 @@ def prepare(
         groups = duplicate_groups(
             [key for _, key, _ in found], np.stack([hash for _, _, hash in found]), near_duplicate_bits
         )
+        if unsure:
+            print(
+                f"{len(unsure)} masks ({', '.join(unsure[:5])}{' ...' if len(unsure) > 5 else ''}) may be drawn on the "
+                "pixels as they are stored or as EXIF turns them, which proportions do not tell: look at their "
+                "outlines in the datasheet, or save photograph and mask without EXIF"
+            )
         _tell_contradictions(table.iloc[kept], [sha for sha, *_ in found], groups)
         with StoreWriter(store, attributes=attributes) as writer:
             _write_labels(writer, table.iloc[kept], [sha for sha, *_ in found], groups, near_duplicate_bits)
@@ -206,6 +219,12 @@ def _load(
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
     picture = decode_picture(content, size, fit=fit, max_pixels=max_pixels, room=room)
     pixels = picture.pixels
+    if pixels.max() < _DARKEST_WHITE:
+        raise ImageRejected(
+            f"all but black: its brightest value is {pixels.max()} of 255, as where the file stores fewer bits than it "
+            "states"
+        )
+    unsure: list[bool] = []
     hashed = pixels if size >= HASH_PIXELS else decode(content, HASH_PIXELS, fit=fit, max_pixels=max_pixels)
     return _Picture(
         pixels,
@@ -220,12 +239,14 @@ def _load(
                 photograph=picture.shape,
                 room=room,
                 what=name.replace("_", " "),
+                unsure=lambda: unsure.append(True),
             )
             for name, mask in drawn.items()
         },
         hashlib.sha256(content).hexdigest(),
         hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(),
         perceptual_hash(hashed),
+        bool(unsure),
     )
 
 

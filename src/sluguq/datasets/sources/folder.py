@@ -142,6 +142,8 @@ class _Rows:
         for file, what in ((path, ""), *((mask, "mask: ") for mask in masks)):
             if isinstance(file, LookupError):
                 return f"{what}{file}"
+            if what and file == path:
+                return f"{what}there is no such file but the photograph itself"
         columns = self._options.columns
         for column in (columns.id, columns.patient, columns.lesion):
             if column and rounded_by_spreadsheet(row[column]):
