@@ -204,8 +204,7 @@ class Run:
         estimate = over_seeds(
             statistic, seeds, clusters, transform=transform, replicates=self.replicates, blocks=blocks
         )
-        undefined = max(estimate.undefined, lost)
-        return estimate._replace(undefined=undefined, distinct=int(used.sum()), patients=_people(store, used))
+        return _less(estimate, lost, store)._replace(distinct=int(used.sum()), patients=_people(store, used))
 
     def _tested(self, store: xr.Dataset) -> np.ndarray:
         """(seed, image) whether a seed's models were to score an image: as the store says, else by the errors.
@@ -339,8 +338,8 @@ class Run:
         used = np.unique(table["image"])
         blocks = None if self.blocks is None else [self._block(part) for part in parts]
         estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates, blocks=blocks)
-        undefined = max(estimate.undefined, self._unscored(store, self.for_artefacts))
-        return estimate._replace(undefined=undefined, distinct=len(used), patients=_people(store, used))
+        estimate = _less(estimate, self._unscored(store, self.for_artefacts), store)
+        return estimate._replace(distinct=len(used), patients=_people(store, used))
 
     def _block(self, part: pd.DataFrame) -> int:
         """The block of the one seed that these rows are of."""
@@ -374,8 +373,8 @@ class Run:
         blocks = None if self.blocks is None else [self._block(part) for part in parts]
         estimate = over_seeds(statistic, given, clusters, replicates=self.replicates, blocks=blocks)
         used = np.unique(chosen["image"])
-        undefined = max(estimate.undefined, lost, self.training.sizes["seed"] - len(parts))
-        return estimate._replace(undefined=undefined, distinct=len(used), patients=_people(self.training, used))
+        estimate = _less(estimate, max(lost, self.training.sizes["seed"] - len(parts)), self.training)
+        return estimate._replace(distinct=len(used), patients=_people(self.training, used))
 
     @cached_property
     def variability(self) -> dict[str, Estimate]:
@@ -426,8 +425,13 @@ class Run:
         )
         used = np.isin(self.artefacts["clean_image"].values.astype(str), names)
         people = _people(self.artefacts, np.flatnonzero(used))
-        undefined = max(estimate.undefined, lost)
-        return estimate._replace(undefined=undefined, distinct=len(set(names)), patients=people)
+        return _less(estimate, lost, self.artefacts)._replace(distinct=len(set(names)), patients=people)
+
+
+def _less(estimate: Estimate, lost: int, store: xr.Dataset) -> Estimate:
+    """An estimate that says in how many of the store's seeds it is not, or not wholly, known."""
+    undefined = max(estimate.undefined, lost)
+    return estimate._replace(undefined=undefined, seeds=min(estimate.seeds, store.sizes["seed"] - undefined))
 
 
 def _yes_or_no(store: xr.Dataset, label: str) -> np.ndarray:
