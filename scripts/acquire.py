@@ -18,5 +18,9 @@ with job(snakemake.log[0]), owned(snakemake.output.images):
 
     told = snakemake.config["told"]
     options = {**snakemake.params.options, **told["datasets"][snakemake.wildcards.dataset]}
-    acquire(TypeAdapter(Source).validate_python(options), Path(snakemake.output.images).parent)
+    acquire(
+        TypeAdapter(Source).validate_python(options),
+        Path(snakemake.output.images).parent,
+        number=snakemake.params.failures,
+    )
     claim(acquisition_record(snakemake.output.images), told["experiment"], snakemake.params.options)

@@ -34,14 +34,15 @@ from sluguq.config.paths import (
     ARTEFACTS,
     ResultPaths,
     acquired_images,
-    failed_acquisitions,
     image_store,
     missing_images,
+    originals,
 )
 from sluguq.config.paths import MODELS as MODELS_STORE
 from sluguq.config.paths import perceptual_weights, rejected_images, results_of, weights_file
 from sluguq.config.sources import is_synthetic, registry_name
 from sluguq.machine.code import fingerprint_of_code
+from sluguq.datasets.attempts import attempt, has_passing_losses
 from sluguq.networks.registry import source_of
 from sluguq.stages.preflight import check_disk, check_experiment, consents_lacking
 from sluguq.stages.shared_data import check_shared_data
@@ -114,7 +115,7 @@ WITHOUT_EFFECT_ON_NUMBERS = (
     *WITHOUT_EFFECT,
     *("stores/variables.py", "stages/basis_store.py", "slug/room.py", "slug/lanczos_state.py"),
     *("networks/checkpoints.py", "networks/weights.py", "networks/watch.py"),
-    *(f"datasets/{name}" for name in ("registry.py", "registry.yaml", "hosts.py", "download.py")),
+    *(f"datasets/{name}" for name in ("registry.py", "registry.yaml", "hosts.py", "download.py", "attempts.py")),
 )
 # What only scores are computed with. Estimators know both their basis and their scores, so that a job that finds a basis
 # imports all of it and calls none.
@@ -233,9 +234,31 @@ def sources_read(wildcards):
 
 
 def failures_of_acquisition(wildcards):
-    """How often the acquisition of a data set did not come to its end."""
-    count = Path(failed_acquisitions(wildcards.dataset))
-    return int(count.read_text()) if count.is_file() else 0
+    """How often a data set was asked for in vain; losses to a server count until images have been drawn from it."""
+    return attempt(Path(originals(wildcards.dataset)), drawn_from=is_drawn_from(wildcards.dataset))
+
+
+def is_drawn_from(dataset):
+    """Whether a split was drawn after the data set was acquired."""
+    tables, splits = Path(acquired_images(dataset)), Path().glob(f"{results_of('*')}/splits/seed-*.csv")
+    return tables.exists() and any(split.stat().st_mtime > tables.stat().st_mtime for split in splits)
+
+
+def passing_losses():
+    """A line for each data set of which a server may give more than it gave."""
+    lines = []
+    for dataset in EXPERIMENT.scored_datasets:
+        if has_passing_losses(Path(originals(dataset))):
+            way = (
+                f"images were drawn from what there is: --forcerun {acquired_images(dataset)} asks again"
+                if is_drawn_from(dataset)
+                else "the next run asks again"
+            )
+            lines.append(
+                f"datasets.{dataset}: a server failed to give some images (the reasons are in "
+                f"{missing_images(dataset)}); {way}"
+            )
+    return lines
 
 
 def kept(path):

@@ -31,9 +31,9 @@ def missing_images(dataset: str) -> str:
     return f"data/raw/{dataset}/missing.csv"
 
 
-def failed_acquisitions(dataset: str) -> str:
-    """How often an acquisition of a data set did not come to its end."""
-    return f"data/raw/{dataset}/.failures"
+def originals(dataset: str) -> str:
+    """Folder of the originals of a data set."""
+    return f"data/raw/{dataset}"
 
 
 def image_store(dataset: str, size: Seed) -> str:

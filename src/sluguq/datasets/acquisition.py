@@ -7,20 +7,25 @@ model in `sluguq.config.sources`, and one entry of the registry if it is publish
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from sluguq.config.sources import PublishedSource, Source, registry_name
+from sluguq.datasets.attempts import attempt, counted
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.registry import Entry, Registry, load_registry
 from sluguq.stores.tables import IMAGE_COLUMNS, MISSING_COLUMNS, OPTIONAL_COLUMNS, as_table, write_table
 
 
-def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Registry | None = None) -> Acquired:
+def acquire(
+    options: Source,
+    raw_folder: str | os.PathLike[str],
+    *,
+    registry: Registry | None = None,
+    number: int | None = None,
+) -> Acquired:
     """Acquire a data set: write ``images.csv`` and ``missing.csv`` into its raw folder, each whole or not at all.
 
     Originals that were downloaded or unpacked stay under the raw folder, and a second call uses them again.
@@ -28,25 +33,18 @@ def acquire(options: Source, raw_folder: str | os.PathLike[str], *, registry: Re
     :param options: options of the source.
     :param raw_folder: folder of the data set's originals, created if need be.
     :param registry: entries of published data sets, in place of the packaged registry.
+    :param number: number of this acquisition, see :mod:`sluguq.datasets.attempts`; None: the next.
     :returns: the rows of both tables.
     :raises AcquisitionError: where nothing can be acquired; the message says what to do, missing.csv why.
     """
     raw = Path(raw_folder).resolve()
     raw.mkdir(parents=True, exist_ok=True)
-    with _counted_failure(raw / ".failures"):
-        return _acquired(options, raw, registry)
-
-
-@contextlib.contextmanager
-def _counted_failure(count: Path) -> Iterator[None]:
-    """Count an acquisition that does not come to its end, even where it is killed.
-
-    What was acquired before stays then, and the workflow takes the count for a setting, so that it tries again.
-    """
-    before = int(count.read_text()) if count.exists() else 0
-    count.write_text(f"{before + 1}")
-    yield
-    count.write_text(f"{before}")
+    with counted(raw, attempt(raw) if number is None else number) as to_be_asked_again:
+        acquired = _acquired(options, raw, registry)
+        if acquired.may_pass:
+            to_be_asked_again()
+            print(f"{acquired.may_pass} losses may pass, as they were the server's; {raw / 'missing.csv'} has all")
+        return acquired
 
 
 def _acquired(options: Source, raw: Path, registry: Registry | None) -> Acquired:

@@ -17,7 +17,12 @@ from sluguq.machine.errors import SluguqError
 
 
 class AcquisitionError(SluguqError, RuntimeError):
-    """A data set cannot be acquired at all; the message says what to do."""
+    """A data set cannot be acquired at all; the message says what to do.
+
+    :ivar may_pass: whether the same may come to its end at another time.
+    """
+
+    may_pass = False
 
 
 @dataclass
@@ -27,16 +32,21 @@ class Acquired:
     :ivar images: one dictionary an image with the keys of images.csv (all but ``id``, ``file`` and ``fst`` may be
         left out) and any ``label_<name>``. ``file`` and ``mask`` are absolute, or relative to the raw folder.
     :ivar missing: one dictionary a loss with the keys of missing.csv; all but ``reason`` may be left out.
+    :ivar may_pass: how many of the losses may pass, such as those to a server that was out of order.
     :ivar synthetic: whether the images are drawn rather than photographed.
     """
 
     images: list[dict[str, Any]] = field(default_factory=list)
     missing: list[dict[str, Any]] = field(default_factory=list)
     synthetic: bool = False
+    may_pass: int = 0
 
-    def lose(self, reason: str, *, id: str = "", file: str = "", fst: int = UNLABELLED, url: str = "") -> None:
-        """List an image that could not be had."""
-        self.missing.append({"id": id, "file": file, "fst": fst, "url": url, "reason": reason})
+    def lose(
+        self, reason: str | AcquisitionError, *, id: str = "", file: str = "", fst: int = UNLABELLED, url: str = ""
+    ) -> None:
+        """List an image that could not be had, with the reason or the error that says it."""
+        self.missing.append({"id": id, "file": file, "fst": fst, "url": url, "reason": str(reason)})
+        self.may_pass += isinstance(reason, AcquisitionError) and reason.may_pass
 
     def lose_unread_rows(self, table: str, refused: Iterable[tuple[int, str]]) -> None:
         """List rows of a table that could not be read."""

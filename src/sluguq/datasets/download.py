@@ -49,7 +49,14 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524
 
 
 class DownloadError(AcquisitionError):
-    """A file could not be had; the message is the reason, for missing.csv."""
+    """A file could not be had; the message is the reason, for missing.csv.
+
+    :ivar may_pass: whether the server may give it at another time.
+    """
+
+    def __init__(self, reason: str, *, may_pass: bool = False):
+        super().__init__(reason)
+        self.may_pass = may_pass
 
 
 class _WrongChecksum(Exception):
@@ -122,7 +129,7 @@ class Downloader:
         reason, wrong = "", 0
         for attempt in range(self.options.attempts):
             if host.dead:
-                raise DownloadError(f"the host {name} keeps failing{reason and ': ' + reason}")
+                raise DownloadError(f"the host {name} keeps failing{reason and ': ' + reason}", may_pass=True)
             self._wait_until(host.reserve())
             try:
                 with self._slots:
@@ -139,14 +146,15 @@ class Downloader:
                     host.struck()
                 if failure.wait is not None:
                     if failure.wait > self.options.longest_wait:
-                        raise DownloadError(f"{reason}; the host asks to wait {failure.wait:.0f} s") from failure
+                        asked = f"{reason}; the host asks to wait {failure.wait:.0f} s"
+                        raise DownloadError(asked, may_pass=True) from failure
                     host.hold(failure.wait)
                 elif attempt + 1 < self.options.attempts:
                     wait = min(LONGEST_BACK_OFF, self.options.first_wait * 2**attempt)
                     self._wait_until(time.monotonic() + wait * random.uniform(0.5, 1.0))
-        raise DownloadError(f"{reason} ({self.options.attempts} attempts)")
+        raise DownloadError(f"{reason} ({self.options.attempts} attempts)", may_pass=True)
 
-    def fetch_all(self, wanted: Sequence[Request], *, title: str = "download") -> dict[Path, str]:
+    def fetch_all(self, wanted: Sequence[Request], *, title: str = "download") -> dict[Path, DownloadError]:
         """Fetch many files, each host by a few threads of its own, with one progress bar.
 
         :returns: the reason for each target that could not be had; empty where all came.
@@ -155,7 +163,7 @@ class Downloader:
         for request in wanted:
             if not request.target.is_file():
                 by_host.setdefault(_host_of(request.url), []).append(request)
-        failures: dict[Path, str] = {}
+        failures: dict[Path, DownloadError] = {}
         if not by_host:
             return failures
         total = len(wanted)
@@ -171,7 +179,7 @@ class Downloader:
                     try:
                         self.fetch(request)
                     except DownloadError as error:
-                        failures[request.target] = str(error)
+                        failures[request.target] = error
                     bar.update()
 
             queues = [list(reversed(queue)) for queue in by_host.values()]
@@ -259,7 +267,8 @@ class Downloader:
         free = shutil.disk_usage(part.parent).free
         if expected is not None and expected > free:
             raise DownloadError(
-                f"{expected / 1e9:.1f} GB to come, but only {free / 1e9:.1f} GB are free at {part.parent}"
+                f"{expected / 1e9:.1f} GB to come, but only {free / 1e9:.1f} GB are free at {part.parent}",
+                may_pass=True,
             )
         received = 0
         window_start, window_bytes = time.monotonic(), 0
@@ -286,7 +295,7 @@ class Downloader:
                 out.write(block)
                 received += len(block)
                 if received > free:
-                    raise DownloadError(f"the disk at {part.parent} is full")
+                    raise DownloadError(f"the disk at {part.parent} is full", may_pass=True)
                 window_bytes += len(block)
                 bar.update(len(block))
                 if request.picture and start + received > LARGEST_PICTURE:

@@ -101,7 +101,7 @@ class Published:
             unpack(self.file(key), target, limits=limits)
         return with_inner(target, self.raw, limits=limits)
 
-    def pictures(self, wanted: Sequence[Request]) -> dict[Path, str]:
+    def pictures(self, wanted: Sequence[Request]) -> dict[Path, DownloadError]:
         """Download many pictures; the reason for each that could not be had.
 
         :raises AcquisitionError: where the licence is not accepted.

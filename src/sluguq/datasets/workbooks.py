@@ -6,6 +6,7 @@ formula that was never calculated, one of several sheets, the last digits of a l
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 from collections.abc import Iterable
@@ -95,8 +96,8 @@ def _sheets(content: bytes, kind: WorkbookKind) -> dict[str, list[tuple[object, 
 
 def _of_excel(content: bytes) -> dict[str, list[tuple[object, ...]]]:
     """Cells of the sheets that are shown; a merged cell holds for all that it covers."""
-    import openpyxl
-
+    # By its name, as it is an extra that environments of jobs need not have.
+    openpyxl = importlib.import_module("openpyxl")
     book = openpyxl.load_workbook(io.BytesIO(content), data_only=True)
     formulas = openpyxl.load_workbook(io.BytesIO(content))
     sheets = {}

@@ -17,7 +17,7 @@ from typing import Any
 from sluguq.config.sources import IsicSource
 from sluguq.datasets.archives import opened
 from sluguq.datasets.base import Acquired, AcquisitionError
-from sluguq.datasets.download import Request
+from sluguq.datasets.download import DownloadError, Request
 from sluguq.datasets.files import FileIndex
 from sluguq.datasets.label_tables import read_labels
 from sluguq.datasets.nothing import said
@@ -198,7 +198,8 @@ def _from_archive(asked: list[str], published: Published, acquired: Acquired) ->
     requests: dict[str, Request] = {}
     for name, file in answers.items():
         if file in failures:
-            acquired.lose(f"the archive does not say where it is: {failures[file]}", id=name, url=f"{root}{name}/")
+            told = f"the archive does not say where it is: {failures[file]}"
+            acquired.lose(DownloadError(told, may_pass=failures[file].may_pass), id=name, url=f"{root}{name}/")
             continue
         url = _address(file)
         file.unlink()
