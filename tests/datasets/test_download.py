@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import socket
 import threading
 import time
 import zlib
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
@@ -373,3 +375,105 @@ def test_an_archive_that_is_cut_off_is_not_kept(server, downloads, tmp_path):
     with pytest.raises(DownloadError, match="cut off"):
         fetch(server, downloads, tmp_path / "file", archive=True)
     assert left_over(tmp_path) == set()
+
+
+class Scripted:
+    """A server that sends the same bytes to whoever connects, and hangs up."""
+
+    def __init__(self, head: str, body: bytes):
+        self.answer = head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(20)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def __enter__(self) -> str:
+        return f"http://127.0.0.1:{self.socket.getsockname()[1]}/file"
+
+    def __exit__(self, *_: object) -> None:
+        # Wakes the thread that waits for a connection.
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.socket.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(self.answer)
+
+
+PICTURE = picture(kind="PNG")
+ENDLESS = "HTTP/1.0 200 OK"  # the end of the connection is the end of the body
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+def test_a_picture_that_ends_early_without_a_length_is_not_kept(downloads, tmp_path, kind):
+    whole = picture(kind=kind)
+    once = downloads.model_copy(update={"attempts": 1})
+    for number, body in enumerate((whole, whole[: len(whole) // 2])):
+        request = Request("", tmp_path / f"{number}.jpg", picture=True)
+        with Scripted(ENDLESS, body) as url, Downloader(once) as downloader:
+            if body == whole:
+                assert downloader.fetch(replace(request, url=url)).read_bytes() == whole
+                continue
+            with pytest.raises(DownloadError, match="the picture ends early") as error:
+                downloader.fetch(replace(request, url=url))
+            assert error.value.may_pass
+    assert [path.name for path in tmp_path.iterdir()] == ["0.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "reason"),
+    [
+        ("HTTP/1.1 300 Multiple Choices\nContent-Length: 7", b"choices", "HTTP 300 Multiple Choices"),
+        ("HTTP/1.1 204 No Content", b"", "HTTP 204 No Content"),
+        ("HTTP/1.1 302 Found\nContent-Length: 0", b"", "HTTP 302 Found"),
+        (
+            f"HTTP/1.1 206 Partial\nContent-Range: bytes 0-99/{len(PICTURE)}\nContent-Length: 100",
+            PICTURE[:100],
+            "a part",
+        ),
+        ("HTTP/1.1 200 OK\nContent-Length: 9", b"Not found", "plain text, not a picture"),
+        (
+            "HTTP/1.1 200 OK\nContent-Encoding: br\nContent-Length: 3",
+            b"abc",
+            "packed with br, which is not undone here",
+        ),
+        (ENDLESS + "\nContent-Encoding: gzip", gzip.compress(PICTURE)[:-20], "the packed transfer ended early"),
+    ],
+)
+def test_answers_that_are_no_file(downloads, tmp_path, head, body, reason):
+    once = downloads.model_copy(update={"attempts": 1})
+    with Scripted(head, body) as url, Downloader(once) as downloader, pytest.raises(DownloadError, match=reason):
+        downloader.fetch(Request(url, tmp_path / "x.png", picture=True))
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(PICTURE)),
+        ("x-gzip", gzip.compress(PICTURE[:99]) + gzip.compress(PICTURE[99:])),
+        ("deflate", zlib.compress(PICTURE)),
+        ("gzip", PICTURE),
+        ("utf-8", PICTURE),
+    ],
+)
+def test_packing_is_undone_where_there_is_some(downloads, tmp_path, encoding, body):
+    head = f"HTTP/1.1 200 OK\nContent-Encoding: {encoding}\nContent-Length: {len(body)}"
+    with Scripted(head, body) as url, Downloader(downloads) as downloader:
+        assert downloader.fetch(Request(url, tmp_path / "x.png", picture=True)).read_bytes() == PICTURE
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b'{"error": "sign in"}', "a JSON document, not a table"), (b"", "empty")]
+)
+def test_an_answer_in_place_of_a_table_is_not_kept(downloads, tmp_path, body, reason):
+    head = f"HTTP/1.1 200 OK\nContent-Length: {len(body)}"
+    with Scripted(head, body) as url, Downloader(downloads) as downloader, pytest.raises(DownloadError, match=reason):
+        downloader.fetch(Request(url, tmp_path / "labels.csv", table=True))
+    assert list(tmp_path.iterdir()) == []

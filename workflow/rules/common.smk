@@ -115,7 +115,10 @@ WITHOUT_EFFECT_ON_NUMBERS = (
     *WITHOUT_EFFECT,
     *("stores/variables.py", "stages/basis_store.py", "slug/room.py", "slug/lanczos_state.py"),
     *("networks/checkpoints.py", "networks/weights.py", "networks/watch.py"),
-    *(f"datasets/{name}" for name in ("registry.py", "registry.yaml", "hosts.py", "download.py", "attempts.py")),
+    *(
+        f"datasets/{name}"
+        for name in ("registry.py", "registry.yaml", "hosts.py", "download.py", "transfers.py", "attempts.py")
+    ),
 )
 # What only scores are computed with. Estimators know both their basis and their scores, so that a job that finds a basis
 # imports all of it and calls none.

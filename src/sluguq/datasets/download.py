@@ -13,11 +13,13 @@ import binascii
 import email.utils
 import hashlib
 import random
+import re
 import shutil
 import tarfile
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from tqdm import tqdm
 from sluguq.config.sources import Downloads
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.hosts import Host
+from sluguq.datasets.transfers import CutTransfer, Unpacker, is_cut_off, packing_of
 from sluguq.images.decoding import not_a_picture
 from sluguq.images.signatures import kind_of_file
 
@@ -45,6 +48,7 @@ LONGEST_BACK_OFF = 60.0
 
 _BLOCK = 64 * 2**10
 _PAGES = frozenset({"an HTML page", "an XML document", "a PHP script"})
+_SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
@@ -209,7 +213,8 @@ class Downloader:
             ) as response:
                 self._check_status(response, part, host)
                 start = self._resume_point(response, start)
-                if _is_encoded(response):
+                packing = _packing(response)
+                if packing:
                     # What is undone on the way cannot be taken up again by its length.
                     validator_file.unlink(missing_ok=True)
                     if start:
@@ -217,8 +222,15 @@ class Downloader:
                         raise _TryAgain("a part of a packed transfer", strike=False)
                 else:
                     _remember_validator(response, validator_file)
-                self._receive(response, part, start, request)
+                self._receive(response, part, start, request, packing)
                 known = _published_hashes(response)
+                whole = not packing and response.headers.get("Content-Length", "").isdigit()
+        except DownloadError as error:
+            if not error.may_pass:
+                # What is another thing must not be resumed.
+                part.unlink(missing_ok=True)
+                validator_file.unlink(missing_ok=True)
+            raise
         except requests.TooManyRedirects:
             raise DownloadError(f"more than {MAX_REDIRECTS} redirects, probably in a circle") from None
         except (
@@ -235,9 +247,18 @@ class Downloader:
             raise _TryAgain(f"no answer within {self.options.timeout:g} s") from error
         except requests.ConnectionError as error:
             raise _TryAgain(f"no connection ({_root_cause(error)})") from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error, CutTransfer) as error:
             raise _TryAgain(f"the transfer broke off ({_root_cause(error)})", strike=False) from error
         _verify(part, request, known)
+        with part.open("rb") as file:
+            what = not_a_picture(file.read(1024)) if request.picture else None
+        if what:
+            part.unlink()
+            raise DownloadError(what)
+        if request.picture and not whole and is_cut_off(part.read_bytes()):
+            part.unlink()
+            validator_file.unlink(missing_ok=True)
+            raise _TryAgain("the picture ends early, and the server does not say how long it is", strike=False)
         part.replace(request.target)
         validator_file.unlink(missing_ok=True)
 
@@ -249,19 +270,21 @@ class Downloader:
         if response.status_code == 416:
             part.unlink(missing_ok=True)
             raise _TryAgain(status, strike=False)
-        if not response.ok:
+        # 203 comes from proxies; other answers below 400 are no file.
+        if response.status_code not in (200, 203, 206):
             raise DownloadError(status)
 
     def _resume_point(self, response: requests.Response, start: int) -> int:
         """Where the body begins: at `start` only if the server says so."""
         if response.status_code == 206:
             span = response.headers.get("Content-Range", "")
-            if span.startswith(f"bytes {start}-"):
+            found = _SPAN.fullmatch(span.strip())
+            if found and start and int(found[1]) == start and found[3] in ("*", str(int(found[2]) + 1)):
                 return start
             raise _TryAgain(f"a part that was not asked for ({span!r})", strike=False)
         return 0
 
-    def _receive(self, response: requests.Response, part: Path, start: int, request: Request) -> None:
+    def _receive(self, response: requests.Response, part: Path, start: int, request: Request, packing: str) -> None:
         length = response.headers.get("Content-Length", "")
         expected = int(length) if length.isdigit() else None
         free = shutil.disk_usage(part.parent).free
@@ -271,6 +294,7 @@ class Downloader:
                 may_pass=True,
             )
         received = 0
+        unpacker = Unpacker(packing) if packing else None
         window_start, window_bytes = time.monotonic(), 0
         with (
             part.open("r+b" if start else "wb") as out,
@@ -289,7 +313,10 @@ class Downloader:
             out.truncate()
             # read1 gives what has come, where a plain read would wait for a whole block on a dripping line. A body
             # shorter than its Content-Length is an error of urllib3.
-            while block := response.raw.read1(_BLOCK, decode_content=_is_encoded(response)):
+            while sent := response.raw.read1(_BLOCK, decode_content=False):
+                block = unpacker.unpack(sent) if unpacker else sent
+                if not block:
+                    continue
                 if start + received == 0 and (what := _unwanted(request, block)):
                     raise DownloadError(what)
                 out.write(block)
@@ -301,12 +328,14 @@ class Downloader:
                 if request.picture and start + received > LARGEST_PICTURE:
                     raise DownloadError(f"more than {LARGEST_PICTURE} bytes, too large for a photograph")
                 if self._stop.is_set():
-                    raise DownloadError("interrupted")
+                    raise DownloadError("interrupted", may_pass=True)
                 if (passed := time.monotonic() - window_start) > self.options.timeout:
                     if window_bytes < self.options.slowest * passed:
                         raise _TryAgain(f"slower than {self.options.slowest} bytes a second", strike=False)
                     window_start, window_bytes = time.monotonic(), 0
-        if start + received == 0 and request.picture:
+        if unpacker:
+            unpacker.finish()
+        if start + received == 0 and (request.picture or request.table or request.archive):
             raise DownloadError("the file is empty")
 
     def _session(self) -> requests.Session:
@@ -327,7 +356,7 @@ class Downloader:
     def _wait_until(self, moment: float) -> None:
         while (left := moment - time.monotonic()) > 0:
             if self._stop.wait(left):
-                raise DownloadError("interrupted")
+                raise DownloadError("interrupted", may_pass=True)
 
 
 def _host_of(url: str) -> str:
@@ -338,17 +367,19 @@ def _host_of(url: str) -> str:
         return ""
 
 
-def _is_encoded(response: requests.Response) -> bool:
-    """Whether the server packs what it sends, although it was asked not to."""
-    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+def _packing(response: requests.Response) -> str:
+    try:
+        return packing_of(response.headers)
+    except ValueError as error:
+        raise DownloadError(str(error)) from None
 
 
 def _unwanted(request: Request, start: bytes) -> str | None:
-    """What a body is, where it is surely not what was asked for."""
-    if request.picture:
-        return not_a_picture(start)
-    kind = kind_of_file(start) if request.archive or request.table else None
-    if kind in (_PAGES if request.archive else _PAGES | {"a PDF document"}):
+    """What a body is, where its first bytes, however few, say that it is surely not what was asked for."""
+    kind = kind_of_file(start) if request.picture or request.archive or request.table else None
+    if kind and request.picture:
+        return f"{kind}, not a picture"
+    if kind in (_PAGES if request.archive else _PAGES | {"a PDF document", "a JSON document"}):
         return f"{kind}, not {'an archive' if request.archive else 'a table'}"
     return None
 

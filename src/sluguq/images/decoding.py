@@ -179,8 +179,14 @@ def not_a_picture(start: bytes) -> str | None:
     """What a file is, judged by its first bytes, where it is surely no picture; else None."""
     kind = kind_of_file(start)
     if kind is None:
-        return None
+        return "plain text, not a picture" if _is_text(start) else None
     return "the file is empty" if kind == "empty" else f"{kind}, not a picture"
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether a file begins with words; what PPM files begin with is written in ASCII too."""
+    printable = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start)
+    return printable and not (start[:1] == b"P" and start[1:2].isdigit())
 
 
 @contextlib.contextmanager
