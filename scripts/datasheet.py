@@ -4,6 +4,7 @@ import sys
 
 sys.path.insert(0, f"{snakemake.scriptdir}/../src")
 
+from sluguq.analysis.aggregated import Scale
 from sluguq.datasets.registry import load_registry
 from sluguq.machine.jobs import job
 from sluguq.report.datasheet import write_datasheet
@@ -17,4 +18,5 @@ with job(snakemake.log[0]):
         rejected=snakemake.input.rejected,
         name=snakemake.wildcards.dataset,
         entry=load_registry().get(snakemake.params.entry),
+        scale=Scale(**snakemake.params.scale),
     )

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sluguq.analysis.aggregated import flags_of, middle_configuration
+from sluguq.analysis.aggregated import Groups, flags_of, middle_configuration
 from sluguq.analysis.labelled_images import ordered_flags
 from sluguq.analysis.tables import per_image
 from sluguq.figures import FIGURES, TITLES, drawing, names_for
@@ -367,12 +367,12 @@ def test_darker_types_have_darker_colours_and_groups_share_the_scale():
 
     levels = [lightness(fst_colours([t])[t]) for t in range(1, 7)]
     assert all(a > b + 15 for a, b in itertools.pairwise(levels))
-    assert group_colours({"g": [3]})["g"] == fst_colours([3])[3]
+    assert group_colours(Groups({"g": [3]}))["g"] == fst_colours([3])[3]
 
 
 def test_words():
-    assert group_label("dark", [5, 6]) == "dark (FST 5, 6)"
-    assert group_label("dark", [6, 4, 5, 3]) == "dark (FST 3–6)"
+    assert group_label("dark", Groups({"dark": [5, 6]})) == "dark (FST 5, 6)"
+    assert group_label("dark", Groups({"dark": [6, 4, 5, 3]})) == "dark (FST 3–6)"
     assert span([512, 512]) == "512"
     assert span([1498, 512]) == "512–1,498"
     assert is_wide(np.array([1.0, 100.0]))

@@ -105,6 +105,7 @@ rule datasheet:
         runtime=30,
     params:
         code=code("datasheet.py"),
+        scale=EXPERIMENT.scale.model_dump(),
         entry=lambda wildcards: registry_name(EXPERIMENT.datasets[wildcards.dataset]),
     script:
         "../../scripts/datasheet.py"

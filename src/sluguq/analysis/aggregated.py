@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,10 +25,36 @@ def middle_configuration(dataset: xr.Dataset) -> int:
     return min(range(len(names)), key=lambda position: (unevenness(position), position))
 
 
-def groups_of(dataset: xr.Dataset) -> dict[str, list[int]]:
+class Scale(NamedTuple):
+    """The scale that skin is sorted by: its short name, its name in full, and how many levels it has."""
+
+    name: str = "FST"
+    title: str = "Fitzpatrick skin type"
+    levels: int = 6
+
+
+FITZPATRICK = Scale()
+
+
+class Groups(dict[str, list[int]]):
+    """Skin types of every group by its name, with the scale that they are levels of."""
+
+    def __init__(self, groups: Any, scale: Scale = FITZPATRICK):
+        super().__init__(groups)
+        self.scale = scale
+
+
+def scale_of(dataset: xr.Dataset) -> Scale:
+    """The scale of a dataset's skin types, as its experiment named it."""
+    resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}")
+    named = resolved.get("scale") if isinstance(resolved, dict) else None
+    return Scale(**{key: named[key] for key in Scale._fields if key in named}) if named else FITZPATRICK
+
+
+def groups_of(dataset: xr.Dataset) -> Groups:
     """The groups of a dataset by name, from the lightest to the darkest mean skin type."""
     groups = json.loads(dataset.attrs.get("groups", "{}"))
-    return dict(sorted(groups.items(), key=lambda item: float(np.mean(item[1]))))
+    return Groups(sorted(groups.items(), key=lambda item: float(np.mean(item[1]))), scale_of(dataset))
 
 
 def mixes_of(dataset: xr.Dataset) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from sluguq.analysis.aggregated import FITZPATRICK
 from sluguq.analysis.estimates import Estimate, over_values
 from sluguq.analysis.retention import retention_step
 from sluguq.analysis.statistics import (
@@ -160,6 +161,8 @@ def latent_blind(run: Run) -> list[Part]:
 def underrepresented(run: Run) -> list[Part]:
     if run.labels is None:
         raise NotInRun("no label table was given")
+    if run.scale != FITZPATRICK.name:
+        raise NotInRun(f"the labels are of another scale, {run.scale}")
     types = run.labels["fst"].to_numpy()
     light, dark = int(np.isin(types, (1, 2)).sum()), int(np.isin(types, (5, 6)).sum())
     if not light + dark:
@@ -258,7 +261,7 @@ def dark_only_worse_abroad(run: Run) -> list[Part]:
     columns = {"after": ("mse", c), "before": ("mse", b)}
     parts = [
         above(
-            f"{name}, FST {t}, {c} over {b}",
+            f"{name}, {run.scale} {t}, {c} over {b}",
             run.estimate(_log_change, columns, dataset=store, skin_type=t),
             smallest=SMALLEST_RATIO,
         )
@@ -336,7 +339,7 @@ def external_ranks(run: Run) -> list[Part]:
 def external_ranks_within(run: Run) -> list[Part]:
     b = run.both
     parts = [
-        above(f"{name}, FST {t}, {b}", _external_rank(run, store, t), STRONG)
+        above(f"{name}, {run.scale} {t}, {b}", _external_rank(run, store, t), STRONG)
         for name, store in run.external.items()
         for t in run.skin_types(store, FEWEST_PATIENTS)
     ]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import blocks_of, clusters_of, groups_of, label_values, mixes_of
+from sluguq.analysis.aggregated import FITZPATRICK, blocks_of, clusters_of, groups_of, label_values, mixes_of, scale_of
 from sluguq.analysis.drawn_artefacts import artefact_clusters, pixel_scores, region_means
 from sluguq.analysis.estimates import Estimate, Transform, over_seeds
 from sluguq.analysis.labelled_images import map_summaries
@@ -79,6 +79,11 @@ class Run:
     def configuration(self) -> str:
         """The resolved configuration that the stores carry; empty where they carry none."""
         return str(self._training.attrs.get("configuration", "")) if self._training is not None else ""
+
+    @property
+    def scale(self) -> str:
+        """Short name of the scale of skin types."""
+        return (scale_of(self._training) if self._training is not None else FITZPATRICK).name
 
     @property
     def artefacts(self) -> xr.Dataset:

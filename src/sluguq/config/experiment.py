@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from sluguq.config.sources import Source
+from sluguq.config.scale import Scale, SkinType
+from sluguq.config.sources import FolderSource, Source
 from sluguq.machine import extensions
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
-SkinType = Annotated[int, Field(ge=1, le=6)]
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -399,6 +399,7 @@ class Experiment(Section):
         min_length=1,
         description="Groups: names of sets of skin types (FST).",
     )
+    scale: Scale = Field(default_factory=Scale)
     configurations: dict[Name, dict[Name, Annotated[float, Field(gt=0, le=1)]]] = Field(
         {"A": {"light": 1.0}, "B": {"light": 0.5, "dark": 0.5}, "C": {"dark": 1.0}},
         min_length=1,
@@ -449,6 +450,22 @@ class Experiment(Section):
             if name in RESERVED_DATASET_NAMES:
                 raise ValueError(f"a data set cannot be called {name!r}: results/<experiment>/ uses that name")
         return datasets
+
+    @model_validator(mode="after")
+    def _scale_holds(self) -> Experiment:
+        levels = self.scale.levels
+        beyond = [f"groups.{name} has {t}" for name, types in self.groups.items() for t in types if t > levels]
+        beyond += [
+            f"datasets.{name}.fst_levels is {options.fst_levels}"
+            for name, options in self.datasets.items()
+            if isinstance(options, FolderSource) and options.columns.fst and options.fst_levels > levels
+        ]
+        if beyond:
+            raise ValueError(
+                f"{beyond[0]}, but scale.levels is {levels}: name the scale, as in "
+                "scale: {name: MST, title: Monk skin tone, levels: 10}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Experiment:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-SkinType = Annotated[int, Field(ge=1, le=6)]
+from sluguq.config.scale import MOST_LEVELS, FitzpatrickType, SkinType
 
 
 class _Options(BaseModel):
@@ -88,17 +88,29 @@ class FolderSource(_Source):
     links: Links = ()
     unpacking: Unpacking = Field(default_factory=Unpacking)
     columns: Columns = Field(default_factory=Columns)
-    fst_values: dict[Annotated[str, BeforeValidator(str)], Literal[-1, 1, 2, 3, 4, 5, 6]] = Field(
-        default_factory=dict, description="What the values of the FST column mean, where they are no 1 to 6."
+    fst_values: dict[Annotated[str, BeforeValidator(str)], Literal[-1] | SkinType] = Field(
+        default_factory=dict,
+        description="What the values of the FST column mean, where they are no numbers of the scale: a level, or -1.",
+    )
+    fst_levels: int = Field(
+        6, ge=2, le=MOST_LEVELS, description="Levels of the scale in the FST column: 6 of Fitzpatrick's, 10 of Monk's."
     )
     fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
+
+    @model_validator(mode="after")
+    def _levels_hold(self) -> FolderSource:
+        for key, found in (("fst_values", self.fst_values.values()), ("fst", self.fst or ())):
+            beyond = max(found, default=0)
+            if beyond > self.fst_levels:
+                raise ValueError(f"{key} has {beyond}, but fst_levels, the levels of the scale, is {self.fst_levels}")
+        return self
 
 
 class PhantomSource(_Source):
     """Synthetic skin photographs, drawn deterministically from a seed."""
 
     source: Literal["phantom"]
-    counts: dict[SkinType, Annotated[int, Field(ge=0)]] = Field(description="Images of each FST.")
+    counts: dict[FitzpatrickType, Annotated[int, Field(ge=0)]] = Field(description="Images of each FST.")
     seed: int = Field(0, ge=0)
     size: int = Field(256, ge=32, le=512, description="Side of the drawn photographs, in pixels.")
     artefacts: float = Field(
@@ -131,7 +143,7 @@ class PublishedSource(_Source):
 
     folder: Path | None = Field(None, description="Folder, zip or tar file with the data set, in place of a download.")
     accept_licence: bool = Field(False, description="You have read the data set's licence and accept it.")
-    fst: tuple[SkinType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
+    fst: tuple[FitzpatrickType, ...] | None = Field(None, description="Take images of these FSTs only; null: all.")
     links: Links = ()
     unpacking: Unpacking = Field(default_factory=Unpacking)
     downloads: Downloads = Field(default_factory=Downloads)

@@ -27,8 +27,8 @@ _NUMBER = re.compile(rf"([+-]?\d+(?:[.,]\d+)?|[iv]+)(?:\s+(?:{_COLOURS}))*")
 """The number, and words for what it looks like ("II white skin")."""
 
 
-def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
-    """The Fitzpatrick skin type that a table's cell means: 1 to 6, or -1 for none.
+def parse_fst(value: object, mapping: Mapping[str, int] | None = None, levels: int = 6) -> int:
+    """The skin type that a table's cell means: 1 to 6 of Fitzpatrick's, or of so many levels, or -1 for none.
 
     Understands ``3``, ``3.0``, ``3,0``, ``III``, ``Ⅲ``, ``type 3``, ``FST3``, ``phototype III``, ``(3)``,
     ``II white skin`` and the usual signs for nothing. A minus is a minus: ``type -1`` is no type. ``mapping`` comes
@@ -52,8 +52,9 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None) -> int:
         found = _ROMAN.get(digits) if digits.isalpha() else float(digits)
         if found == UNLABELLED:
             return UNLABELLED
-        if found in (1, 2, 3, 4, 5, 6):
+        if found is not None and found in range(1, levels + 1):
             return int(found)
     hint = "; a spreadsheet makes dates of ranges such as 1-2" if _DATE.fullmatch(bare) else ""
     way = "" if mapping is None else "; say under `fst_values` what it means"
-    raise ValueError(f"{text!r} is no Fitzpatrick skin type (1 to 6, or empty){hint}{way}")
+    scale = "Fitzpatrick skin type" if levels == 6 else "skin type"
+    raise ValueError(f"{text!r} is no {scale} (1 to {levels}, or empty){hint}{way}")

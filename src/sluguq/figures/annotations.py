@@ -58,7 +58,7 @@ def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.D
         for j, c in enumerate(configurations)
     ]
     names = list(groups)
-    dark, light = (group_label(name, groups[name]) for name in (names[-1], names[0]))
+    dark, light = (group_label(name, groups) for name in (names[-1], names[0]))
     ratios = table[table["measure"] == "log_ratio"]
     counts = [span(ratios.loc[ratios["by"] == by, "images"]) for by in annotations]
     told = [_TICKS[by].replace("\n", " ") for by in annotations]

@@ -72,7 +72,7 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
             "\n".join(lines), (place, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
             ha="center", va="bottom", fontsize=7.5,
         )  # fmt: skip
-    handles = [Patch(facecolor=colours[g], edgecolor=_EDGE, label=group_label(g, groups[g])) for g in names]
+    handles = [Patch(facecolor=colours[g], edgecolor=_EDGE, label=group_label(g, groups)) for g in names]
     counts = frame.groupby(["group", "configuration", "seed"]).size()
     note = (
         f"n = {span(counts)} images a group and seed, {plural(len(seeds), 'seed')}. Boxes: quartiles and median, "

@@ -44,7 +44,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
         return empty(title, "no image has scores", dataset), frame
     groups = groups_of(dataset)
     colours = {**group_colours(groups), "": UNLABELLED}
-    names = {**{g: group_label(g, groups[g]) for g in groups}, "": "in no group"}
+    names = {**{g: group_label(g, groups) for g in groups}, "": "in no group"}
     shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
     configurations = list(dict.fromkeys(frame["configuration"]))
     seeds = sorted(frame["seed"].unique())

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.aggregated import groups_of, scale_of
 from sluguq.analysis.tables import per_image
 from sluguq.figures.style import empty, figure, finish, fst_colours, group_colours, is_wide, logarithmic
 from sluguq.figures.words import group_label, number, plural, span
@@ -87,9 +87,10 @@ def _categories(dataset: xr.Dataset, frame: pd.DataFrame, by: str) -> tuple[list
     if by == "group":
         groups = groups_of(dataset)
         keys: list[Any] = [g for g in groups if (frame["group"] == g).any()]
-        return keys, dict(group_colours(groups)), {g: group_label(g, groups[g]) for g in keys}
+        return keys, group_colours(groups), {g: group_label(g, groups) for g in keys}
     types = sorted(int(t) for t in frame["fst"].unique() if t >= 1)
-    return list(types), dict(fst_colours(types)), {t: f"FST {t}" for t in types}
+    scale = scale_of(dataset)
+    return list(types), fst_colours(types, scale), {t: f"{scale.name} {t}" for t in types}
 
 
 def _panel(

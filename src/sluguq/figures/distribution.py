@@ -6,27 +6,32 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from sluguq.analysis.aggregated import FITZPATRICK, Scale, scale_of
 from sluguq.figures.style import QUIET, empty, figure, finish, fst_colours, mark_synthetic
 
 STATES = ("available", "rejected", "missing")
 _HATCH = {"available": "", "rejected": "////", "missing": ""}
 
 
-def fst_distribution(labels: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple[Figure, pd.DataFrame]:
+def fst_distribution(
+    labels: pd.DataFrame, dataset: xr.Dataset | None = None, scale: Scale | None = None
+) -> tuple[Figure, pd.DataFrame]:
     """Counts of every skin type, -1 for unlabelled, with those that could not be had or used set apart.
 
     labels: one row an image of the label table, with columns `fst` and `state`, one of `available`
     (in the image store), `rejected` (acquired but of no use) and `missing` (not acquired). See
     `sluguq.datasets.availability.availability`. dataset: a store of the same data set, for the mark of synthetic data.
+    scale: of the skin types; by default what the store says, else Fitzpatrick's.
 
     The table has fst, state, images.
     """
-    title = "Images by Fitzpatrick skin type"
+    scale = scale or (FITZPATRICK if dataset is None else scale_of(dataset))
+    title = f"Images by {scale.title}"
     table = labels.groupby(["fst", "state"]).size().rename("images").reset_index()
     if table.empty:
         return empty(title, "the label table has no rows", dataset), table
-    types = sorted({int(t) for t in table["fst"]} | set(range(1, 7)))
-    colours = fst_colours(types)
+    types = sorted({int(t) for t in table["fst"]} | set(range(1, scale.levels + 1)))
+    colours = fst_colours(types, scale)
     fig = figure(width=5.2, height=2.9)
     axes = fig.subplots()
     base = dict.fromkeys(types, 0)
@@ -52,7 +57,7 @@ def fst_distribution(labels: pd.DataFrame, dataset: xr.Dataset | None = None) ->
         text = f"{had:,}" if had == base[fst] else f"{had:,}\nof {base[fst]:,}"
         axes.annotate(text, (place, base[fst]), (0, 2), textcoords="offset points", ha="center", fontsize=7)
     axes.set_xticks(range(len(types)), ["unlabelled\n(−1)" if t < 1 else str(t) for t in types])
-    axes.set_xlabel("Fitzpatrick skin type")
+    axes.set_xlabel(scale.title)
     axes.set_ylabel("images")
     axes.set_ylim(top=1.2 * max(base.values()))
     axes.grid(axis="x", visible=False)

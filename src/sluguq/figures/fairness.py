@@ -65,13 +65,13 @@ def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Dat
     panels[1].set_xlim(-1.04, 1.04)
     many = len(others) > 1
     panels[0].set_yticks(range(len(lines)), [_NAMES[v] + (f"\n{g}" if many else "") for v, g in lines])
-    whom = "each group" if many else group_label(others[0], groups[others[0]])
+    whom = "each group" if many else group_label(others[0], groups)
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
         for j, c in enumerate(configurations)
     ]
     note = (
-        f"{whom} against {group_label(reference, groups[reference])}. n = {span(table['images'])} images a seed, "
+        f"{whom} against {group_label(reference, groups)}. n = {span(table['images'])} images a seed, "
         f"{plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. Cliff's delta: 0 "
         "where the groups do not differ, 1 where every image of the one is above every image of the other."
     )
@@ -123,7 +123,7 @@ def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> t
         axes.set_ylim(0, None)
         axes.grid(axis="x", visible=False)
     fig.axes[0].set_ylabel("%")
-    handles = [Patch(facecolor=colours[g], edgecolor="#33383d", label=group_label(g, groups[g])) for g in names]
+    handles = [Patch(facecolor=colours[g], edgecolor="#33383d", label=group_label(g, groups)) for g in names]
     note = (
         f"n = {span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % "
         f"over seeds and patients. Dashed: {100 * share:.0f} %, what each group would have if groups did not differ. "

@@ -77,7 +77,7 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
             line[0].yaxis.set_major_formatter(lambda value, _: number(value))
     handles = [
         Line2D([], [], ls="", marker=MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[g], mec="#33383d", mew=0.5,
-               label=group_label(g, groups[g]))
+               label=group_label(g, groups))
         for j, g in enumerate(names)
     ]  # fmt: skip
     note = (
@@ -143,7 +143,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
         for j, c in enumerate(configurations)
     ]
     note = (
-        f"{group_label(group, groups[group])} against {group_label(reference, groups[reference])}, images with the "
+        f"{group_label(group, groups)} against {group_label(reference, groups)}, images with the "
         f"label: n = {span(shown.loc[shown['measure'] == 'all', 'images'])} images a seed, "
         f"{plural(int(shown['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. In brackets: "
         f"different images of the smaller group; levels with fewer than {FEWEST} are left out, and the {LEVELS} "

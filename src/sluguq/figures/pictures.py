@@ -57,7 +57,7 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
             continue
         one = dataset.isel(image=position, seed=seed)
         show(line[0], one["pixels"].transpose("y", "x", "channel").values)
-        name = group_label(choice["group"], groups[choice["group"]]) if choice["group"] else "all images"
+        name = group_label(choice["group"], groups) if choice["group"] else "all images"
         name = name.replace(" (", "\n(")
         line[0].set_ylabel(f"{name}\n{100 * choice['quantile']:.0f}th percentile", fontsize=6.6)
         for axes, (c, configuration) in zip(line[1:], enumerate(configurations), strict=True):

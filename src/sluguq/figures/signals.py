@@ -153,7 +153,7 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
         for j, c in enumerate(configurations)
     ]
     note = (
-        f"{group_label(group, groups[group])} against {group_label(reference, groups[reference])}; n = "
+        f"{group_label(group, groups)} against {group_label(reference, groups)}; n = "
         f"{span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over "
         "seeds and patients. Above the dotted line, what a signal should look like: the error itself. Second panel: "
         "the share of pairs of configurations that the gaps of the signal order as those of the error do; one half is "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from sluguq.analysis.aggregated import FITZPATRICK, Groups, Scale
 from sluguq.figures.marks import mark_clipped
 from sluguq.figures.words import number
 
@@ -84,14 +85,18 @@ def figure(width: float = WIDTH, height: float = 2.8) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def group_colours(groups: Mapping[str, Sequence[int]]) -> dict[str, str]:
+def group_colours(groups: Groups) -> dict[str, str]:
     """The colour of every group, by its mean skin type: one group has one colour in all figures."""
-    return {name: to_hex(_TONES((float(np.mean(types)) - 1) / 5)) for name, types in groups.items()}
+    return {name: _tone(float(np.mean(types)), groups.scale) for name, types in groups.items()}
 
 
-def fst_colours(types: Iterable[int]) -> dict[int, str]:
-    """The colour of every skin type; grey for -1, unlabelled."""
-    return {int(t): UNLABELLED if t < 1 else to_hex(_TONES((int(t) - 1) / 5)) for t in types}
+def fst_colours(types: Iterable[int], scale: Scale = FITZPATRICK) -> dict[int, str]:
+    """The colour of every skin type of a scale; grey for -1, unlabelled."""
+    return {int(t): UNLABELLED if t < 1 else _tone(int(t), scale) for t in types}
+
+
+def _tone(level: float, scale: Scale) -> str:
+    return to_hex(_TONES((level - 1) / (scale.levels - 1)))
 
 
 def configuration_colours(configurations: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.aggregated import Groups, groups_of
 from sluguq.analysis.tones import SAMPLES, TRAINING
 from sluguq.figures.marks import interval, percent
 from sluguq.figures.style import configuration_colours, empty, figure, finish, group_colours
@@ -50,7 +50,7 @@ def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Da
     colours = group_colours(groups)
     trained = [g for g in groups if (spread["group"] == g).any()]
     handles: list = [
-        Patch(facecolor=colours[g], edgecolor=_EDGE_COLOUR, label=f"training images, {group_label(g, groups[g])}")
+        Patch(facecolor=colours[g], edgecolor=_EDGE_COLOUR, label=f"training images, {group_label(g, groups)}")
         for g in trained
     ]
     handles.append(Patch(facecolor="white", edgecolor=_EDGE_COLOUR, hatch="////", label="prior samples"))
@@ -72,7 +72,7 @@ def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Da
     return finish(fig, title, note, models, handles=handles, columns=2), table
 
 
-def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], groups: dict[str, list[int]]) -> None:
+def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], groups: Groups) -> None:
     group_colour, own_colour = group_colours(groups), configuration_colours(configurations)
     percentiles = [name for name in spread.columns if name.startswith("ita_")]
     for place, configuration in enumerate(configurations):
@@ -136,7 +136,7 @@ def _differences(axes: Axes, compared: pd.DataFrame, configurations: list[str]) 
     axes.set_ylabel("degrees")
 
 
-def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], groups: dict[str, list[int]]) -> None:
+def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], groups: Groups) -> None:
     """The lightest group is left out: the shares of all groups sum to one."""
     found = {(r["measure"], r["group"], r["configuration"]): r for r in compared.to_dict("records")}
     known = [g for g in groups if ("share", g, configurations[0]) in found][1:]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
+from sluguq.analysis.aggregated import Groups
 
-def group_label(name: str, types: Sequence[int]) -> str:
+
+def group_label(name: str, groups: Groups) -> str:
     """A group's name with its skin types: `dark (FST 5, 6)`; long runs as a range."""
-    types = sorted(types)
+    types = sorted(groups[name])
     run = len(types) > 2 and types == list(range(types[0], types[-1] + 1))
-    return f"{name} (FST {f'{types[0]}–{types[-1]}' if run else ', '.join(map(str, types))})"
+    return f"{name} ({groups.scale.name} {f'{types[0]}–{types[-1]}' if run else ', '.join(map(str, types))})"
 
 
 def span(counts: Iterable[float]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import groups_of, mixes_of
+from sluguq.analysis.aggregated import Groups, groups_of, mixes_of
 from sluguq.analysis.tables import SIGNALS
 from sluguq.claims.rules import STRONG
 from sluguq.figures.words import group_label, number, percentage, plural
@@ -160,8 +160,8 @@ def _mix(configuration: str, mixes: Mapping[str, Mapping[str, float]]) -> str:
     return _listed([f"{percentage(share)} {group}" for group, share in mix.items()])
 
 
-def _label(group: str, groups: Mapping[str, Sequence[int]]) -> str:
-    return group_label(group, groups[group]) if group in groups else group
+def _label(group: str, groups: Groups) -> str:
+    return group_label(group, groups) if group in groups else group
 
 
 def _listed(words: Sequence[str]) -> str:

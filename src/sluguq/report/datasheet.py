@@ -10,7 +10,9 @@ import base64
 import io
 import os
 import re
+from collections.abc import Iterable
 from importlib import resources
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -20,6 +22,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from scipy import stats
 
+from sluguq.analysis.aggregated import FITZPATRICK, Scale
 from sluguq.datasets.availability import availability
 from sluguq.datasets.contradictions import contradictions
 from sluguq.datasets.registry import Entry
@@ -32,13 +35,17 @@ from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
 from sluguq.stores.tables import read_images, read_missing, read_rejected
 
-_TYPES = (1, 2, 3, 4, 5, 6, -1)
 _RESAMPLES = 9999
 _TALLEST_SHEET = 8
 _COMMONEST = 5
 _MASKS_SHOWN = 40
 _BLOCK = 512
 _MOST_CONTRADICTIONS = 200
+
+
+def _types(found: Iterable[Any]) -> list[int]:
+    """Fitzpatrick's types and whatever others there are, from light to dark, then -1."""
+    return [*sorted({*(int(t) for t in found if t > 0), *range(1, 7)}), -1]
 
 
 def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +56,7 @@ def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
         and low and high, its 95 % Wilson interval. The share of nothing is NaN.
     """
     counts = pd.crosstab(rows["fst"], rows["state"])
-    counts = counts.reindex(index=list(_TYPES), columns=["available", "rejected", "missing"], fill_value=0)
+    counts = counts.reindex(index=_types(counts.index), columns=["available", "rejected", "missing"], fill_value=0)
     counts.loc["all"] = counts.sum()
     counts.insert(0, "listed", counts.sum(axis=1))
     for name in ("share", "low", "high"):
@@ -76,7 +83,8 @@ def losses_by_reason(missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFr
         [part[["stage", "reason", "fst"]] for part in parts if len(part)] or [parts[0][["stage", "reason", "fst"]]]
     )
     lost["reason"] = lost["reason"].map(kind_of_reason)
-    table = pd.crosstab([lost["stage"], lost["reason"]], lost["fst"]).reindex(columns=list(_TYPES), fill_value=0)
+    table = pd.crosstab([lost["stage"], lost["reason"]], lost["fst"])
+    table = table.reindex(columns=_types(table.columns), fill_value=0)
     table["all"] = table.sum(axis=1)
     table.columns.name = None
     return table.sort_values("all", ascending=False, kind="stable").reset_index()
@@ -112,15 +120,16 @@ def dependence_on_fst(rows: pd.DataFrame) -> float:
     return float(stats.chi2_contingency(table, correction=False, method=method).pvalue)
 
 
-def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0) -> Figure:
+def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0, scale: Scale = FITZPATRICK) -> Figure:
     """Random images of every skin type, a line a type.
 
     :param store: an image store.
     :param per_fst: largest number of images of each skin type.
     :param seed: seed of the choice.
+    :param scale: of the skin types.
     """
     fst = store["fst"].values.astype(int)
-    there = [value for value in _TYPES if (fst == value).any()]
+    there = [value for value in _types(fst) if (fst == value).any()]
     # A data set without skin types fills the sheet with what it has.
     lines = {value: 1 if len(there) > 1 else _TALLEST_SHEET // 2 for value in there}
     cell = 0.62
@@ -137,12 +146,12 @@ def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0) -> Fig
                 place.set_axis_off()
             for place, index in zip(places, chosen, strict=False):
                 place.imshow(store["pixels"].isel(image=int(index)).values)
-            name = "no FST" if value < 1 else f"FST {value}"
+            name = f"no {scale.name}" if value < 1 else f"{scale.name} {value}"
             places[0].text(
                 -0.12, 0.5, f"{name}\nn = {len(members):,}", transform=places[0].transAxes, ha="right", va="center"
             )
             line += lines[value]
-        return finish(fig, "Random images by Fitzpatrick skin type", f"Chosen with seed {seed}.", store)
+        return finish(fig, f"Random images by {scale.title}", f"Chosen with seed {seed}.", store)
 
 
 def write_datasheet(
@@ -155,6 +164,7 @@ def write_datasheet(
     name: str,
     entry: Entry | None = None,
     seed: int = 0,
+    scale: Scale = FITZPATRICK,
 ) -> None:
     """Write the datasheet of one prepared data set.
 
@@ -166,6 +176,7 @@ def write_datasheet(
     :param name: what the data set is called in the configuration.
     :param entry: what the registry says, for a published data set.
     :param seed: seed of the contact sheet.
+    :param scale: of the skin types.
     """
     opened = open_store(store)
     lost, undecoded = read_missing(missing), read_rejected(rejected)
@@ -173,7 +184,7 @@ def write_datasheet(
     counts = availability_by_fst(rows)
     losses = losses_by_reason(lost, undecoded)
     with styled():
-        distribution, _ = fst_distribution(rows, opened)
+        distribution, _ = fst_distribution(rows, opened, scale)
     page = _template().render(
         title=f"Datasheet: {name}",
         synthetic=bool(opened.attrs.get("synthetic", 0)),
@@ -187,8 +198,9 @@ def write_datasheet(
         masks=_masks(opened),
         mask_sheet=_mask_sheet(opened, seed),
         labels=_labels(opened),
+        scale=scale,
         preparation=_preparation(opened),
-        sheet=base64.b64encode(_png(contact_sheet(opened, seed=seed))).decode(),
+        sheet=base64.b64encode(_png(contact_sheet(opened, seed=seed, scale=scale))).decode(),
         sheet_note=f"Images drawn at random with seed {seed}, up to ten of each skin type.",
     )
     with whole_file(path) as partial:

@@ -37,10 +37,12 @@ def write_explore_page(path: str | Path, datasets: Mapping[str, xr.Dataset], fil
         name: ", ".join(f"{100 * share:.0f} % {group}" for group, share in mix.items())
         for name, mix in mixes_of(reference).items()
     }
-    types = {str(t): colour for t, colour in fst_colours(range(1, 7)).items()}
+    scale = groups.scale
+    types = {str(t): colour for t, colour in fst_colours(range(1, scale.levels + 1), scale).items()}
     look = Look(
         colours={"group": group_colours(groups), "fst": types | {"not known": fst_colours([-1])[-1]}},
         mixes=mixes,
+        scale=scale.name,
         rim=pads_with_zeros(reference),
     )
     write_explorer(

@@ -244,7 +244,7 @@ const SluguqExplorer = (() => {
       const id = images.ids[imageOf(view)];
       const cell = make("button", { class: "cell", type: "button", "data-place": place,
         "aria-label": `${id}, ${signalOf(state.sort).label} ${value}`, tabindex: place === Math.max(0, state.focus) ? 0 : -1 },
-      picture, make("span", { class: "value", text: value }), make("span", { class: "which", text: fst && fst !== "not known" ? `FST ${fst}` : id }));
+      picture, make("span", { class: "value", text: value }), make("span", { class: "which", text: fst && fst !== "not known" ? `${meta.scale} ${fst}` : id }));
       if (isUnusual(view)) cell.classList.add("unusual");
       cell.style.left = `${(place % across) * wide}px`;
       cell.style.top = `${Math.floor(place / across) * tall}px`;

@@ -98,6 +98,7 @@ class Look:
     sort: str = "slug_percentile"
     verdict: str = "slug_percentile"
     rim: bool = False
+    scale: str = "FST"
 
 
 def write_explorer(
@@ -271,6 +272,7 @@ def _meta(collections: Sequence[Collection], look: Look, folder: str) -> dict[st
         "sheet": {"across": ACROSS},
         "kinds": KINDS,
         "mixes": dict(look.mixes),
+        "scale": look.scale,
         "colours": {key: dict(colours) for key, colours in look.colours.items()},
         "palette": list(_PALETTE),
         "verdict": {"signal": look.verdict, "from": UNUSUAL},

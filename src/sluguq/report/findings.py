@@ -128,7 +128,7 @@ def _what_was_run(results: Results, paper: Mapping[str, Any] | None) -> list[str
         f"{plural(training.sizes['configuration'] * training.sizes['seed'], 'network')}: "
         f"{plural(training.sizes['seed'], 'seed')} of the configurations "
         + ", ".join(
-            f"{name} ({', '.join(f'{percentage(share)} {group_label(g, groups[g])}' for g, share in mix.items())})"
+            f"{name} ({', '.join(f'{percentage(share)} {group_label(g, groups)}' for g, share in mix.items())})"
             for name, mix in results.configuration["configurations"].items()
         )
         + ".",

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 import yaml
 
-from sluguq.analysis.aggregated import groups_of, mixes_of
+from sluguq.analysis.aggregated import Groups, Scale, groups_of, mixes_of
 from sluguq.figures.words import group_label, number, plural
 from sluguq.report.limits import LIMITS
 
@@ -44,7 +44,7 @@ def model_card(
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
     groups = groups_of(dataset)
     mix = mixes_of(dataset).get(configuration, {})
-    trained = ", ".join(f"{100 * s:.0f} % {group_label(g, groups[g])}" for g, s in mix.items() if g in groups)
+    trained = ", ".join(f"{100 * s:.0f} % {group_label(g, groups)}" for g, s in mix.items() if g in groups)
     synthetic = bool(int(dataset.attrs.get("synthetic", 0)))
     lines = [
         f"# Model card: configuration {configuration} of {dataset.attrs.get('experiment', 'an experiment')}",
@@ -74,7 +74,7 @@ def model_card(
         "",
         _flags(flagging, groups),
         "",
-        *_elsewhere(external or {}, configuration),
+        *_elsewhere(external or {}, configuration, groups.scale),
         "## For what",
         "",
         "- For research on fairness and uncertainty of generative models.",
@@ -106,7 +106,7 @@ def _training_size(resolved: Mapping[str, Any]) -> list[str]:
     return [f"- {split['train_images']:,} training images a model, drawn {how} replacement."]
 
 
-def _table(table: pd.DataFrame, groups: Mapping[str, list[int]], variable: str) -> str:
+def _table(table: pd.DataFrame, groups: Groups, variable: str) -> str:
     """Mean and quantiles by group, markdown."""
     if table.empty or not (table["variable"] == variable).any():
         return "Not scored."
@@ -116,7 +116,7 @@ def _table(table: pd.DataFrame, groups: Mapping[str, list[int]], variable: str) 
         rows = chosen[chosen["group"] == group].set_index("measure")
         cells = [_cell(rows.loc[measure]) for measure in _LEVELS]
         count = f"{int(rows['images'].iloc[0])} images a seed, {int(rows['seeds'].iloc[0])} seeds"
-        lines.append(f"| {group_label(group, groups[group])} | " + " | ".join(cells) + f" | {count} |")
+        lines.append(f"| {group_label(group, groups)} | " + " | ".join(cells) + f" | {count} |")
     return "\n".join(lines)
 
 
@@ -124,7 +124,7 @@ def _of(table: pd.DataFrame, configuration: str) -> pd.DataFrame:
     return table[table["configuration"].astype(str) == configuration]
 
 
-def _elsewhere(external: Mapping[str, pd.DataFrame], configuration: str) -> list[str]:
+def _elsewhere(external: Mapping[str, pd.DataFrame], configuration: str, scale: Scale) -> list[str]:
     """Mean error and SLUG by skin type of data sets that were not trained on, markdown."""
     lines: list[str] = []
     for name, table in external.items():
@@ -136,7 +136,7 @@ def _elsewhere(external: Mapping[str, pd.DataFrame], configuration: str) -> list
             rows = chosen[chosen["fst"] == skin_type].set_index("variable")
             cells = [_cell(rows.loc[v]) if v in rows.index else "not scored" for v in ("mse", "slug")]
             count = f"{int(rows['images'].max())} images a seed, {plural(int(rows['seeds'].max()), 'seed')}"
-            words = f"FST {skin_type}" if skin_type >= 1 else "not known"
+            words = f"{scale.name} {skin_type}" if skin_type >= 1 else "not known"
             lines.append(f"| {words} | " + " | ".join(cells) + f" | {count} |")
         lines.append("")
     return ["## On data sets that it was not trained on", "", *lines] if lines else []
@@ -146,13 +146,13 @@ def _cell(row: pd.Series) -> str:
     return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
 
 
-def _flags(table: pd.DataFrame, groups: Mapping[str, list[int]]) -> str:
+def _flags(table: pd.DataFrame, groups: Groups) -> str:
     if table.empty:
         return "Not scored."
     lines = ["When the tenth of test images with the highest SLUG is flagged:", ""]
     for group in dict.fromkeys(table["group"]):
         rows = table[table["group"] == group].set_index("measure")["value"]
-        text = f"- {group_label(group, groups[group])}: {100 * rows['flagged']:.0f} % of its images are flagged"
+        text = f"- {group_label(group, groups)}: {100 * rows['flagged']:.0f} % of its images are flagged"
         if np.isfinite(rows["caught"]):
             text += f", and with them {100 * rows['caught']:.0f} % of its worst errors"
         lines.append(text + ".")

@@ -23,6 +23,7 @@ import yaml
 from markupsafe import Markup
 
 import sluguq
+from sluguq.analysis.aggregated import FITZPATRICK, scale_of
 from sluguq.claims.registration import UNREGISTERED
 from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNASKED, UNDECIDED
 from sluguq.figures import FIGURES
@@ -155,6 +156,7 @@ def write_report(
     page = template.render(
         experiment=first.get("experiment", "unnamed"),
         facts=_facts(first, datasets),
+        scale=scale_of(home) if home is not None else FITZPATRICK,
         synthetic=any(int(a.get("synthetic", 0)) for a in attributes),
         answers=answered,
         unsaid=unsaid(home, tables or {}) if home is not None else [],

@@ -216,7 +216,7 @@ def known_counts(options: Source) -> Mapping[int, int] | None:
         counts: Counter[int] = Counter()
         for row in table.rows:
             with contextlib.suppress(ValueError):
-                counts[parse_fst(row[options.columns.fst], options.fst_values)] += 1
+                counts[parse_fst(row[options.columns.fst], options.fst_values, options.fst_levels)] += 1
         return counts
     return None
 

@@ -24,11 +24,10 @@ def described(long_name: str, source: str, units: str = "1") -> dict[str, Any]:
 
 
 FST_ATTRIBUTES: dict[str, Any] = {
-    "long_name": "Fitzpatrick skin type",
+    "long_name": "skin type, 1 being the lightest: Fitzpatrick's, or of the scale that the experiment names",
     "units": "1",
     "source": "label of the data set",
-    "flag_values": [-1, 1, 2, 3, 4, 5, 6],
-    "flag_meanings": "unlabelled I II III IV V VI",
+    "comment": "-1: unlabelled",
 }
 
 

@@ -87,7 +87,9 @@ class _Rows:
         # Looked for first: a file that a lost row names is no file without a row.
         path, mask, artefacts = self._file(name), self._mask(row, columns.mask), self._mask(row, columns.artefact_mask)
         try:
-            fst = parse_fst(row[columns.fst], self._options.fst_values) if columns.fst else UNLABELLED
+            fst = UNLABELLED
+            if columns.fst:
+                fst = parse_fst(row[columns.fst], self._options.fst_values, self._options.fst_levels)
         except ValueError as error:
             self.acquired.lose(f"{place}: {error}", id=identity, file=name)
             return
