@@ -81,7 +81,7 @@ def is_cut_off(content: bytes) -> bool:
     if content.startswith(b"\x89PNG"):
         return b"IEND" not in content[-(2**16) :]
     if content.startswith(b"GIF8"):
-        return b"\x3b" not in content[-(2**10) :]
+        return not content.rstrip(b"\0").endswith(b"\x3b")
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
     return False
