@@ -13,6 +13,7 @@ import yaml
 from sluguq.analysis.tables import read_claims, read_table
 from sluguq.config import resolve
 from sluguq.machine.jobs import job
+from sluguq.report.folded import PLANNING, WITHOUT_FIGURE, folded
 from sluguq.report.model_card import model_card
 from sluguq.report.page import write_report
 from sluguq.stages.cost import cost_of
@@ -24,9 +25,10 @@ with job(snakemake.log[0]):
     names = snakemake.params.names
     stores = {name: open_store(path) for name, path in zip(names, snakemake.input.datasets, strict=True)}
     read: dict[str, dict[str, pd.DataFrame]] = {}
-    for path in map(Path, snakemake.input.tables):
-        if path.stem in ("levels", "flagging", "skin_types", "gaps", "signals"):
-            read.setdefault(path.parent.name, {})[path.stem] = read_table(path)
+    for path in map(Path, (*snakemake.input.tables, *snakemake.input.planning)):
+        if path.stem in ("levels", "flagging", "gaps", "signals", *WITHOUT_FIGURE, *PLANNING):
+            owner = path.parent.name if path.stem not in PLANNING else names[0]
+            read.setdefault(owner, {})[path.stem] = read_table(path)
     external = {n: read[n]["skin_types"] for n, store in stores.items() if store.attrs["role"] == "external"}
     home = names[0]
     cards = {name: model_card(stores[home], name, read[home], external) for name in snakemake.params.configurations}
@@ -39,8 +41,17 @@ with job(snakemake.log[0]):
         return os.path.relpath(path, page.parent)
 
     tables: dict[str, dict[str, str]] = {}
-    for path in map(Path, snakemake.input.tables):
-        tables.setdefault(path.parent.name, {})[path.stem] = relative(str(path))
+    for path in map(Path, (*snakemake.input.tables, *snakemake.input.planning)):
+        owner = path.parent.name if path.stem not in PLANNING else home
+        tables.setdefault(owner, {})[path.stem] = relative(str(path))
+    shown = {
+        name: [
+            folded(table, frames[table], tables[name][table])
+            for table in (*WITHOUT_FIGURE, *PLANNING)
+            if table in frames and len(frames[table])
+        ]
+        for name, frames in read.items()
+    }
     # Where the inputs are, which is not where they are stored when the storage is remote.
     figures = (*snakemake.input.figures, *snakemake.input.get("sensitivity", []))
     folders = dict.fromkeys(Path(file).parent for file in figures)
@@ -51,6 +62,7 @@ with job(snakemake.log[0]):
         figures={folder.name: folder for folder in folders},
         cards=cards,
         tables=read[home],
+        shown={name: those for name, those in shown.items() if those},
         costs=plan_and_taken(cost_of(resolve(yaml.safe_load(stores[home].attrs["configuration"])))),
         links={
             "explore": snakemake.params.explore,

@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sluguq.analysis.catalogue import TABLES
 from sluguq.analysis.making import make_table
 from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
 from sluguq.claims.rules import UNASKED
-from sluguq.figures import names_for
+from sluguq.figures import FIGURES, names_for
 from sluguq.figures.drawing import save
 from sluguq.figures.words import number
+from sluguq.report.folded import MOST_ROWS, PLANNING, WITHOUT_FIGURE, folded
 from sluguq.report.model_card import model_card
 from sluguq.report.page import SECTIONS, write_report
 from tests.figures.stand_in import aggregated, draw_of, models
@@ -40,6 +42,7 @@ def page(store, tmp_path_factory):
         figures={"phantom": folder / "figures" / "phantom"},
         cards={"A": card_of(store, "A")},
         tables={name: make_table(name, store, 60) for name in ("gaps", "signals")},
+        shown={"phantom": [folded(name, make_table(name, store, 20), f"{name}.csv") for name in WITHOUT_FIGURE]},
         links={
             "explore": "explore.html",
             "datasheets": {"phantom": "datasheets/phantom.html"},
@@ -308,3 +311,31 @@ def test_a_run_without_measurements_has_no_section_of_them(store, tmp_path):
         tmp_path / "index.html", claims=claims, datasets={"phantom": store}, figures={}, costs=unmeasured
     )
     assert 'id="took"' not in written.read_text(encoding="utf-8")
+
+
+def test_tables_without_a_figure_are_folded_on_the_page(page, store):
+    text = page[1]
+    for name in WITHOUT_FIGURE:
+        assert TABLES[name].caption in text
+        assert not any(name in figure.tables for figure in FIGURES.values())
+    table = make_table("tone_trend", store, 20)
+    row = table.iloc[0]
+    assert f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]" in text
+    assert '<a href="tone_trend.csv">as csv</a>' in text
+
+
+def test_a_long_table_shows_its_first_rows_and_says_so():
+    long = pd.DataFrame({"claim": ["c"] * (MOST_ROWS + 1), "decided": np.linspace(0, 1, MOST_ROWS + 1), "same": True})
+    shown = folded("power", long, "power.csv")
+    assert (len(shown.rows), shown.total) == (MOST_ROWS, MOST_ROWS + 1)
+    assert shown.rows[0] == ["c", "0", "yes"]
+    assert shown.caption == PLANNING["power"]
+
+
+def test_the_verdict_among_all_claims_of_a_paper_stands_beside_the_verdict(page):
+    claims, text = page
+    asked = claims[claims["p_adjusted"].notna()]
+    assert len(asked)
+    for row in asked.itertuples():
+        assert f"(adjusted p {number(row.p_adjusted, 2)})" in text
+    assert f"Version of the rules: {claims['rules_version'].iloc[0]}." in text

@@ -397,6 +397,7 @@ EXPLORE_PAGE = PATHS.explore()
 PARQUET_FILES = [PATHS.parquet(dataset) for dataset in AGGREGATED]
 CLAIMS = PATHS.claims()
 REGISTRATION = PATHS.registration()
+ROBUSTNESS = PATHS.table(EXPERIMENT.training_dataset, "robustness")
 SENSITIVITY_FOLDER = PATHS.figures("sensitivity")
 SENSITIVITY_FIGURE = f"{SENSITIVITY_FOLDER}/sensitivity.svg"
 MODEL_CARDS = [PATHS.model_card(name) for name in CONFIGURATIONS]

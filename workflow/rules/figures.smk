@@ -212,6 +212,7 @@ REPORT_INPUT = {
     "pictures": [file.removesuffix(".svg") + ".png" for file in FIGURE_FILES],
     "datasheets": DATASHEETS,
     "sensitivity": [SENSITIVITY_FIGURE] if Path(SENSITIVITY_FIGURE).exists() else [],
+    "planning": [file for file in (ROBUSTNESS, PATHS.power()) if Path(file).exists()],
 }
 
 

@@ -5,7 +5,7 @@ rule findings:
         datasets=[PATHS.aggregated(dataset) for dataset in AGGREGATED],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
-        robustness=PATHS.table(EXPERIMENT.training_dataset, "robustness"),
+        robustness=ROBUSTNESS,
     output:
         PATHS.findings(),
     log:

@@ -68,7 +68,7 @@ rule robustness:
         dataset=PATHS.aggregated(EXPERIMENT.training_dataset),
     output:
         report(
-            PATHS.table(EXPERIMENT.training_dataset, "robustness"),
+            ROBUSTNESS,
             caption="../report/robustness.rst",
             category="claims",
             labels={"figure": "robustness of the verdicts"},

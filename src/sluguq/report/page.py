@@ -29,6 +29,7 @@ from sluguq.claims.rules import FAILS, HOLDS, OPEN, UNASKED, UNDECIDED
 from sluguq.figures import FIGURES
 from sluguq.figures.words import number
 from sluguq.report.answers import answers, unsaid
+from sluguq.report.folded import Folded
 from sluguq.report.limits import LIMITS
 from sluguq.stores.files import whole_file
 
@@ -130,6 +131,7 @@ def write_report(
     cards: Mapping[str, str] | None = None,
     links: Mapping[str, Any] | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
+    shown: Mapping[str, Sequence[Folded]] | None = None,
     costs: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Write the page.
@@ -143,6 +145,7 @@ def write_report(
     :param links: addresses, relative to the page, of the ``datasheets`` by data set, of the ``cards`` by
         configuration, of the ``tables`` by data set and name, of the ``claims``, and of the page to ``explore`` images.
     :param tables: ``gaps`` and ``signals`` of the data set that was trained on, which the answers are made from.
+    :param shown: tables of every data set that no figure is drawn from, from `sluguq.report.folded`.
     :param costs: by stage, what was planned and what it took, from :func:`sluguq.stages.taken.plan_and_taken`.
     """
     attributes = [dict(store.attrs) for store in datasets.values()]
@@ -171,6 +174,8 @@ def write_report(
         cards={name: _html(text) for name, text in (cards or {}).items()},
         links={"datasheets": {}, "cards": {}, "tables": {}, "claims": "", "split_sizes": "", "explore": ""}
         | dict(links or {}),
+        shown=shown or {},
+        versions=sorted({str(row["rules_version"]) for row in rows if row.get("rules_version")}),
         limits=LIMITS,
         costs=costs if any(row["hours taken"] for row in costs) else (),
         provenance={
@@ -201,7 +206,8 @@ def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
         **{name: int(row[name] or 0) for name in ("images", "distinct_images", "seeds")},
         "patients": "" if row["patients"] == "" else int(row["patients"]),
         "counted": counted,
-        **{name: row.get(name, "") for name in ("decides", "registered")},
+        **{name: row.get(name, "") for name in ("decides", "registered", "scope", "adjusted")},
+        "p_adjusted": number(row["p_adjusted"], 2) if isinstance(row.get("p_adjusted"), float) else "",
         "asked": KINDS[row["verdict"]] != "unasked",
         "reason": "" if row["reason"] == UNDECIDED else row["reason"],
     }
