@@ -200,3 +200,32 @@ def test_a_scin_table_without_the_skin_types_is_refused(tmp_path, fst_column, la
     (folder / "scin_labels.csv").write_text("case_id,condition\n12,x\n")
     with pytest.raises(AcquisitionError, match=f"no column '{lacking}'"):
         acquired(tmp_path / "raw", source="scin", folder=folder, fst_column=fst_column)
+
+
+def test_pictures_of_isic_by_other_names_are_listed(tmp_path):
+    folder = put(
+        tmp_path / "isic",
+        "ISIC_0000001.jpg",
+        "ISIC_0000001_superpixels.png",
+        "ISIC_0000001_segmentation.png",
+        "ISIC_0000002 (1).jpg",
+        "IMG_1.jpg",
+    )
+    images, missing = acquired(tmp_path / "raw", source="isic", edition=2017, folder=folder)
+    assert images["id"].tolist() == ["ISIC_0000001"]
+    assert set(missing["file"]) == {"ISIC_0000002 (1).jpg", "IMG_1.jpg"}
+    assert set(missing["reason"]) == {"the name is none of ISIC's, such as ISIC_0000000"}
+
+
+def test_two_files_of_one_prefix_are_told(tmp_path):
+    folder = put(
+        tmp_path / "fitzpatrick", f"one_{HASHES[0][:8]}.jpg", f"two_{HASHES[0][:8]}.jpg", f"three_{HASHES[1][:8]}.jpg"
+    )
+    (folder / "fitzpatrick17k.csv").write_text(
+        "md5hash,fitzpatrick_scale,fitzpatrick_centaur,label,nine_partition_label,three_partition_label,qc,url\n"
+        + "".join(f"{name},3,3,a,b,c,,http://x/y.jpg\n" for name in HASHES)
+    )
+    images, missing = acquired(tmp_path / "raw", source="fitzpatrick17k", folder=folder)
+    assert images["id"].tolist() == [HASHES[1]]
+    assert missing["id"].tolist() == [HASHES[0]]
+    assert "2 files are called so" in missing["reason"][0]

@@ -283,13 +283,28 @@ def test_room_is_asked_for_before_pixels_are_decoded():
     assert asked == [320 * 320 * 9 + len(content)]
 
 
-def test_a_png_whose_pixels_were_damaged_is_refused():
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "kind", [("PNG", {}), ("TIFF", {"compression": "tiff_adobe_deflate"})], ids=lambda kind: kind[0]
+)
+def test_pixels_that_were_damaged_are_refused(kind):
     """Pillow shows what lies before the damage, and black behind it."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    content = encoded(Image.fromarray(noise))
+    content = encoded(NOISE, kind[0], **kind[1])
     assert decode(content, 32).any()
-    place = content.index(b"IDAT") + len(content) // 3
+    place = len(content) // 2
     with pytest.raises(ImageRejected, match="the checksum of its pixels is wrong"):
-        decode(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], 32)
+        decode(content[:place] + bytes(byte ^ 255 for byte in content[place : place + 9]) + content[place + 9 :], 32)
     with pytest.raises(ImageRejected, match="cut off"):
-        decode(content[:place], 32)
+        decode(encoded(NOISE)[: len(encoded(NOISE)) // 2], 32)
+
+
+@pytest.mark.parametrize("kind", [("WEBP", {"lossless": True}), ("WEBP", {}), ("AVIF", {}), ("JPEG2000", {})])
+def test_a_file_that_never_came_whole_is_refused(kind):
+    """Its decoder shows the rest as it likes."""
+    content = encoded(NOISE, kind[0], **kind[1])
+    assert decode(content, 32).any()
+    half = len(content) // 2
+    with pytest.raises(ImageRejected, match="ends in zeros"):
+        decode(content[:half] + bytes(len(content) - half), 32)

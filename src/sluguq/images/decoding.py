@@ -26,9 +26,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
+from sluguq.images.checksums import DamagedPicture, check_pixels, ends_in_zeros
 from sluguq.images.jpeg import CorruptJpeg, decoded_jpeg, is_plain
 from sluguq.images.masks import Shape, disagreement, is_ambiguous, lesion_of
-from sluguq.images.png import DamagedPng, check_png
 from sluguq.images.profiles import profile_of, to_srgb
 from sluguq.images.signatures import kind_of_file, special_format
 from sluguq.images.special import NotReadHere, open_special, repaired_tiff
@@ -53,6 +53,9 @@ MIN_SIDE = 16
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 """Formats opened (JPEG includes MPO). Others of Pillow's run outside programs (EPS) or are no photographs."""
+
+_SILENT = ("WEBP", "AVIF", "JPEG2000")
+"""Formats whose decoders show what there is of a file, and say nothing."""
 
 DRAFT_MARGIN = 2
 """A JPEG is never decoded to less than this multiple of the size asked for."""
@@ -196,7 +199,7 @@ def _reasons() -> Iterator[None]:
         yield
     except ImageRejected:
         raise
-    except (CorruptJpeg, DamagedPng, NotReadHere) as error:
+    except (CorruptJpeg, DamagedPicture, NotReadHere) as error:
         raise ImageRejected(_of_jpeg(str(error))) from error
     except Exception as error:
         raise ImageRejected(f"cannot be decoded: {type(error).__name__}: {error}") from error
@@ -224,6 +227,8 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
         raise ImageRejected("no picture format that is known here: convert it to JPEG or PNG") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageRejected(f"more than {max_pixels} pixels; {_RAISE}") from None
+    if image.format in _SILENT and ends_in_zeros(content):
+        raise ImageRejected("the file ends in zeros: it never came whole")
     width, height = image.size
     most = max_pixels * (LARGEST_DRAFTED if _is_drafted(image) else 1)
     if width * height > most:
@@ -271,7 +276,7 @@ def _loaded(image: Image.Image, content: bytes) -> Image.Image:
         turn = None
     decoded = decoded_jpeg(image, content) if isinstance(image, ImageFile.ImageFile) and is_plain(image) else None
     if decoded is None:
-        check_png(content)
+        check_pixels(image, content)
         decoded = repaired_tiff(image, content)
         try:
             decoded.load()

@@ -101,21 +101,27 @@ def _from_files(rows: list[Row], index: FileIndex, acquired: Acquired) -> None:
     # A mask that is named after its photograph is no photograph.
     photographs = [path for path, relative in index.relative.items() if "mask" not in relative.as_posix().lower()]
     by_name = by_stem(photographs)
-    by_prefix = {path.stem.rsplit("_", 1)[-1].lower(): path for path in photographs if "_" in path.stem}
+    by_prefix: dict[str, list[Path]] = {}
+    for path in photographs:
+        if "_" in path.stem:
+            by_prefix.setdefault(path.stem.rsplit("_", 1)[-1].lower(), []).append(path)
     for row in rows:
-        path, reason = by_prefix.get(row["md5hash"][:8]), "not among the files given"
+        name, found, reason = row["md5hash"], None, "not among the files given"
+        prefix = name[:8].lower()
         try:
-            path = the_one(by_name, row["md5hash"]) if row["md5hash"] in by_name else path
-            path = path or index.find(row["md5hash"])
+            if name in by_name:
+                found = the_one(by_name, name)
+            else:
+                found = the_one(by_prefix, prefix) if prefix in by_prefix else index.find(name)
         except LookupError as error:
-            reason = str(error) if row["md5hash"] in by_name else reason
-        if path is None and row.get("url_alphanum"):
+            reason = str(error) if name in by_name or prefix in by_prefix else reason
+        if found is None and row.get("url_alphanum") and not (name in by_name or prefix in by_prefix):
             with contextlib.suppress(LookupError):
-                path = index.find(row["url_alphanum"])
-        if path is None:
-            acquired.lose(reason, id=row["md5hash"], fst=int(row["fst"]), url=row["url"])
+                found = index.find(row["url_alphanum"])
+        if found is None:
+            acquired.lose(reason, id=name, fst=int(row["fst"]), url=row["url"])
         else:
-            _add(acquired, row, path)
+            _add(acquired, row, found)
 
 
 def _from_addresses(rows: list[Row], options: Fitzpatrick17kSource, published: Published, acquired: Acquired) -> None:

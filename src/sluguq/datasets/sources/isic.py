@@ -33,6 +33,8 @@ DIAGNOSES = {"diagnosis": "label_diagnosis", "diagnosis_1": "label_diagnosis", "
 _IMAGE = re.compile(r"ISIC_\d{7}(_downsampled)?$", re.IGNORECASE)
 _MASK_FOLDERS = re.compile(r"mask|ground.?truth|part1", re.IGNORECASE)
 _MASK_SUFFIX = "_segmentation"
+_BESIDE = re.compile(r"^ISIC_\d{7}_(superpixels|attribute_\w+)$", re.IGNORECASE)
+"""What the challenges gave besides images and lesion masks."""
 
 
 def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
@@ -50,7 +52,7 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
     else:
         assert asked is not None
         folders = [_from_archive(asked, published, acquired)]
-    images, masks = _images_and_masks(published.index(*folders))
+    images, masks, others = _images_and_masks(published.index(*folders))
     masks |= _more_masks(options, published)
     labels = _labels(options, published, folders)
 
@@ -69,6 +71,8 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
         known = {**labels.get(_bare(path.stem), {}), **labels.get(path.stem, {})}
         mask = masks.get(path.stem) or masks.get(_bare(path.stem)) or ""
         acquired.images.append({"id": path.stem, "file": str(path), "fst": -1, "mask": str(mask), **known})
+    for name in others if asked is None else ():
+        acquired.lose("the name is none of ISIC's, such as ISIC_0000000", id=Path(name).stem, file=name)
     published.explain_losses(acquired, all_are_wanted=asked is None)
     return acquired
 
@@ -88,10 +92,11 @@ def _asked_ids(path: Path) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _images_and_masks(index: FileIndex) -> tuple[dict[str, list[Path]], dict[str, Path]]:
-    """Images and lesion masks of some folders, by name."""
+def _images_and_masks(index: FileIndex) -> tuple[dict[str, list[Path]], dict[str, Path], list[str]]:
+    """Images and lesion masks of some folders, by name; and the names of pictures that are neither."""
     images: list[Path] = []
     masks: dict[str, Path] = {}
+    others: list[str] = []
     for path, relative in index.relative.items():
         stem = path.stem
         if stem.endswith(_MASK_SUFFIX):
@@ -101,7 +106,9 @@ def _images_and_masks(index: FileIndex) -> tuple[dict[str, list[Path]], dict[str
                 masks[stem] = path
             else:
                 images.append(path)
-    return by_stem(images), masks
+        elif not _BESIDE.search(stem):
+            others.append(relative.as_posix())
+    return by_stem(images), masks, others
 
 
 def _more_masks(options: IsicSource, published: Published) -> dict[str, Path]:
