@@ -17,7 +17,7 @@ from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
 from sluguq.analysis.estimates import Estimate, interval_within
-from sluguq.claims.catalogue import CLAIMS
+from sluguq.claims.catalogue import CLAIMS, added_claims
 from sluguq.claims.rules import LEVEL, Condition, Inside, Part, failing_level
 from sluguq.claims.run import NotInRun, Run
 
@@ -50,7 +50,7 @@ def power(
     if planned and planned not in sizes:
         sizes.append(planned)
     rows = []
-    for claim in CLAIMS:
+    for claim in (*CLAIMS, *added_claims()):
         try:
             parts = claim.parts(run)
         except NotInRun:
