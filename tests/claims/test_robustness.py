@@ -83,7 +83,8 @@ def test_labels_that_leave_too_few_images_are_not_matched():
 
 def test_claims_that_extensions_add_are_judged_under_variants_and_planned(monkeypatch):
     own = {
-        "key": "own_claim", "statement": "own", "statistic": "s", "rule": "r", "smallest": "", "published": "", "fewest_seeds": 2,
+        "key": "own_claim", "statement": "own", "statistic": "s", "rule": "r", "smallest": "",
+        "published": "", "fewest_seeds": 2,
         "parts": lambda run: [above("A", run.estimate(mean, {"x": ("mse", "A")}, transform="log"), 0.0)],
     }  # fmt: skip
     monkeypatch.setitem(extensions.CLAIMS, "own_claim", own)
