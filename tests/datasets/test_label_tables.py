@@ -70,7 +70,7 @@ def test_blanks_and_signs_without_width_around_cells(tmp_path):
 
 def test_a_header_that_lacks_the_name_of_the_first_column(tmp_path):
     path = written(tmp_path, '"file","fst"\n"1","a.jpg",3\n"2","b.jpg",4\n')
-    with pytest.raises(LabelTableError, match=r"3 cells in every row, and 2 columns.*name the first column"):
+    with pytest.raises(LabelTableError, match=r"3 cells in every row, and 2 in its header.*name the first column"):
         read_labels(path, columns=("file", "fst"))
 
 
@@ -232,6 +232,7 @@ def test_a_merged_cell_holds_for_all_its_rows(tmp_path):
 def test_the_sheet_with_the_columns_is_read(tmp_path):
     about = [("Photographs of 2024",), ("by the clinic",)]
     assert len(cells(workbook(tmp_path, about, PATIENTS), "file", "fst")) == 3
+    assert len(read_labels(workbook(tmp_path, about, PATIENTS)).rows) == 3
     with pytest.raises(LabelTableError, match=r"in 2 sheets \(sheet 0, sheet 1\): keep one"):
         cells(workbook(tmp_path, PATIENTS, PATIENTS[:2]), "file", "fst")
 

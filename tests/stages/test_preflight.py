@@ -118,5 +118,8 @@ def test_counts_of_a_folder_come_from_its_table(tmp_path):
     }
     counts = known_counts(experiment(datasets={"skin": options}).datasets["skin"])
     assert dict(counts) == {2: 1, 5: 1, -1: 1}
-    with pytest.raises(ConfigurationError, match=r"group 'light' \(FST 1, 2\) has 1 image,"):
+    with pytest.raises(ConfigurationError, match=r"group 'light' \(FST 1, 2\) has 1 image,") as error:
         check_experiment(experiment(datasets={"skin": options}))
+    assert "1 rows of its table have no skin type that can be read, the first: row 5 of labels.csv: 'pink'" in str(
+        error.value
+    )

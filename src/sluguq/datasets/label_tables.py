@@ -268,8 +268,9 @@ def _check_header(
     counts = {_filled(cells) for _, cells in records[1:]}
     if len(counts) == 1 and (count := counts.pop()) > len(columns) and set(wanted) <= set(columns):
         raise LabelTableError(
-            f"{path} has {count} cells in every row, and {len(columns)} columns in its header: name the first column "
-            "too (R leaves out the name of the row names), or quote cells that hold the separator"
+            f"{path} has {count} cells in every row, and {len(columns)} in its header: name the first column too "
+            "(R leaves out that of the row names), remove what stands above the header, or quote cells that "
+            "hold the separator"
         )
 
 

@@ -59,7 +59,7 @@ def read_records(content: bytes, kind: WorkbookKind, wanted: list[str]) -> Recor
 
     :param content: all bytes of the file.
     :param kind: what it is.
-    :param wanted: columns asked for; none: the first sheet that is not empty.
+    :param wanted: columns asked for; none: the sheet of most cells is meant.
     :raises WorkbookError: where several sheets have them, or a cell holds a formula that was never calculated.
     :raises ImportError: where the package is not installed.
     """
@@ -72,7 +72,10 @@ def read_records(content: bytes, kind: WorkbookKind, wanted: list[str]) -> Recor
             f"has the columns {', '.join(map(repr, wanted))} in {len(fitting)} sheets ({', '.join(fitting)}): keep one "
             "of them, or save the one that is meant as csv (UTF-8)"
         )
-    return tables[fitting[0]] if wanted and fitting else next((records for records in tables.values() if records), [])
+    if wanted and fitting:
+        return tables[fitting[0]]
+    # The largest: what stands before it says what it is about.
+    return max(tables.values(), key=lambda records: sum(map(len, (row for _, row in records))), default=[])
 
 
 def _of_parquet(content: bytes) -> Records:

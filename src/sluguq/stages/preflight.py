@@ -7,7 +7,6 @@ stays quick. What must wait for the data is checked again by the split.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections import Counter
@@ -196,7 +195,8 @@ def _group_sizes(experiment: Experiment) -> list[str]:
                 f"split.test_images and split.train_images need {needed} ({split.test_images} to test, {trained} to "
                 "train); lower them, widen the group under groups, or add images"
             )
-    return reasons
+    unread = _unread_types(experiment.datasets[name]) if reasons else ""
+    return [*reasons, f"datasets.{name}: {unread}"] if unread else reasons
 
 
 def known_counts(options: Source) -> Mapping[int, int] | None:
@@ -206,19 +206,36 @@ def known_counts(options: Source) -> Mapping[int, int] | None:
     """
     if isinstance(options, PhantomSource):
         return options.counts
-    if isinstance(options, FolderSource) and options.columns.fst:
+    read = _types_of_folder(options)
+    return None if read is None else read[0]
+
+
+def _types_of_folder(options: Source) -> tuple[Counter[int], list[str]] | None:
+    """Rows of each FST, and what is wrong with those that have none that can be read; None where it is not known."""
+    if not isinstance(options, FolderSource) or not options.columns.fst:
+        return None
+    try:
+        table = table_of_folder(options)
+    except AcquisitionError:
+        return None
+    if table is None:
+        return None
+    counts: Counter[int] = Counter()
+    faults = [f"row {line} of {table.path.name}: {reason}" for line, reason in table.refused]
+    for number, row in enumerate(table.rows):
         try:
-            table = table_of_folder(options)
-        except AcquisitionError:
-            return None
-        if table is None:
-            return None
-        counts: Counter[int] = Counter()
-        for row in table.rows:
-            with contextlib.suppress(ValueError):
-                counts[parse_fst(row[options.columns.fst], options.fst_values, options.fst_levels)] += 1
-        return counts
-    return None
+            counts[parse_fst(row[options.columns.fst], options.fst_values, options.fst_levels)] += 1
+        except ValueError as error:
+            faults.append(f"{table.place(number)}: {error}")
+    return counts, faults
+
+
+def _unread_types(options: Source) -> str:
+    """How many rows of a folder's table have no skin type that can be read, and the first; empty where all have."""
+    read = _types_of_folder(options)
+    if not read or not read[1]:
+        return ""
+    return f"{len(read[1])} rows of its table have no skin type that can be read, the first: {read[1][0]}"
 
 
 def _inputs(experiment: Experiment) -> list[str]:
