@@ -1,8 +1,10 @@
 """How often verdicts are right: simulated experiments of known truth, by seeds and images.
 
     nice -n 10 python benchmarks/claims.py [--repetitions 40] [--write]
+    python benchmarks/claims.py --limit
 
-`--write` replaces docs/claims.md. The worlds are in `claims_worlds.py`; a quick form of this runs with the tests.
+`--write` replaces docs/claims.md, `--limit` its section on what a size can refute alone. The worlds are in
+`claims_worlds.py`; a quick form of this runs with the tests.
 """
 
 from __future__ import annotations
@@ -15,18 +17,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from claims_worlds import ASKED, WITHOUT_SLUG, WORLDS, simulated
 from slug_common import table
 from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.statistics import mean
 from sluguq.claims import CLAIMS, Run
-from sluguq.claims.rules import FAILS, HOLDS, LEVEL, OPEN, holm, p_value, together
+from sluguq.claims.parts import dark_worse_everywhere
+from sluguq.claims.rules import FAILS, HOLDS, LEVEL, OPEN, SMALLEST_RATIO, failing_level, holm, p_value, together
 
 SIZES = (24, 64, 512)
 SEEDS = (2, 3, 5, 10)
 REPLICATES = {24: 100, 64: 80, 512: 40}
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "claims.md"
+LIMIT, AFTER_LIMIT = "## What a size can refute", "## Several claims at once"
 _CLAIMS = [claim for claim in CLAIMS if claim.key in ASKED]
 
 
@@ -67,6 +72,41 @@ def family(found: pd.DataFrame) -> tuple[float, float]:
     return float(plain), lost / found["repetition"].nunique()
 
 
+def refutable(seeds: int, tested: int, repetitions: int) -> list[str]:
+    """What a size can refute: the SLUG half of `dark_worse_even_under_C` in the blind world, where its gap is 0.
+
+    :returns: seeds, images, the mean standard error of SLUG's gap under C, the mean half-width of its interval at the
+        level of a claim of two parts, and how often a normal estimate about 0 would lie that far below the smallest
+        effect.
+    """
+    errors, widths = [], []
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([repetition, seeds, tested, list(WORLDS).index("blind")])
+        run = Run({"home": simulated(WORLDS["blind"], seeds, tested, rng)}, None, REPLICATES[tested])
+        estimate = next(part for part in dark_worse_everywhere(run) if part.name.startswith("SLUG")).estimate
+        errors.append(estimate.standard_error)
+        widths.append(estimate.at(failing_level(2)).high - estimate.value)
+    error, width = float(np.mean(errors)), float(np.mean(widths))
+    chance = float(norm.cdf((SMALLEST_RATIO - width) / error))
+    return [str(seeds), str(tested), f"{error:.3f}", f"{width:.3f}", f"{100 * chance:.0f} %"]
+
+
+def _limit(repetitions: int) -> str:
+    rows = [refutable(10, tested, max(repetitions // (3 if tested > 100 else 1), 4)) for tested in (64, 512)]
+    head = ["seeds", "images", "standard error", "half-width", "refuted, at best"]
+    return f"""{LIMIT}
+
+`dark_worse_even_under_C` asks of SLUG's gap under C alone, the smallest of all. To refute it, the whole interval at
+{100 * failing_level(2):.4g} %, the level for two parts, must lie below the smallest effect of interest,
+log 1.05 = {SMALLEST_RATIO:.4f}. In the blind world its gap is 0 on the logarithmic scale:
+
+{table(head, rows)}
+
+With {rows[0][1]} images a SLUG that knows nothing is refuted on this claim in {rows[0][-1]} of experiments at best, with
+{rows[1][1]} in {rows[1][-1]}: that is of the size, not of the rule.
+"""
+
+
 def coverage(seeds: int, spread: float, same: bool, trials: int = 400) -> float:
     """Share of intervals that hold the mean of simulated experiments: 60 images of 30 patients."""
     rng, hit = np.random.default_rng([seeds, round(100 * spread), same]), 0
@@ -93,7 +133,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=40, help="experiments of 24 and 64 images; a third at 512")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--write", action="store_true", help="replace docs/claims.md")
+    parser.add_argument("--limit", action="store_true", help="replace its section on what a size can refute, alone")
     given = parser.parse_args()
+    if given.limit:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(LIMIT)
+        before, after = (before, rest[rest.index(AFTER_LIMIT) :]) if rest else _parted(before)
+        PAGE.write_text(before + _limit(given.repetitions) + "\n" + after, encoding="utf-8")
+        return
     rows, blind, errors = [], [], []
     for tested in given.sizes:
         for seeds in SEEDS:
@@ -121,13 +167,18 @@ def main() -> None:
     rows.sort(key=lambda row: (list(WORLDS).index(row[0]), int(row[2]), int(row[1])))
     for part in (blind, errors):
         part.sort(key=lambda row: (int(row[1]), int(row[0])))
-    page = _page(rows, blind, errors, covered)
+    page = _page(rows, blind, _limit(given.repetitions), errors, covered)
     print(page)
     if given.write:
         PAGE.write_text(page, encoding="utf-8")
 
 
-def _page(rows: list, blind: list, errors: list, covered: list) -> str:
+def _parted(page: str) -> tuple[str, str]:
+    before, _, after = page.partition(AFTER_LIMIT)
+    return before, AFTER_LIMIT + after
+
+
+def _page(rows: list, blind: list, limit: str, errors: list, covered: list) -> str:
     return f"""# How often verdicts are right
 
 <!-- Written by `python benchmarks/claims.py --write`; do not edit. -->
@@ -148,7 +199,8 @@ How often each claim comes out `does not hold` in the blind world.
 
 {table(["seeds", "images", *(f"`{claim}`" for claim in WITHOUT_SLUG)], blind)}
 
-## Several claims at once
+{limit}
+{AFTER_LIMIT}
 
 Share of experiments of the null world with at least one claim that wrongly holds: by the column `verdict`, and by
 `adjusted` (Holm within each paper).
