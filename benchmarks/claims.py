@@ -93,7 +93,7 @@ def refutable(seeds: int, tested: int, repetitions: int) -> list[str]:
 
 def _limit(repetitions: int) -> str:
     rows = [refutable(10, tested, max(repetitions // (3 if tested > 100 else 1), 4)) for tested in (64, 512)]
-    head = ["seeds", "images", "standard error", "half-width", "refuted, at best"]
+    head = ["seeds", "images", "standard error", "half-width", "refuted, about"]
     return f"""{LIMIT}
 
 `dark_worse_even_under_C` asks of SLUG's gap under C alone, the smallest of all. To refute it, the whole interval at
@@ -102,8 +102,8 @@ log 1.05 = {SMALLEST_RATIO:.4f}. In the blind world its gap is 0 on the logarith
 
 {table(head, rows)}
 
-With {rows[0][1]} images a SLUG that knows nothing is refuted on this claim in {rows[0][-1]} of experiments at best, with
-{rows[1][1]} in {rows[1][-1]}: that is of the size, not of the rule.
+With {rows[0][1]} images a SLUG that knows nothing is refuted on this claim in about {rows[0][-1]} of experiments,
+with {rows[1][1]} in about {rows[1][-1]}: that is of the size, not of the rule.
 """
 
 
