@@ -142,3 +142,13 @@ def test_no_name_reaches_a_file_outside_of_the_folder(guarded, parts, separator)
         return
     assert found.resolve().is_relative_to(folder.resolve())
     assert found.is_file()
+
+
+def test_what_stands_beside_a_picture_does_not_hide_it(tmp_path):
+    for name in ("IMG_1.JPG", "IMG_1.MOV", "IMG_1.AAE", "IMG_2.JPG", "IMG_2.CR2"):
+        (tmp_path / name).touch()
+    index = FileIndex(tmp_path, any_ending=True)
+    assert index.find("IMG_1").name == "IMG_1.JPG"
+    assert index.find("IMG_1.mov").name == "IMG_1.MOV"
+    with pytest.raises(LookupError, match="fits 2 files"):
+        index.find("IMG_2")

@@ -98,7 +98,9 @@ class FileIndex:
         for found_by, name in zip(self._found, _spellings(wanted, bare), strict=True):
             found = found_by.get(name, [])
             exact = [path for path in found if path.suffix.lower() == suffix]
-            for fitting in (found, exact):
+            # What phones and programs put beside a picture has its name, and an ending of its own.
+            pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+            for fitting in (found, exact, pictures):
                 if len(fitting) == 1:
                     return fitting[0]
             if found:

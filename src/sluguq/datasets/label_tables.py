@@ -100,6 +100,7 @@ def read_labels(
         Windows' cp1252.
     :raises LabelTableError: where it is missing, is no table, lacks a column, or has it twice.
     """
+    path = path.expanduser()
     if not path.is_file():
         what = "is a folder, not a table" if path.is_dir() else "is no file that can be read"
         raise LabelTableError(f"{path} {what}" if path.exists() else f"there is no table {path}{_beside(path)}")
@@ -138,7 +139,10 @@ def _beside(path: Path) -> str:
 
 
 def _unpacked(path: Path) -> bytes:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LabelTableError(f"{path} cannot be read: {error.strerror or error}") from error
     for magic, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open)):
         if content.startswith(magic):
             try:

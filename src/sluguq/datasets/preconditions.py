@@ -45,7 +45,7 @@ def table_of_folder(options: FolderSource) -> LabelTable | None:
         return read_table(options, [folder])
     except LabelTableError as error:
         is_packed = folder.is_file() or any(path.suffix.lower() == ".zip" for path in folder.glob("*"))
-        there = options.table.is_file() or (folder / options.table).is_file()
+        there = options.table.expanduser().is_file() or (folder / options.table).is_file()
         if is_packed and not there and error.key == "table":
             return None
         raise

@@ -27,8 +27,6 @@ def fingerprint_of_sources(options: Source) -> str:
     """Twelve hexadecimal digits that change when something that a source reads from this machine does.
 
     Tables count by their content. Of folders the names, sizes and times of all files count, of archives size and time.
-
-    :raises OSError: where something cannot be read.
     """
     digest = hashlib.sha256()
     for path in local_paths(options).values():
@@ -64,10 +62,10 @@ def _listing(path: Path) -> Iterator[str]:
 def _state(file: Path) -> str:
     try:
         state = file.stat()
-    except FileNotFoundError:  # a link that leads nowhere
+        if file.suffix.lower() in _TABLES and state.st_size <= _READ and file.is_file():
+            return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:  # a link that leads nowhere or in a circle, or what may not be read: acquiring it says so
         return "absent"
-    if file.suffix.lower() in _TABLES and state.st_size <= _READ:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
     return f"{state.st_size} {state.st_mtime_ns}"
 
 

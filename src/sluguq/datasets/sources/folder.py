@@ -60,7 +60,7 @@ def named_columns(options: FolderSource) -> list[str]:
 
 def _table_path(options: FolderSource, folders: list[Path]) -> Path:
     # A relative path may also start where the run was started.
-    for place in (*(folder / options.table for folder in folders), options.table):
+    for place in (*(folder / options.table for folder in folders), options.table.expanduser()):
         if place.is_file():
             return place
     return folders[0] / options.table

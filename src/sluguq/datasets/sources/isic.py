@@ -44,7 +44,7 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
     """
     published = Published(f"isic{options.edition}", options, raw_folder, registry)
     acquired = Acquired()
-    asked = _asked_ids(options.images) if options.images else None
+    asked = _asked_ids(options.images.expanduser()) if options.images else None
     if options.folder:
         folders = published.local(options.folder)
     elif options.access == "bulk":
