@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sluguq.analysis.calibration import calibration
 from sluguq.analysis.pictures import (
     MEASURES,
     appearance,
-    calibration,
     features,
     picture_measures,
     spread_of,
@@ -110,3 +110,21 @@ def test_variability_of_groups_and_features(store):
     assert (table["low"] < table["high"]).all()
     assert features(store["pixels"].values).shape == (store.sizes["image"], 4 * 4 * 8)
     assert variability(store.drop_vars("pixels"), 40).empty
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_calibration_by_pixel_is_of_where_in_a_picture_errors_are(follows):
+    """A map in proportion to the error expects what there is; one that knows nothing too much where it is high."""
+    store = aggregated(seeds=2, tested=20, pool=30, size=32)
+    error = store["error_map"].values
+    if follows:
+        store["slug_map"].values[:] = 7 * error
+    table = calibration(store, 40)
+    part = table[table["measure"] == "pixels_observed_over_expected"].set_index(["configuration", "tenth"])["value"]
+    assert len(part) == 30
+    if follows:
+        assert part.to_numpy() == pytest.approx(1.0, rel=1e-5)
+    else:
+        assert part["A", 1] > 1.5 > 1 > part["A", 10]
+    without = calibration(store.drop_vars(["slug_map", "error_map"]), 40)
+    assert "pixels_observed_over_expected" not in set(without["measure"])

@@ -38,7 +38,9 @@ TABLES: dict[str, Table] = {
     "labelled": Table(_PHOTOGRAPHS, "How well summaries of the maps tell images that carry a label."),
     "appearance": Table(_PHOTOGRAPHS, "Tone, structure, relative error and error inside the lesion, by group."),
     "tone_trend": Table(_PHOTOGRAPHS, "Error and SLUG along the skin tone of the photographs."),
-    "calibration": Table(_PHOTOGRAPHS, "Expected against observed squared error, by tenths of SLUG."),
+    "calibration": Table(
+        _PHOTOGRAPHS, "Expected against observed squared error, by tenths of SLUG: of images, and of an image's pixels."
+    ),
     "variability": Table(_PHOTOGRAPHS, "How different the images of a group are from each other."),
     "artefact_pixels": Table(_MASKED, "How well each map finds the pixels of an artefact, image by image."),
     "drawn_artefacts": Table(_MASKED, "How well each map finds the pixels of artefacts, with intervals."),

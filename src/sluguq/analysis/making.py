@@ -9,11 +9,12 @@ import xarray as xr
 
 from sluguq.analysis.annotations import gaps_by_annotation
 from sluguq.analysis.association import correlations
+from sluguq.analysis.calibration import calibration
 from sluguq.analysis.catalogue import tables_for
 from sluguq.analysis.drawn_artefacts import artefact_clusters, artefacts_found, changes, pixel_scores
 from sluguq.analysis.fairness import flagging, gaps, gaps_within, intersections, levels, skin_types
 from sluguq.analysis.labelled_images import labelled
-from sluguq.analysis.pictures import appearance, calibration, tone_trend, variability
+from sluguq.analysis.pictures import appearance, tone_trend, variability
 from sluguq.analysis.removal import removal
 from sluguq.analysis.signals import compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group

@@ -162,48 +162,6 @@ def tone_trend(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFram
     return pd.DataFrame(rows, columns=["configuration", "variable", "measure", "tone", *ESTIMATE])
 
 
-def calibration(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
-    """Is SLUG in proportion to the squared error it is said to expect?
-
-    SLUG has no absolute scale, so every model's is scaled to the mean of its errors. Columns: configuration, measure,
-    tenth, value, low, high, seeds, undefined, images, clusters. Measures: `slope`, of the logarithm of the error on
-    that of SLUG over images (1: in proportion; 0: SLUG says nothing; least squares); `observed_over_expected`,
-    the ratio of mean error to mean scaled SLUG in every tenth of the images, from the lowest SLUG on.
-    """
-    frame = per_image(dataset, ["mse", "slug"])
-    columns = {"x": "slug", "y": "mse"}
-    measures = {"slope": Measure(_slope, columns)}
-    rows = estimate_rows(frame, measures, {"tenth": 0}, replicates=replicates)
-    for tenth in range(1, 11):
-        of = {"observed_over_expected": Measure(_of_tenth(tenth), columns, "log")}
-        rows += estimate_rows(frame, of, {"tenth": tenth}, replicates=replicates)
-    return pd.DataFrame(rows, columns=["configuration", "measure", "tenth", *ESTIMATE])
-
-
-def _slope(x: Array, y: Array, weights: Array) -> Array:
-    log_x, log_y = np.log(x), np.log(y)
-    total = weights.sum(axis=1)
-    mx, my = weights @ log_x / total, weights @ log_y / total
-    variance = weights @ log_x**2 / total - mx**2
-    return np.divide(
-        weights @ (log_x * log_y) / total - mx * my, variance, out=np.full_like(mx, np.nan), where=variance > 0
-    )
-
-
-def _of_tenth(tenth: int) -> Any:
-    def ratio(x: Array, y: Array, weights: Array) -> Array:
-        place = np.argsort(np.argsort(x, kind="stable"), kind="stable")
-        inside = (10 * place // len(x)) == tenth - 1
-        if not inside.any():
-            return np.full(len(weights), np.nan)
-        scale = (weights @ y) / (weights @ x)
-        part = weights[:, inside]
-        expected = scale * (part @ x[inside])
-        return np.divide(part @ y[inside], expected, out=np.full_like(expected, np.nan), where=expected > 0)
-
-    return ratio
-
-
 # Variability: how different the images of a group are from each other.
 
 SPREAD_REPLICATES = 200
