@@ -237,6 +237,15 @@ def test_rows_that_cannot_be_read_and_members_that_cannot_be_unpacked_are_listed
     assert any("its name is longer than 255 bytes" in reason for reason in reasons)
 
 
+def test_skin_types_that_leave_nothing(folder, tmp_path):
+    one = tmp_path / "one"
+    one.mkdir()
+    (one / "a.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    (one / "labels.csv").write_text("file,fst\na.jpg,1\n")
+    with pytest.raises(AcquisitionError, match="or `fst` leaves nothing of it"):
+        acquire(options(folder=one, fst=[5]), tmp_path / "raw")
+
+
 def test_a_photograph_is_not_its_own_mask(folder, tmp_path):
     """A mask that is not there is looked for without its ending, which finds the photograph."""
     (folder / "labels.csv").write_text("file,fst,mask\na.jpg,1,a.png\nd.jpg,2,d.jpg\nsub/b,3,masks/a\n")

@@ -109,6 +109,8 @@ def test_what_says_something(cell):
 def test_a_mapping_comes_first():
     assert parse_fst("dark", {"dark": 5}) == 5
     assert parse_fst("1", {"1": 6}) == 6
+    assert parse_fst("34.0", {"34": 3}) == 3
+    assert parse_fst("1.0", {"1.0": 2, "1": 6}) == 2
 
 
 def test_tables_round_trip_and_a_repeated_id_is_lost(tmp_path):

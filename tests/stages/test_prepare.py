@@ -75,7 +75,7 @@ def test_good_pictures_are_stored_and_bad_ones_listed(raw):
     assert store.attrs["synthetic"] == 1
     assert store.attrs["title"] == "t"
     assert store.attrs["configuration"] == "a: 1"
-    assert store["fst"].attrs["flag_meanings"].startswith("unlabelled I II")
+    assert store["fst"].attrs["comment"] == "-1: unlabelled"
     assert store["patient"].values.tolist()[:4] == ["p0", "p0", "p1", "p1"]
     assert all({"long_name", "units", "source"} <= set(variable.attrs) for variable in store.variables.values())
     reasons = dict(zip(rejected["id"], rejected["reason"], strict=True))

@@ -58,7 +58,8 @@ def _acquired(options: Source, raw: Path, registry: Registry | None) -> Acquired
         write_tables(acquired, raw)
     if not acquired.images:
         reasons = Counter(str(row["reason"]) for row in acquired.missing).most_common(3)
-        listed = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "its table is empty"
+        listed = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+        listed = listed or "its table is empty, or `fst` leaves nothing of it"
         raise AcquisitionError(f"no image of the source {options.source!r} could be had: {listed}")
     return acquired
 

@@ -18,6 +18,8 @@ _WORD = re.compile(r"(?:fitzpatrick|photo-?typ[ue]?|skin|type|typ|fst|spt|f)(?:-
 
 _COLOURS = "very|pale|white|fair|light|cream|beige|olive|medium|moderate|tan|brown|dark|deep|black|skin|to|-"
 
+_WHOLE = re.compile(r"^(\d+)\.0+$")
+
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d.*|\d{1,2}[./-]\d{1,2}[./]\d{2,4}|\d{1,2}[.-]\s?[^\W\d_]{3,}\.?|[^\W\d_]{3,}[ -]\d{1,2}"
 )
@@ -37,8 +39,10 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None, levels: i
     :raises ValueError: where the value means no skin type.
     """
     text = trimmed(str(value))
-    if mapping and text in mapping:
-        return mapping[text]
+    # A column with an empty cell is often written as floats.
+    for name in (text, _WHOLE.sub(r"\1", text)) if mapping else ():
+        if mapping and name in mapping:
+            return mapping[name]
     # Full-width digits and the Roman numerals that are one sign become plain letters.
     bare = unicodedata.normalize("NFKC", text).casefold().strip().strip("()[]").strip()
     rest = bare
