@@ -53,8 +53,8 @@ def test_good_rows_go_on_and_bad_ones_are_listed(folder, tmp_path):
     assert Path(images.loc["a.jpg", "mask"]) == folder / "masks/a.png"
     reasons = read_missing(tmp_path / "raw" / "missing.csv").set_index("id")["reason"].to_dict()
     assert reasons == {
-        "c.jpg": "row 4 of labels.csv: 'seven' is no Fitzpatrick skin type (1 to 6, or empty); say under `fst_values` "
-        "what it means",
+        "c.jpg": "row 4 of labels.csv: 'seven' is no Fitzpatrick skin type (1 to 6, or empty; say under `fst_values` "
+        "what it means)",
         "gone.jpg": "row 5 of labels.csv: there is no such file",
         "d.jpg": "row 6 of labels.csv: mask: there is no such file",
         "": "row 7 of labels.csv: the row names no file",

@@ -61,4 +61,4 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None, levels: i
     hint = "; a spreadsheet makes dates of ranges such as 1-2" if _DATE.fullmatch(bare) else ""
     way = "" if mapping is None else "; say under `fst_values` what it means"
     scale = "Fitzpatrick skin type" if levels == 6 else "skin type"
-    raise ValueError(f"{text!r} is no {scale} (1 to {levels}, or empty){hint}{way}")
+    raise ValueError(f"{text!r} is no {scale} (1 to {levels}, or empty{hint}{way})")
