@@ -5,10 +5,12 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sluguq.machine.code import LIBRARY, imported_names, library_files
+from sluguq.stores.store import open_store
 from tests.places import ROOT
 from tests.workflow.conftest import SIDE_BY_SIDE, Checkout, copy_checkout
 
@@ -201,3 +203,22 @@ def test_another_experiment_with_other_options_is_told(own):
     )
     made = json.loads((own.folder / "data/raw/clinic/.made.json").read_text())
     assert made["experiment"] == "own"
+
+
+def test_rivals_are_added_to_a_finished_experiment_without_training_or_scoring_anew(copy_of_finished):
+    """Each stands in the store beside SLUG, with what it took, and among the signals."""
+    copy_of_finished.edit(
+        "config/tiny.yaml",
+        "score: {probes: 8}",
+        "score: {probes: 8, rivals: {last_layer: decoder/conv_out/*, tenth: 0.1}}",
+    )
+    jobs = copy_of_finished.planned()
+    assert jobs["rivals"] == 2
+    assert not {"train", "eigenbasis", "score", "artefacts", "acquire", "prepare", "split"} & set(jobs)
+    copy_of_finished.snakemake(str(copy_of_finished.results.relative_to(copy_of_finished.folder) / "skin.zarr"))
+    store = open_store(copy_of_finished.results / "skin.zarr")
+    tested = np.isfinite(store["slug"].values)
+    for name in ("rival_last_layer", "rival_tenth"):
+        np.testing.assert_array_equal(np.isfinite(store[name].values), tested)
+    passes = store["rival_last_layer"].attrs
+    assert 0 < passes["forward_passes"] < passes["forward_passes_of_slug"]
