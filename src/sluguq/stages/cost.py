@@ -16,12 +16,13 @@ from typing import Any
 from sluguq.config.experiment import Experiment
 from sluguq.config.sources import Source, registry_name
 from sluguq.datasets.registry import load_registry
+from sluguq.slug.costs import PRODUCT
 from sluguq.slug.room import room_of_basis, room_of_sketch
 from sluguq.stages.arithmetic import forward_flop, perceptual_flop
 from sluguq.stages.preflight import known_counts, weight_count
 
-GRADIENT, PROBE, PRODUCT = 3.0, 2.0, 5.0
-"""Forward passes of one image that a gradient, a probe and a product with the GGN matrix are."""
+GRADIENT, PROBE = 3.0, 2.0
+"""Forward passes of one image that a gradient and a probe are."""
 
 PRODUCTS_PER_RANK = 1.75
 """Products of Lanczos by rank, as measured: 38 at rank 20, 87 at rank 50."""

@@ -16,10 +16,10 @@ from sluguq.machine.streams import stream
 from sluguq.networks.network import reconstruction_function
 from sluguq.networks.weights import load_network
 from sluguq.slug.accuracy import PROBE
+from sluguq.slug.costs import PRODUCT
 from sluguq.slug.estimators import ESTIMATORS, BasisSettings, ScoreSettings
 from sluguq.slug.network import Apply, parameter_count
 from sluguq.slug.restriction import restrict, restrict_to_share
-from sluguq.stages.cost import PRODUCT
 from sluguq.stages.eigenbasis import basis_images
 from sluguq.stages.keys import model_key
 from sluguq.stages.rival_table import COLUMNS, WHOLE
