@@ -10,7 +10,7 @@ from sluguq.datasets.base import Acquired
 from sluguq.datasets.nothing import is_nothing, said
 from sluguq.datasets.skin_types import parse_fst
 from sluguq.stores.files import DamagedFile
-from sluguq.stores.tables import read_images, read_missing, read_split, write_table
+from sluguq.stores.tables import TableError, read_images, read_missing, read_numbers, read_split, write_table
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,16 @@ def test_only_a_sealed_table_has_a_checksum_and_an_edit_of_it_is_refused(tmp_pat
     assert read_split(tmp_path / "open.csv")["id"].tolist() == ["002"]
     with pytest.raises(DamagedFile, match=r"split\.csv"):
         read_split(tmp_path / "split.csv")
+
+
+def test_tables_of_results_are_numbers_but_for_named_columns(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("configuration,id,seed,loss\n1,001,0,0.5\n2,NA,1,nan\n3,nan,2,\n", encoding="utf-8")
+    table = read_numbers(path, texts=("configuration", "id"))
+    assert table["configuration"].tolist() == ["1", "2", "3"]
+    assert table["id"].tolist() == ["001", "NA", "nan"]
+    assert table["seed"].tolist() == [0, 1, 2]
+    assert table["loss"].isna().tolist() == [False, True, True]
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(TableError, match="cannot be read"):
+        read_numbers(path)

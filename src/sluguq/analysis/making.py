@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import xarray as xr
@@ -21,6 +22,8 @@ from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_gr
 from sluguq.analysis.tables import REPLICATES, with_blocks
 from sluguq.analysis.tones import tones
 from sluguq.machine import extensions
+from sluguq.stores.store import open_store
+from sluguq.stores.tables import write_table
 
 _MAKERS: dict[str, Callable[..., pd.DataFrame]] = {
     "levels": levels,
@@ -43,6 +46,24 @@ _MAKERS: dict[str, Callable[..., pd.DataFrame]] = {
     "artefact_change": changes,
     "tones": tones,
 }
+
+
+def write_tables(
+    outputs: Mapping[str, str | os.PathLike[str]],
+    store: str | os.PathLike[str],
+    role: str,
+    replicates: int = REPLICATES,
+) -> None:
+    """Make all tables of a store and write them.
+
+    :param outputs: csv to write of each table, by the names of :data:`sluguq.analysis.catalogue.TABLES`.
+    :param store: path of an aggregated store, or of the store of models.
+    :param role: training, external, artefacts or models.
+    :param replicates: bootstrap replicates behind every interval.
+    """
+    for name, table in make_tables(open_store(store), role, replicates).items():
+        write_table(outputs[name], table, sealed=False)
+        print(f"{name}: {len(table)} rows")
 
 
 def make_tables(store: xr.Dataset, role: str, replicates: int = REPLICATES) -> dict[str, pd.DataFrame]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.statistics import Array, log_ratio, mean, spearman
 from sluguq.analysis.tables import REPLICATES
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import read_numbers, write_table
 
 FEWEST = 10
 """A correlation of fewer images than this is left out."""
@@ -21,6 +22,43 @@ COLUMNS = ("setting", "value", "reference", "measure", "result", "low", "high", 
 
 _Case = tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]
 """What is measured: setting, value, model; its scores; and the experiment's own of that model."""
+
+
+def read_sensitivity(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The table that :func:`write_sensitivity` wrote: the columns `COLUMNS`.
+
+    :param path: csv.
+    :raises TableError: where it is not there, or is no table.
+    """
+    return read_numbers(path, texts=("setting", "measure", "configuration"))
+
+
+def write_sensitivity(
+    path: str | os.PathLike[str],
+    scores: Iterable[tuple[tuple[str, int], str | os.PathLike[str]]],
+    varied: Iterable[str | os.PathLike[str]],
+    variants: Iterable[tuple[tuple[str, str, str, int], str | os.PathLike[str]]],
+    reference: Mapping[str, float],
+    replicates: int = REPLICATES,
+) -> None:
+    """Measure how the scores change with every setting that was varied, and write :func:`sensitivity_table`.
+
+    :param path: csv to write.
+    :param scores: (configuration, seed) and score store of every model of the experiment.
+    :param varied: tables of `sluguq.stages.score_varied.score_varied`.
+    :param variants: (setting, value, configuration, seed) and score store of every model that was trained anew.
+    :param reference: the experiment's own value of a setting, where it has one.
+    :param replicates: bootstrap replicates behind an interval.
+    :raises TableError: where a table of `varied` is not there, or is no table.
+    :raises ValueError: where there is nothing to measure.
+    """
+    own = {(str(name), int(seed)): read_scores(store) for (name, seed), store in scores}
+    frames = [read_numbers(table, texts=("setting", "configuration", "id")) for table in varied]
+    for (setting, value, name, seed), store in variants:
+        frame = read_scores(store)
+        frames.append(frame.assign(setting=setting, value=float(value), configuration=str(name), seed=int(seed)))
+    table = sensitivity_table(own, pd.concat(frames, ignore_index=True), reference, replicates)
+    write_table(path, table, sealed=False)
 
 
 def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:

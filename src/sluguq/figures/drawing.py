@@ -5,6 +5,7 @@ Nothing here knows of folders' grammar, configuration files or Snakemake.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from sluguq.figures.signals import labels_by_signal, signals, signals_by_group
 from sluguq.figures.style import styled
 from sluguq.figures.tones import sample_tones
 from sluguq.figures.training import spectrum, training_history
+from sluguq.stores.tables import write_table
 
 _FUNCTIONS: dict[str, Callable[..., tuple[Figure, pd.DataFrame]]] = {
     "error_by_group": error_by_group,
@@ -98,7 +100,9 @@ def draw(
         return function(given[specification.needs], *((tables or {})[table] for table in specification.tables))
 
 
-def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, origin: str = "") -> list[Path]:
+def save(
+    figure: Figure, table: pd.DataFrame, folder: str | os.PathLike[str], name: str, *, origin: str = ""
+) -> list[Path]:
     """Write `name`.svg, `name`.png (200 dots an inch) and `name`.csv into a folder; returns the paths.
 
     Both pictures carry `origin`, where they come from, as their description, and the figure's title and note as their
@@ -113,5 +117,5 @@ def save(figure: Figure, table: pd.DataFrame, folder: str | Path, name: str, *, 
         figure.savefig(paths[1], metadata={"Title": words, "Description": origin})
     # A table without columns could not be read again.
     table = table if len(table.columns) else pd.DataFrame(columns=["nothing_to_draw"])
-    table.to_csv(paths[2], index=False)
+    write_table(paths[2], table, sealed=False)
     return paths

@@ -17,7 +17,7 @@ from sluguq.flag.page import SHOWN, write_page
 from sluguq.flag.photographs import PAGE, REJECTED, TABLE, read_photographs
 from sluguq.flag.scores import score_photographs, scored_anew
 from sluguq.flag.table import judged_table
-from sluguq.stores.files import whole_file
+from sluguq.stores.tables import write_table
 
 
 class Flagged(NamedTuple):
@@ -78,8 +78,7 @@ def flag(
         maps = maps.taken(shown)
     assert maps is not None
     table = table.reset_index(drop=True)
-    for name, content in ((TABLE, table), (REJECTED, rejected)):
-        with whole_file(out / name) as partial:
-            content.to_csv(partial, index=False)
+    write_table(out / TABLE, table, sealed=False)
+    write_table(out / REJECTED, rejected, sealed=False)
     write_page(out / PAGE, table, pixels[shown], maps, judges, rejected, settings)
     return Flagged(out / TABLE, out / PAGE, len(table), len(rejected))

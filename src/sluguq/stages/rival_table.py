@@ -6,6 +6,8 @@ import os
 
 import pandas as pd
 
+from sluguq.stores.tables import read_numbers
+
 WHOLE = "slug"
 """The name under which the table has what SLUG of all weights takes; its scores are those of the score store."""
 
@@ -18,5 +20,4 @@ def read_rivals(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     :param path: csv that `sluguq.stages.rivals.score_rivals` wrote.
     """
-    numbers = {name: [""] for name in COLUMNS[2:]}
-    return pd.read_csv(path, dtype={"rival": str, "id": str}, keep_default_na=False, na_values=numbers)
+    return read_numbers(path, texts=COLUMNS[:2])

@@ -16,10 +16,9 @@ from sluguq.slug.estimators import estimator_of
 from sluguq.stages.basis_store import read_basis
 from sluguq.stages.keys import model_key
 from sluguq.stages.score import score_images
-from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
-from sluguq.stores.tables import read_split
+from sluguq.stores.tables import read_split, write_table
 
 COLUMNS = ("setting", "value", "configuration", "seed", "id", "mse", "slug", "slug_sem")
 
@@ -78,8 +77,7 @@ def score_varied(
             fixed = {"setting": setting, "value": value, "configuration": configuration_name, "seed": seed}
             frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scored[name] for name in COLUMNS[-3:]}}))
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
-    with whole_file(path) as partial:
-        table.to_csv(partial, index=False)
+    write_table(path, table, sealed=False)
 
 
 def cut(basis: Any, rank: int) -> Any:

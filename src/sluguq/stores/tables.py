@@ -1,12 +1,13 @@
 """The workflow's own tables of images: what was acquired, lost, rejected, split. They are read here alone.
 
-All cells are text, so that the id 001 stays 001 and the patient NA stays what it is; only the FST is a number.
+All cells are text, so that the id 001 stays 001 and the patient NA stays what it is; only the FST is a number. Tables
+of results hold numbers but for the columns that their readers name.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +94,33 @@ def read_split(path: str | os.PathLike[str]) -> pd.DataFrame:
     return _read(path, SPLIT_COLUMNS, "delete it and split again")
 
 
+def read_numbers(path: str | os.PathLike[str], texts: Collection[str] = ()) -> pd.DataFrame:
+    """Read a table of results: numbers, NaN where a cell is empty or says nan, and some columns of text.
+
+    :param path: csv, as :func:`write_table` or a training writes it.
+    :param texts: columns that stay text, also where they look like numbers or like nothing.
+    :raises TableError: where it is not there, or is no table.
+    """
+    remedy = "delete it and run again"
+    nothing = {name: ["", "nan"] for name in _csv(path, remedy, nrows=0).columns if name not in texts}
+    return _csv(path, remedy, dtype=dict.fromkeys(texts, str), na_values=nothing)
+
+
 def _read(path: str | os.PathLike[str], expected: Iterable[str], remedy: str) -> pd.DataFrame:
     check_seal(path)
-    try:
-        table = pd.read_csv(Path(path), dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
-    except FileNotFoundError:
-        raise TableError(f"there is no table {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise TableError(f"{path} cannot be read ({str(error).strip()}); {remedy}") from error
+    table = _csv(path, remedy, dtype=str)
     absent = sorted(set(expected) - set(table.columns))
     if absent:
         raise TableError(f"{path} lacks the columns {absent}; {remedy}")
     if "fst" in table:
         table["fst"] = table["fst"].astype(int)
     return table
+
+
+def _csv(path: str | os.PathLike[str], remedy: str, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(Path(path), keep_default_na=False, encoding_errors="surrogateescape", **options)
+    except FileNotFoundError:
+        raise TableError(f"there is no table {path}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise TableError(f"{path} cannot be read ({str(error).strip()}); {remedy}") from error

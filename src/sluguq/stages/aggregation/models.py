@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from sluguq.stages.aggregation.axes import model_axes, write_model_axes
 from sluguq.stages.aggregation.tones import write_tones
 from sluguq.stores.provenance import provenance
 from sluguq.stores.store import StoreWriter, open_store
+from sluguq.stores.tables import read_numbers
 from sluguq.stores.variables import described
 
 
@@ -43,7 +43,7 @@ def aggregate_models(
     """
     configurations, seeds = model_axes(histories)
     models = (len(configurations), len(seeds))
-    tables = {key: pd.read_csv(file) for key, file in histories.items()}
+    tables = {key: read_numbers(file) for key, file in histories.items()}
     spectra = {key: json.loads(Path(file).read_text(encoding="utf-8")) for key, file in eigenbases.items()}
     first_table = next(iter(tables.values()))
     attributes = {
