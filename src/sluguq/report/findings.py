@@ -164,10 +164,11 @@ def _claims(results: Results) -> list[str]:
     claims = results.claims
     lines = ["## Every claim of the papers", "", "Rules and smallest effects of interest: `claims.csv` of the run."]
     versions = sorted({str(version) for version in claims.get("rules_version", pd.Series(dtype=str)).dropna()})
-    registration = Path(ResultPaths(results.folder).folder) / "registration.json"
     if versions:
-        registered = "; registered before the run" if registration.is_file() else "; not registered before the run"
-        lines[-1] += f" Version of the rules: {', '.join(versions)}{registered}."
+        lines[-1] += f" Version of the rules: {', '.join(versions)}."
+    for standing, part in claims.groupby("registered", sort=False):
+        whose = f"All {len(part)}" if len(part) == len(claims) else f"{len(part)} of {len(claims)}"
+        lines[-1] += f" {whose} claims: {standing}."
     for paper, part in claims.groupby("paper", sort=False):
         asked = part[part["verdict"] != UNASKED]
         lines += [
