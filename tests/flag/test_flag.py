@@ -27,7 +27,7 @@ from sluguq.networks.vae import VAE, VAESettings
 from sluguq.networks.weights import save_network
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.stages.aggregation import aggregate_scores
-from sluguq.stages.basis_store import write_basis
+from sluguq.stages.basis_store import write_basis_store
 from sluguq.stages.score import score_store
 from sluguq.stores import selection
 from sluguq.stores.store import open_store, write_store
@@ -93,7 +93,7 @@ def made(tmp_path_factory):
             basis = results / "eigenbases" / name / f"seed-{seed}.zarr"
             vae = VAE(NETWORK, seed=seed + 10 * (name == "A"))
             save_network(weights, vae, configuration=name, seed=seed)
-            write_basis(orthonormal(vae, rng), basis, attributes=BASIS, configuration="", device="")
+            write_basis_store(basis, orthonormal(vae, rng), attributes=BASIS, configuration="", device="")
             scores[name, seed] = results / "scores" / name / f"seed-{seed}" / "drawn.zarr"
             score_store(
                 images, selection.tested_rows(images, split), weights, basis, scores[name, seed],

@@ -16,7 +16,7 @@ from sluguq.slug.lanczos_state import LanczosState
 from sluguq.slug.room import room_of_basis
 from sluguq.stages import eigenbasis as stage
 from sluguq.stages import score as score_stage
-from sluguq.stages.basis_store import StoredVectors, read_basis, write_basis
+from sluguq.stages.basis_store import StoredVectors, read_basis_store, write_basis_store
 from sluguq.stages.eigenbasis import compute_basis
 from sluguq.stages.preflight import weight_count
 from sluguq.stages.score import score_store
@@ -42,15 +42,15 @@ def compute(world, folder, **changes):
         folder / "basis.zarr", folder / "basis.json", configuration_name="A", seed=0,
         settings={**SETTINGS, **changes}, parameters="all", checkpoint_folder=folder / "checkpoint", configuration="",
     )  # fmt: skip
-    return read_basis(folder / "basis.zarr")
+    return read_basis_store(folder / "basis.zarr")
 
 
 @pytest.mark.parametrize("dtype", ["float32", ml_dtypes.bfloat16])
 def test_vectors_come_back_as_they_were(tmp_path, dtype):
     vectors = np.random.default_rng(0).normal(size=(2, 1000)).astype(dtype)
     basis = Eigenbasis(np.array([2.0, 1.0]), vectors, np.array([0.1, 0.2]), np.array([True, False]), 0.0, 3.0, 0.1, 9)
-    write_basis(basis, tmp_path / "b.zarr", attributes={}, configuration="", device="")
-    found = read_basis(tmp_path / "b.zarr")
+    write_basis_store(tmp_path / "b.zarr", basis, attributes={}, configuration="", device="")
+    found = read_basis_store(tmp_path / "b.zarr")
     assert found.vectors.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(found.vectors.astype("float32"), vectors.astype("float32"))
     np.testing.assert_array_equal(found.converged, basis.converged)
@@ -61,8 +61,8 @@ def test_vectors_come_back_as_they_were(tmp_path, dtype):
 def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, dtype):
     vectors = np.random.default_rng(0).normal(size=(3, 5 * 2**20)).astype(dtype)
     basis = Eigenbasis(np.ones(3), vectors, np.ones(3), np.ones(3, bool), 0.0, 3.0, 0.1, 9)
-    write_basis(basis, tmp_path / "b.zarr", attributes={}, configuration="", device="")
-    found = read_basis(tmp_path / "b.zarr", Budget(host_bytes=10 * vectors.nbytes - 1)).vectors
+    write_basis_store(tmp_path / "b.zarr", basis, attributes={}, configuration="", device="")
+    found = read_basis_store(tmp_path / "b.zarr", Budget(host_bytes=10 * vectors.nbytes - 1)).vectors
     assert isinstance(found, StoredVectors)
     assert (found.shape, found.dtype, found.size, len(found)) == (vectors.shape, vectors.dtype, vectors.size, 3)
     columns = slice(2**20 + 5, 2**20 + 1000)
@@ -77,7 +77,7 @@ def test_vectors_beyond_the_memory_stay_in_their_store(tmp_path, dtype):
     assert cut.shape == (2, 5 * 2**20)
     np.testing.assert_array_equal(cut[:, :7].astype("float32"), vectors[:2, :7].astype("float32"))
     np.testing.assert_array_equal(np.asarray(found, "float32"), vectors.astype("float32"))
-    assert isinstance(read_basis(tmp_path / "b.zarr", Budget(host_bytes=10 * vectors.nbytes)).vectors, np.ndarray)
+    assert isinstance(read_basis_store(tmp_path / "b.zarr", Budget(host_bytes=10 * vectors.nbytes)).vectors, np.ndarray)
 
 
 @pytest.mark.parametrize("resident", [True, False])
@@ -118,7 +118,7 @@ def test_an_interrupted_eigenbasis_goes_on_to_the_same_result(world, tmp_path, m
     assert not (tmp_path / "cut" / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("killed_in", ["sluguq.slug.eigenbasis._trace", "sluguq.stages.eigenbasis.write_basis"])
+@pytest.mark.parametrize("killed_in", ["sluguq.slug.eigenbasis._trace", "sluguq.stages.eigenbasis.write_basis_store"])
 def test_an_eigenbasis_in_files_goes_on_after_the_end_of_lanczos(world, tmp_path, monkeypatch, capsys, killed_in):
     monkeypatch.setattr("sluguq.slug.estimators.in_files", lambda rank, parameters: True)
     hard = {"rank": 9, "tolerance": 1e-6}

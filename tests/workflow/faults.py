@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sluguq.networks.weights import WeightsError, load_network
-from sluguq.stages.basis_store import read_basis
+from sluguq.stages.basis_store import read_basis_store
 from sluguq.stages.taken import measurement
 from sluguq.stores.files import DamagedFile
 from sluguq.stores.store import StoreError, open_store
@@ -134,7 +134,7 @@ def table(reference: dict[str, str], checkout: Checkout, given: dict[str, list[s
 READERS: dict[str, Callable[[Path], Any]] = {
     "data/images/skin-32px.zarr": lambda path: open_store(path).load(),
     "results/tiny/artefacts/seed-0.zarr": lambda path: open_store(path).load(),
-    "results/tiny/eigenbases/A/seed-0.zarr": read_basis,
+    "results/tiny/eigenbases/A/seed-0.zarr": read_basis_store,
     "results/tiny/scores/A/seed-0/skin.zarr": lambda path: open_store(path).load(),
     "results/tiny/models/A/seed-0/samples.zarr": lambda path: open_store(path).load(),
     "results/tiny/skin.zarr": lambda path: open_store(path).load(),

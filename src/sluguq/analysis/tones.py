@@ -19,6 +19,7 @@ from sluguq.analysis.estimates import Transform, over_seeds
 from sluguq.analysis.statistics import mean
 from sluguq.analysis.tables import ESTIMATE, REPLICATES, estimate_fields
 from sluguq.images.skin_colour import ITA_CLASSES, ita_class
+from sluguq.machine.streams import plain_stream
 
 Array = NDArray[np.float64]
 
@@ -159,7 +160,7 @@ def _chance(seed: Mapping[str, Any], draws: int = 200) -> Array:
     """Distances to the training images of as many of them, drawn at random with replacement, as there are samples."""
     known = seed["training"]
     uniform = np.full(len(known), 1 / len(known))
-    counts = np.random.default_rng(0).multinomial(len(seed["samples"]), uniform, size=draws)
+    counts = plain_stream().multinomial(len(seed["samples"]), uniform, size=draws)
     return wasserstein(known, known, counts.astype(np.float64))
 
 

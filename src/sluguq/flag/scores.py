@@ -25,14 +25,14 @@ def score_photographs(
     """
     # JAX takes seconds to import: a wrong folder is told before.
     from sluguq.networks.weights import load_network
-    from sluguq.stages.basis_store import read_basis
+    from sluguq.stages.basis_store import read_basis_store
     from sluguq.stages.keys import model_key
     from sluguq.stages.score import BLOCK, score_images, settled_of
 
     scores: list[dict[str, np.ndarray]] = []
     sums: dict[str, np.ndarray] = {}
     for judge in judges.networks:
-        network, basis = load_network(judge.weights), read_basis(judge.basis)
+        network, basis = load_network(judge.weights), read_basis_store(judge.basis)
         key = model_key(judges.configuration, judge.seed, "probes")
         wanted = {**settings, "maps": maps}
         settled = settled_of(network, basis, pixels, key=key, **wanted)

@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from sluguq.analysis.conformal import conformal_p, joined_p
 from sluguq.analysis.percentiles import percentiles
+from sluguq.machine.streams import plain_stream
 
 if TYPE_CHECKING:
     from sluguq.flag.judges import Network
@@ -106,7 +107,7 @@ def rank_of_mean(means: np.ndarray, correlation: float | None, count: int) -> np
     """
     if count == 1 or correlation is None:
         return means
-    rng = np.random.default_rng(0)
+    rng = plain_stream()
     linear = 2 * np.sin(np.pi * correlation / 6)
     common = np.sqrt(linear) * rng.standard_normal(_DRAWS)
     drawn = np.zeros(_DRAWS)

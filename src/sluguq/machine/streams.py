@@ -21,6 +21,14 @@ def stream(seed: int, use: str | int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, number]))
 
 
+def plain_stream(seed: int = 0) -> np.random.Generator:
+    """Random numbers of a seed that has this one use; by default the same in every run, where any draw will do.
+
+    :param seed: from 0.
+    """
+    return np.random.default_rng(seed)
+
+
 def keyed_stream(seed: int, *key: int) -> np.random.Generator:
     """Random numbers of one purpose of one drawn image, whichever others are drawn (PCG64)."""
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from sluguq.machine.streams import plain_stream
 from sluguq.networks.convolution import Padding, convolve, convolve_upsampled
 
 _EPSILON = 1e-4  # of the normalisation, as in the published code
@@ -28,7 +29,7 @@ def _draw_zeros(shape: tuple[int, ...], _bound: float) -> jax.Array:
 
 def drawing(seed: int | None) -> Draw:
     """Initial weights: NumPy's PCG64 from the seed, uniform in ±bound; zeros, to be filled in, where it is None."""
-    return _draw_zeros if seed is None else functools.partial(_draw_uniform, np.random.default_rng(seed))
+    return _draw_zeros if seed is None else functools.partial(_draw_uniform, plain_stream(seed))
 
 
 def elu(x: jax.Array) -> jax.Array:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sluguq.machine.streams import plain_stream
+
 ACCURACIES = {"ranking": 0.08, "5 %": 0.05, "2 %": 0.02, "1 %": 0.01}
 """Root mean square, over images, of the relative standard error of a score, by the words for it."""
 
@@ -110,7 +112,7 @@ def left_squares(values: np.ndarray, directions: int, draws: int = _DRAWS) -> fl
         return float((values**2).sum())
     if directions >= len(values):
         return 0.0
-    rng = np.random.default_rng(directions)
+    rng = plain_stream(directions)
     roots, squares = np.sqrt(values), 0.0
     for _ in range(draws):
         samples = rng.normal(size=(Split(directions, 0).first_probes, len(values))) * roots

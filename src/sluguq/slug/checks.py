@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from sluguq.machine.streams import plain_stream
 from sluguq.slug.accuracy import as_number
 from sluguq.slug.examples import Examples
 from sluguq.slug.fingerprint import difference, fingerprint
@@ -154,7 +155,7 @@ def _another(first: Any, last: Any) -> np.ndarray:
         low, high = 0.0, 1.0 if first.dtype == bool else float(min(255, np.iinfo(first.dtype).max))
     elif low == high and not integers:
         low, high = low - 1, high + 1
-    drawn = np.random.default_rng(0).uniform(low, high + integers, first.shape)
+    drawn = plain_stream().uniform(low, high + integers, first.shape)
     return (np.floor(drawn) if integers else drawn).astype(first.dtype)
 
 
@@ -195,7 +196,7 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
     _check_output_dtype(output.dtype)
     (text, constants), (again, constants_again) = (_trace(apply, params, some) for _ in range(2))
     same = text == again and all(map(np.array_equal, constants, constants_again))
-    draw = np.random.default_rng(0).standard_normal
+    draw = plain_stream().standard_normal
     tangent = jax.tree.map(lambda leaf: jnp.asarray(draw(jnp.shape(leaf)), jnp.result_type(leaf)), params)
     try:
         (output, slope), (repeated, _), (beside, _), (moved, _) = (

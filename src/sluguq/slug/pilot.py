@@ -7,6 +7,7 @@ model and the key alone: jobs that score parts of a set find the same.
 import jax
 import numpy as np
 
+from sluguq.machine.streams import plain_stream
 from sluguq.slug.accuracy import Settled, cheapest
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.blockwise import Blockwise
@@ -31,7 +32,7 @@ def most_directions(ggn: GGN) -> int:
 def pilot(runner: Blockwise, accuracy: float) -> Settled:
     """What reaches an accuracy on the runner's images at the least cost."""
     n, most = runner.ggn.batches.n, most_directions(runner.ggn)
-    order, own = np.random.default_rng(0).permutation(n), min(_DIRECTIONS, most)
+    order, own = plain_stream().permutation(n), min(_DIRECTIONS, most)
     held_out = np.sort(order[:_HELD_OUT])
     others = np.sort(order[_HELD_OUT : _HELD_OUT + min(n // _SHARE, _MOST)])
     room = runner.budget.count("kept_probes", 2 * runner.ggn.size * runner.ggn.dtype.itemsize)

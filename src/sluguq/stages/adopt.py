@@ -12,6 +12,7 @@ from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.registry import found, is_own, place_of
 from sluguq.networks.weights import WeightsError, load_network, save_network, save_reference
 from sluguq.stages.pictures import samples_of, shown_images, write_pictures
+from sluguq.stages.settings import in_yaml, write_settings
 from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
 
@@ -24,12 +25,12 @@ def adopt_model(
     weights_path: str | os.PathLike[str],
     history_path: str | os.PathLike[str],
     samples_path: str | os.PathLike[str],
+    configuration_path: str | os.PathLike[str],
     configuration_name: str,
     seed: int,
     image_size: int,
     model: Mapping[str, Any],
     samples: int,
-    configuration: str,
 ) -> None:
     """Write what training would have: weights (a copy, or for a network of one's own a reference), pictures.
 
@@ -39,18 +40,19 @@ def adopt_model(
     :param weights_path: safetensors to write.
     :param history_path: csv to write, of no epochs.
     :param samples_path: store to write: some test images, and prior samples where the network can draw them.
+    :param configuration_path: YAML to write, of what the model depends on.
     :param configuration_name: name of the configuration.
     :param seed: the model's seed.
     :param image_size: height and width in pixels of the images that it is to see.
     :param model: the section ``model`` of the configuration.
     :param samples: number of prior samples.
-    :param configuration: what the model depends on, as YAML.
     :raises WeightsError: naming the file, where it holds another network than ``model`` names, or of another size.
     """
     trained, weights_path = Path(trained), Path(weights_path)
-    told = {"configuration": configuration_name, "seed": seed}
+    name = {"configuration": configuration_name, "seed": seed}
+    settings = {**name, "image_size": image_size, "model": model}
     if is_own(model["network"]):
-        save_reference(weights_path, model["network"], trained, image_size=image_size, options=model["options"], **told)
+        save_reference(weights_path, model["network"], trained, image_size=image_size, options=model["options"], **name)
         network = load_network(weights_path)
     else:
         network = load_network(trained)
@@ -60,7 +62,7 @@ def adopt_model(
                 f"{trained}: is a network of {network.settings}, but model.network is {model['network']} and images "
                 f"have {image_size} pixels"
             )
-        save_network(weights_path, network, architecture=model["network"], **told)
+        save_network(weights_path, network, architecture=model["network"], **name)
     store = open_store(images)
     shown = shown_images(store, split)
     reconstruct(network, shown)  # what cannot reconstruct is told here, before hours of eigenbasis
@@ -72,8 +74,9 @@ def adopt_model(
         {},
         title=f"Pictures by the given network of configuration {configuration_name}, seed {seed}",
         source="network trained elsewhere",
-        configuration=configuration,
+        configuration=in_yaml(settings),
         device=device_in_words(),
     )
     with whole_file(history_path) as partial:
         partial.write_text("epoch\n", encoding="utf-8")
+    write_settings(configuration_path, settings)

@@ -23,9 +23,9 @@ _COLUMNS = 2**24
 _HALF = "bfloat16 bits"
 
 
-def write_basis(
-    basis: Any,
+def write_basis_store(
     path: str | os.PathLike[str],
+    basis: Any,
     *,
     attributes: Mapping[str, Any],
     configuration: str,
@@ -33,12 +33,18 @@ def write_basis(
 ) -> None:
     """Write the basis of any estimator as a store, its arrays as variables and its scalars as attributes.
 
-    bfloat16 vectors are stored as their 16 bits in uint16, as zarr has no such type; `read_basis` knows.
+    bfloat16 vectors are stored as their 16 bits in uint16, as zarr has no such type; `read_basis_store` knows.
+
+    :param path: store to write.
+    :param basis: of any estimator.
+    :param attributes: what else the store says of itself.
+    :param configuration: what the basis depends on, as YAML.
+    :param device: the device that computed it, in words.
     """
     estimator = estimator_of(basis)
     origin = provenance(estimator.title, estimator.source, configuration, device)
-    told = {**attributes, "estimator": estimator.name, **estimator.scalars(basis)}
-    with StoreWriter(path, attributes={**told, **origin}) as writer:
+    content = {**attributes, "estimator": estimator.name, **estimator.scalars(basis)}
+    with StoreWriter(path, attributes={**content, **origin}) as writer:
         for name, part in estimator.parts(basis).items():
             _write_part(writer, name, part, estimator.source)
 
@@ -85,10 +91,13 @@ class StoredVectors:
         return np.asarray(self._variable.values.view(self.dtype), dtype)
 
 
-def read_basis(path: str | os.PathLike[str], budget: Budget | None = None) -> Any:
-    """Read what `write_basis` wrote: the basis of whichever estimator it belongs to.
+def read_basis_store(path: str | os.PathLike[str], budget: Budget | None = None) -> Any:
+    """Read what `write_basis_store` wrote: the basis of whichever estimator it belongs to.
 
     Arrays come as NumPy arrays; where that would take more than its share of the memory, as `StoredVectors`.
+
+    :param path: store of a basis.
+    :param budget: of memory; None for this machine's.
     """
     store = open_store(path)
     budget = budget or Budget()
@@ -111,8 +120,12 @@ def _estimator_name(store: xr.Dataset) -> str:
     return str(store.attrs.get("estimator", "sketched" if "sketched" in store else "projected"))
 
 
-def write_summary(basis: Any, path: str | os.PathLike[str]) -> None:
-    """Write the spectrum and how far it can be trusted as JSON, so that it outlives the vectors."""
+def write_summary(path: str | os.PathLike[str], basis: Any) -> None:
+    """Write the spectrum and how far it can be trusted as JSON, so that it outlives the vectors.
+
+    :param path: JSON to write.
+    :param basis: of any estimator.
+    """
     content = {
         "eigenvalues": np.asarray(basis.eigenvalues, dtype=float).tolist(),
         "residuals": np.asarray(basis.residuals, dtype=float).tolist(),

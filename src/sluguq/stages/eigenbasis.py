@@ -14,6 +14,7 @@ import xarray as xr
 
 from sluguq.machine.devices import device_in_words
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
+from sluguq.machine.jobs import fingerprint
 from sluguq.machine.streams import stream
 from sluguq.networks.network import reconstruction_function
 from sluguq.networks.weights import load_network
@@ -22,14 +23,71 @@ from sluguq.slug.lanczos_state import Checkpoint, LanczosState, load_state, save
 from sluguq.slug.network import parameter_count
 from sluguq.slug.room import BasisRoom
 from sluguq.slug.rows import KEPT
-from sluguq.stages.basis_store import write_basis, write_summary
+from sluguq.stages.basis_store import write_basis_store, write_summary
 from sluguq.stages.keys import model_key
+from sluguq.stages.settings import in_yaml
 from sluguq.stages.subset import balanced_subset
+from sluguq.stages.unchanged import content_of_images, forget, keep, put_back
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
 
 _STATE = "lanczos.npz"
 _BLOCK = 10  # products between two states that copy the vectors; those that name them are made after each
+
+
+def compute_or_put_back(
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    summary_path: str | os.PathLike[str],
+    *,
+    configuration_name: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    parameters: str,
+    code: str,
+    stays: bool,
+) -> None:
+    """Compute one model's eigenbasis, unless nothing that it depends on has changed since it was computed.
+
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param weights: weights of the model.
+    :param path: store to write.
+    :param summary_path: JSON to write.
+    :param configuration_name: name of the configuration.
+    :param seed: the model's seed.
+    :param settings: the section ``eigenbasis`` of the configuration.
+    :param parameters: all or decoder.
+    :param code: fingerprint of the code that computes it.
+    :param stays: whether it outlives the scoring; one that is removed then is to leave its room.
+    :raises OSError: where the disk cannot hold the vectors.
+    """
+    described = {
+        "configuration": configuration_name,
+        "seed": seed,
+        "eigenbasis": settings,
+        "parameters": parameters,
+    }
+    identity = fingerprint({**described, "code": code}, [weights, split])
+    seen = fingerprint([identity, content_of_images(images, split, [f"train_{configuration_name}"])])
+    if put_back([path, summary_path], seen):
+        return
+    compute_basis(
+        images,
+        split,
+        weights,
+        path,
+        summary_path,
+        configuration_name=configuration_name,
+        seed=seed,
+        settings=settings,
+        parameters=parameters,
+        checkpoint_folder=Path(path).parent / f".{Path(path).stem}-{identity}",
+        configuration=in_yaml(described),
+    )
+    (keep if stays else forget)([path, summary_path], seen)
 
 
 def compute_basis(
@@ -65,7 +123,7 @@ def compute_basis(
     network = load_network(Path(weights))
     apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
     key = model_key(configuration_name, seed, "eigenbasis")
-    told = {"training_images": len(pixels), "parameters": parameters}
+    attributes = {"training_images": len(pixels), "parameters": parameters}
     folder = Path(checkpoint_folder)
     _remove_leftovers(Path(path), folder)
     estimator, count = ESTIMATORS[settings["method"]], parameter_count(params)
@@ -88,8 +146,8 @@ def compute_basis(
             block=1 if files else _BLOCK,
         ),
     )
-    write_basis(basis, path, attributes=told, configuration=configuration, device=device_in_words())
-    write_summary(basis, summary_path)
+    write_basis_store(path, basis, attributes=attributes, configuration=configuration, device=device_in_words())
+    write_summary(summary_path, basis)
     # Only now: whatever is killed before goes on from the last state of Lanczos.
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,86 @@ import numpy as np
 
 from sluguq.machine import extensions
 from sluguq.machine.devices import device_in_words
+from sluguq.machine.jobs import abandon_others, fingerprint
 from sluguq.networks.network import Network, reconstruction_function
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.weights import load_network
 from sluguq.slug.accuracy import Settled
 from sluguq.slug.estimators import ScoreSettings, estimator_of
-from sluguq.stages.basis_store import read_basis, words_of_basis
+from sluguq.stages.basis_store import read_basis_store, words_of_basis
 from sluguq.stages.keys import model_key
+from sluguq.stages.sample import sampled_rows
 from sluguq.stages.score_blocks import FinishedBlocks, of_part
+from sluguq.stages.settings import in_yaml
+from sluguq.stages.unchanged import content_of_file, content_of_images, keep, put_back
 from sluguq.stores.files import file_sha256
 from sluguq.stores.provenance import provenance
-from sluguq.stores.selection import ChosenRows, read_rows
+from sluguq.stores.selection import ChosenRows, read_rows, tested_rows
 from sluguq.stores.store import StoreWriter, open_store
 from sluguq.stores.variables import FST_ATTRIBUTES, MAPS, PER_IMAGE, described, round_mantissa
 
 BLOCK = 256
 """Images whose scores and maps are in memory at a time; an interrupted run loses no more than one such block."""
+
+
+def score_or_put_back(
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str] | None,
+    weights: str | os.PathLike[str],
+    basis: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    configuration_name: str,
+    seed: int,
+    dataset: str,
+    settings: Mapping[str, Any],
+    sample: Mapping[str, Any] | None,
+    code: str,
+    parts: Iterable[str | os.PathLike[str]] = (),
+    share: tuple[int, int] | None = None,
+) -> None:
+    """Score one data set by one model, unless nothing that its scores depend on has changed since; or a share of it.
+
+    What an interrupted run of this job left is gone on from; what one of other settings or code left is removed.
+
+    :param images: prepared images.
+    :param split: the seed's split, of which the test images are scored; None for all images, or those of the sample.
+    :param weights: weights of the model.
+    :param basis: its eigenbasis.
+    :param path: store to write; of a share, folder of its blocks.
+    :param configuration_name: name of the model's configuration.
+    :param seed: the model's seed.
+    :param dataset: name of the data set.
+    :param settings: the section ``score`` of the configuration.
+    :param sample: the data set's ``sample``, None without one.
+    :param code: fingerprint of the code that scores.
+    :param parts: folders of the blocks that other jobs have scored.
+    :param share: which share of the blocks this job scores, from 1, and how many shares there are; None for the store.
+    """
+    described = {
+        "configuration": configuration_name,
+        "seed": seed,
+        "dataset": dataset,
+        "score": settings,
+        **({"sample": sample} if sample else {}),
+    }
+    content = content_of_images(images, split, ["*"] if split is None else ["test_*"])
+    identity = fingerprint([described, code, [content, content_of_file(weights), content_of_file(basis)]])
+    rows = tested_rows(images, split) if split else sampled_rows(images, sample)
+    path = Path(path)
+    state = path.with_name(f".{path.name}-{identity}")
+    abandon_others(state)
+    inputs = (images, rows, weights, basis)
+    model: dict[str, Any] = {"configuration_name": configuration_name, "seed": seed, "settings": settings}
+    finished = FinishedBlocks(state, parts)
+    if share is not None:
+        score_part(*inputs, **model, finished=finished, part=share[0], parts=share[1])
+        state.mkdir(exist_ok=True)
+        state.rename(path)
+    elif not put_back([path], identity):
+        score_store(*inputs, path, **model, configuration=in_yaml(described), finished=finished)
+        keep([path], identity)
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def score_images(
@@ -205,7 +270,7 @@ class _Scoring:
         if kept is not None:
             return kept
         if self._model is None:
-            self._model = load_network(Path(self._weights)), read_basis(self._basis)
+            self._model = load_network(Path(self._weights)), read_basis_store(self._basis)
             whole = ChosenRows(self.store["pixels"], self.rows)
             self._settled = settled_of(*self._model, whole, key=self._key, **self._settings)
         rows = self.rows[start : start + BLOCK]

@@ -13,7 +13,7 @@ import xarray as xr
 
 from sluguq.networks.weights import load_network
 from sluguq.slug.estimators import estimator_of
-from sluguq.stages.basis_store import read_basis
+from sluguq.stages.basis_store import read_basis_store
 from sluguq.stages.keys import model_key
 from sluguq.stages.score import score_images
 from sluguq.stores.selection import read_rows, rows_of_role
@@ -58,7 +58,7 @@ def score_varied(
     rows = some_tested(store, split, per_group)
     positions = np.searchsorted(np.unique(rows_of_role(store, split, "test_*")), rows)
     pixels, ids = read_rows(store["pixels"], rows), store["id"].values[rows]
-    network, vectors = load_network(Path(weights)), read_basis(basis)
+    network, vectors = load_network(Path(weights)), read_basis_store(basis)
     frames = []
     for setting, values in varied.items():
         for value in values:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sluguq.machine.devices import device_in_words
+from sluguq.machine.jobs import abandon_others, fingerprint
 from sluguq.networks.network import Network
 from sluguq.networks.objective import ObjectiveSettings
 from sluguq.networks.perceptual.features import Perceptual, load_perceptual
@@ -21,6 +22,8 @@ from sluguq.networks.training import TrainingSettings, train
 from sluguq.networks.weights import save_network
 from sluguq.stages.keys import model_number
 from sluguq.stages.pictures import samples_of, shown_images, write_pictures
+from sluguq.stages.settings import in_yaml, write_settings
+from sluguq.stages.unchanged import content_of_file, content_of_images, keep, put_back
 from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
@@ -35,6 +38,72 @@ def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], ima
         objective=ObjectiveSettings(**{name: training[name] for name in weights}),
         **{name: training[name] for name in taken},
     )
+
+
+def train_or_put_back(
+    outputs: Mapping[str, str | os.PathLike[str]],
+    images: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    perceptual_file: str | os.PathLike[str] | None,
+    *,
+    configuration_name: str,
+    seed: int,
+    image_size: int,
+    model: Mapping[str, Any],
+    training: Mapping[str, Any],
+    pictures: Mapping[str, int],
+    checkpoint_minutes: float,
+    code: str,
+) -> None:
+    """Train one network, unless nothing that its weights depend on has changed since it was trained.
+
+    :param outputs: what to write: weights, history, configuration and samples, see :func:`train_model`.
+    :param images: prepared images of the training data set.
+    :param split: the seed's split.
+    :param perceptual_file: ImageNet weights of the perceptual network, None for random ones or no such term.
+    :param configuration_name: name of the configuration.
+    :param seed: the model's seed.
+    :param image_size: height and width in pixels.
+    :param model: the section ``model`` of the configuration.
+    :param training: the section ``training``, without what changes no weight.
+    :param pictures: the numbers of ``snapshots`` and ``samples``, which change no weight.
+    :param checkpoint_minutes: minutes between two checkpoints.
+    :param code: fingerprint of the code that trains.
+    """
+    settings: dict[str, Any] = {
+        "configuration": configuration_name,
+        "seed": seed,
+        "image_size": image_size,
+        "model": model,
+        "training": training,
+    }
+    identity = fingerprint({**settings, "code": code})
+    content = content_of_images(images, split, [f"train_{configuration_name}", "test_*"])
+    learnt = fingerprint([identity, content, content_of_file(perceptual_file) if perceptual_file else None])
+    if put_back(list(outputs.values()), learnt):
+        return
+    settings["training"] = {**training, **pictures}
+    folder = Path(outputs["weights"]).parent
+    state = folder.parent / f".{folder.name}-{identity}"
+    abandon_others(state)
+    train_model(
+        images,
+        split,
+        perceptual_file,
+        weights_path=outputs["weights"],
+        history_path=outputs["history"],
+        samples_path=outputs["samples"],
+        configuration_name=configuration_name,
+        seed=seed,
+        image_size=image_size,
+        model=model,
+        training=settings["training"],
+        checkpoint_folder=state,
+        checkpoint_minutes=checkpoint_minutes,
+        configuration=in_yaml(settings),
+    )
+    write_settings(outputs["configuration"], settings)
+    keep(list(outputs.values()), learnt)
 
 
 def train_model(

@@ -12,6 +12,7 @@ import numpy as np
 
 from sluguq.config.experiment import Experiment
 from sluguq.machine.devices import device_in_words
+from sluguq.machine.streams import plain_stream
 from sluguq.networks.network import reconstruction_function
 from sluguq.networks.vae import VAE, VAESettings
 from sluguq.stages.arithmetic import forward_flop
@@ -29,7 +30,7 @@ def measured_rates(experiment: Experiment) -> Rates:
     size = experiment.images.size
     model = experiment.model.model_dump(include=set(VAESettings.__dataclass_fields__))
     apply, params = reconstruction_function(VAE(VAESettings(image_size=size, **model)))
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (_IMAGES, size, size, 3), np.uint8))
+    images = jnp.asarray(plain_stream().integers(0, 256, (_IMAGES, size, size, 3), np.uint8))
     forward = forward_flop(experiment.model, size)
 
     @jax.jit

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from sluguq.machine.streams import plain_stream
 from sluguq.networks.convolution import convolve
 from sluguq.networks.perceptual.published import weights_file
 from sluguq.networks.perceptual.torch_files import WeightsFileError, read_torch_weights, verify_hash
@@ -109,7 +110,7 @@ def load_perceptual(
     if normalisation not in ("imagenet", "none"):
         raise ValueError(f"normalisation={normalisation!r}: must be imagenet or none")
     if weights == "random":
-        generator = np.random.default_rng(seed)
+        generator = plain_stream(seed)
         drawn = {}
         for name, shape in shapes.items():
             kernel = math.sqrt(2 / math.prod(shape[:3])) * generator.standard_normal(shape, np.float32)
