@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.annotations import ANNOTATIONS
 from sluguq.figures.marks import interval
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish
+from sluguq.figures.style import EDGE, MARKERS, configuration_colours, empty, figure, finish
 from sluguq.figures.words import group_label, plural, span, times
 
 _SHOWN = {"mse": "mean squared error", "slug": "SLUG"}
@@ -81,11 +81,11 @@ def _ratios(axes: Axes, rows: pd.DataFrame) -> None:
     step = 0.5 if reach < 1.5 else max(int(np.ceil(reach / 3)), 1)
     powers = np.arange(-step * int(reach // step), reach + 0.01, step)
     axes.set_yticks(2.0**powers, [times(2.0**p) for p in powers])
-    axes.axhline(1, color="#33383d", lw=0.7)
+    axes.axhline(1, color=EDGE, lw=0.7)
 
 
 def _correlations(axes: Axes, rows: pd.DataFrame) -> None:
     ends = rows[["low", "high"]].to_numpy(float)
     reach = min(max(0.3, 1.1 * float(np.nanmax(np.abs(ends), initial=0.0))), 1.0)
     axes.set_ylim(-reach, reach)
-    axes.axhline(0, color="#33383d", lw=0.7)
+    axes.axhline(0, color=EDGE, lw=0.7)

@@ -19,6 +19,8 @@ from sluguq.figures.boxes import box_plots
 from sluguq.figures.marks import interval, percent
 from sluguq.figures.signals import name_of
 from sluguq.figures.style import (
+    ACCENT,
+    EDGE,
     MARKERS,
     UNLABELLED,
     configuration_colours,
@@ -31,7 +33,6 @@ from sluguq.figures.style import (
 )
 from sluguq.figures.words import group_label, number, plural, span
 
-_EDGE = "#33383d"
 _WORST = 90
 
 
@@ -58,7 +59,7 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
         place = float(configurations.index(row["configuration"]))
         place += (names.index(row["group"]) - (len(names) - 1) / 2) * step
         place += 0.5 * step * ((seeds.index(row["seed"]) + 0.5) / len(seeds) - 0.5)
-        axes.plot(place, row["mse"], "o", ms=2.6, mfc="white", mec=_EDGE, mew=0.6, zorder=5)
+        axes.plot(place, row["mse"], "o", ms=2.6, mfc="white", mec=EDGE, mew=0.6, zorder=5)
     if is_wide(frame["mse"].to_numpy(float), 8):
         logarithmic(axes)
     axes.set_ylabel("mean squared error" + (", log scale" if axes.get_yscale() == "log" else ""))
@@ -72,7 +73,7 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
             "\n".join(lines), (place, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
             ha="center", va="bottom", fontsize=7.5,
         )  # fmt: skip
-    handles = [Patch(facecolor=colours[g], edgecolor=_EDGE, label=group_label(g, groups)) for g in names]
+    handles = [Patch(facecolor=colours[g], edgecolor=EDGE, label=group_label(g, groups)) for g in names]
     counts = frame.groupby(["group", "configuration", "seed"]).size()
     note = (
         f"n = {span(counts)} images a group and seed, {plural(len(seeds), 'seed')}. Boxes: quartiles and median, "
@@ -134,13 +135,13 @@ def _scatter(axes: Axes, frame: pd.DataFrame, dataset: xr.Dataset) -> list[Line2
     groups = groups_of(dataset)
     colours = {**group_colours(groups), "": UNLABELLED}
     seeds = sorted(frame["seed"].unique())
-    axes.add_patch(Rectangle((0, _WORST), 100, 100 - _WORST, color="#0072b2", alpha=0.12, lw=0))
-    axes.add_patch(Rectangle((_WORST, _WORST), 100 - _WORST, 100 - _WORST, color="#0072b2", alpha=0.25, lw=0))
+    axes.add_patch(Rectangle((0, _WORST), 100, 100 - _WORST, color=ACCENT, alpha=0.12, lw=0))
+    axes.add_patch(Rectangle((_WORST, _WORST), 100 - _WORST, 100 - _WORST, color=ACCENT, alpha=0.25, lw=0))
     for group, seed in itertools.product(colours, seeds):
         part = frame[(frame["group"] == group) & (frame["seed"] == seed)]
         marker = MARKERS[seeds.index(seed) % len(MARKERS)]
         axes.plot(
-            part["mse_percentile"], part["slug_percentile"], marker, ms=2.8, mfc=colours[group], mec=_EDGE, mew=0.25,
+            part["mse_percentile"], part["slug_percentile"], marker, ms=2.8, mfc=colours[group], mec=EDGE, mew=0.25,
             alpha=0.8, rasterized=len(frame) > 500,
         )  # fmt: skip
     axes.set_xlim(0, 100)
@@ -150,7 +151,7 @@ def _scatter(axes: Axes, frame: pd.DataFrame, dataset: xr.Dataset) -> list[Line2
     axes.set_ylabel("percentile of SLUG")
     shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
     return [
-        Line2D([], [], ls="", marker="o", ms=4.5, mfc=colours[g], mec=_EDGE, mew=0.4, label=g or "in no group")
+        Line2D([], [], ls="", marker="o", ms=4.5, mfc=colours[g], mec=EDGE, mew=0.4, label=g or "in no group")
         for g in shown
     ]
 
@@ -164,7 +165,7 @@ def _caught(axes: Axes, table: pd.DataFrame, dataset: xr.Dataset) -> list[Line2D
         place = names.index(row["signal"]) + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
         marker = MARKERS[j % len(MARKERS)]
         interval(axes, row, place, colours[row["configuration"]], marker, along=True, scale=percent)
-    axes.axvline(100 - _WORST, color=_EDGE, lw=0.8, ls="--")
+    axes.axvline(100 - _WORST, color=EDGE, lw=0.8, ls="--")
     axes.set_xlim(-2, 102)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), [name_of(name) for name in names])

@@ -16,10 +16,10 @@ from sluguq.analysis.labelled_images import SUMMARIES
 from sluguq.figures.choice import first_seed
 from sluguq.figures.marks import interval
 from sluguq.figures.pictures import RIM_NOTE, SCALE_NOTE, colour_bar, rim_of, show, show_map
-from sluguq.figures.style import ACCENT, MARKERS, QUIET, SECOND, empty, figure, finish, is_wide
+from sluguq.figures.style import ACCENT, EDGE, INK, MARKERS, PALE, QUIET, SECOND, THIRD, empty, figure, finish, is_wide
 from sluguq.figures.words import decimal, plural, span, times
 
-_COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": "#56b4e9", "gradient": QUIET, "colour": "#a1a9b2"}
+_COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": THIRD, "gradient": QUIET, "colour": PALE}
 _NONE = "no images with drawn artefacts were scored"
 
 
@@ -45,7 +45,7 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                 row = table[chosen].iloc[0]
                 place = i + 0.7 * ((j + 0.5) / len(MAPS) - 0.5)
                 interval(axes, row, place, _COLOURS[name], MARKERS[j], line=1.2, size=3.8)
-        axes.axhline(0.5, color="#33383d", lw=0.7)
+        axes.axhline(0.5, color=EDGE, lw=0.7)
         count = table.loc[(table["artefact"] == kind), "images"]
         axes.set_title(f"{kind}\n{span(count)} images a seed", fontsize=7.8)
         axes.set_xticks(range(len(configurations)), configurations)
@@ -157,14 +157,14 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                     whis=(5, 95),
                     showfliers=False,
                     patch_artist=True,
-                    boxprops={"facecolor": colour, "edgecolor": "#33383d", "linewidth": 0.6, "alpha": 0.85},
+                    boxprops={"facecolor": colour, "edgecolor": EDGE, "linewidth": 0.6, "alpha": 0.85},
                     medianprops={"color": "white", "linewidth": 1.2},
-                    whiskerprops={"color": "#33383d", "linewidth": 0.6},
-                    capprops={"color": "#33383d", "linewidth": 0.6},
+                    whiskerprops={"color": EDGE, "linewidth": 0.6},
+                    capprops={"color": EDGE, "linewidth": 0.6},
                 )
                 row = means[chosen[means.index]].iloc[0]
-                interval(axes, row, place, "#1c1f22", "D", line=1.4, mfc="white", mec="#1c1f22", mew=0.9, zorder=5)
-        axes.axhline(1, color="#33383d", lw=0.7)
+                interval(axes, row, place, INK, "D", line=1.4, mfc="white", mec=INK, mew=0.9, zorder=5)
+        axes.axhline(1, color=EDGE, lw=0.7)
         if is_wide(ratios, 3):
             axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(lambda value, _: times(value))
@@ -219,7 +219,7 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
             for row in part.to_dict("records"):
                 place = labels.index(row["label"]) + 0.3 * (j - 0.5)
                 interval(axes, row, place, _COLOURS[variable], MARKERS[j], along=True, line=1.2, size=3.8)
-        axes.axvline(0.5, color="#33383d", lw=0.7)
+        axes.axvline(0.5, color=EDGE, lw=0.7)
         axes.set_title(heading.replace(" over ", "\nover "), fontsize=7.8)
         axes.set_xlabel("AUROC")
         axes.grid(axis="y", visible=False)
@@ -230,7 +230,7 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     known = table_shown.drop_duplicates("label")["known_artefact"]
     if known.any() and not known.all():
         for axes in panels:
-            axes.axhline(known.sum() - 0.5, color="#33383d", lw=0.7, ls=":")
+            axes.axhline(known.sum() - 0.5, color=EDGE, lw=0.7, ls=":")
     handles = [
         Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=MAPS[n])
         for j, n in enumerate(("slug_map", "error_map"))

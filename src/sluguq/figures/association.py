@@ -15,6 +15,7 @@ from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.tables import per_image
 from sluguq.figures.marks import interval
 from sluguq.figures.style import (
+    EDGE,
     MARKERS,
     UNLABELLED,
     WIDTH,
@@ -63,7 +64,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
                 MARKERS[number % len(MARKERS)],
                 ms=2.8,
                 mfc=colours[group],
-                mec="#33383d",
+                mec=EDGE,
                 mew=0.2,
                 alpha=0.75,
                 rasterized=len(drawn) > 500,
@@ -90,7 +91,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
             marker="o",
             ms=4,
             mfc=colours[g],
-            mec="#33383d",
+            mec=EDGE,
             mew=0.4,
             label=names[g],
         )
@@ -98,7 +99,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
     ]
     if len(seeds) > 1:
         handles += [
-            Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], ms=4, mfc="white", mec="#33383d", label=f"seed {s}")
+            Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], ms=4, mfc="white", mec=EDGE, label=f"seed {s}")
             for i, s in enumerate(seeds[: len(MARKERS)])
         ]
     counts = frame.groupby(["configuration", "seed"]).size()
@@ -157,7 +158,7 @@ def _seed_panel(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> Non
             interval(axes, row, place, colours[configuration], "o", line=0.7, size=2.4)
         whole = part[part["seed"] == -1].iloc[0]
         interval(axes, whole, i + 0.32, colours[configuration], "D", line=2.4, size=4.5, mec="white", mew=0.6)
-    axes.axhline(0, color="#33383d", lw=0.7)
+    axes.axhline(0, color=EDGE, lw=0.7)
     axes.set_xticks(range(len(configurations)), configurations)
     axes.set_xlim(-0.5, len(configurations) - 0.5)
     axes.set_xlabel("configuration")

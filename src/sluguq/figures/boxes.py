@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from sluguq.analysis.aggregated import groups_of, scale_of
 from sluguq.analysis.tables import per_image
-from sluguq.figures.style import empty, figure, finish, fst_colours, group_colours, is_wide, logarithmic
+from sluguq.figures.style import EDGE, MUTED, empty, figure, finish, fst_colours, group_colours, is_wide, logarithmic
 from sluguq.figures.words import group_label, number, plural, span
 
 FEWEST = 10
@@ -64,7 +64,7 @@ def boxes(
         if not wide or column == columns[-1]:
             axes.set_xlabel("configuration")
     handles = [
-        Patch(facecolor=colours[k], edgecolor="#50565c", label=f"{labels[k]}: {span(counts[k])} images a seed")
+        Patch(facecolor=colours[k], edgecolor=MUTED, label=f"{labels[k]}: {span(counts[k])} images a seed")
         for k in keys
         if k in counts
     ]
@@ -113,10 +113,10 @@ def _panel(
         if per == "image":
             # Each seed is a network of its own; where their levels differ, the box alone would hide it.
             places = place + 0.5 * step * ((np.arange(len(values)) + 0.5) / max(len(values), 1) - 0.5)
-            axes.plot(places, values, "o", ms=2.2, mfc="white", mec="#33383d", mew=0.5, zorder=5)
+            axes.plot(places, values, "o", ms=2.2, mfc="white", mec=EDGE, mew=0.5, zorder=5)
         elif len(values):
-            axes.plot(np.full(len(values), place), values, "o", ms=3.6, mfc=colours[key], mec="#33383d", mew=0.5)
-            axes.hlines(values.mean(), place - 0.36 * step, place + 0.36 * step, color="#33383d", lw=1.3)
+            axes.plot(np.full(len(values), place), values, "o", ms=3.6, mfc=colours[key], mec=EDGE, mew=0.5)
+            axes.hlines(values.mean(), place - 0.36 * step, place + 0.36 * step, color=EDGE, lw=1.3)
     axes.set_xticks(range(len(configurations)), configurations)
     axes.set_xlim(-0.55, len(configurations) - 0.45)
     axes.grid(axis="x", visible=False)
@@ -155,8 +155,8 @@ def box_plots(
         if len(many):
             sns.boxplot(
                 data=many, **shared, width=0.8, gap=0.12, whis=(5, 95), showfliers=False, saturation=1, linewidth=0.8,
-                linecolor="#33383d",
+                linecolor=EDGE,
             )  # fmt: skip
     if len(few):
-        sns.stripplot(data=few, **shared, dodge=True, size=2.8, linewidth=0.4, edgecolor="#33383d", jitter=0.15)
+        sns.stripplot(data=few, **shared, dodge=True, size=2.8, linewidth=0.4, edgecolor=EDGE, jitter=0.15)
     axes.set(xlabel="", ylabel="")

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sluguq.analysis.aggregated import FITZPATRICK, Scale, scale_of
-from sluguq.figures.style import QUIET, empty, figure, finish, fst_colours, mark_synthetic
+from sluguq.figures.style import EDGE, QUIET, empty, figure, finish, fst_colours, mark_synthetic
 
 STATES = ("available", "rejected", "missing")
 _HATCH = {"available": "", "rejected": "////", "missing": ""}
@@ -46,7 +46,7 @@ def fst_distribution(
                     bottom=base[fst],
                     width=0.74,
                     facecolor="none" if missing else colours[fst],
-                    edgecolor=QUIET if missing else "#33383d",
+                    edgecolor=QUIET if missing else EDGE,
                     linestyle="--" if missing else "-",
                     linewidth=0.8,
                     hatch=_HATCH[state],

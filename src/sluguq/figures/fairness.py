@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.fairness import SHARE
 from sluguq.figures.marks import interval
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, group_colours
+from sluguq.figures.style import EDGE, MARKERS, WHISKER, configuration_colours, empty, figure, finish, group_colours
 from sluguq.figures.words import group_label, plural, span, times
 
 _NAMES = {"mse": "mean squared error", "latent_std": "latent standard deviation", "slug": "SLUG"}
@@ -58,8 +58,8 @@ def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Dat
     step = max(int(np.ceil(reach / 3)), 1)
     powers = np.arange(-step * int(reach // step), reach + 0.01, step)
     panels[0].set_xticks(2.0**powers, [times(2.0**p) for p in powers])
-    panels[0].axvline(1, color="#33383d", lw=0.7)
-    panels[1].axvline(0, color="#33383d", lw=0.7)
+    panels[0].axvline(1, color=EDGE, lw=0.7)
+    panels[1].axvline(0, color=EDGE, lw=0.7)
     panels[0].set_title("ratio of means")
     panels[1].set_title("Cliff's delta")
     panels[1].set_xlim(-1.04, 1.04)
@@ -107,15 +107,13 @@ def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> t
                 if not np.isfinite(row["value"]):
                     axes.text(place, 1.0, "–", ha="center", va="bottom", fontsize=8)
                     continue
-                axes.bar(
-                    place, 100 * row["value"], 0.86 * step, color=colours[group], edgecolor="#33383d", linewidth=0.6
-                )
+                axes.bar(place, 100 * row["value"], 0.86 * step, color=colours[group], edgecolor=EDGE, linewidth=0.6)
                 if row["value"] == 0:
-                    axes.plot(place, 0, "_", ms=9, mew=2, color="#33383d", clip_on=False, zorder=4)
+                    axes.plot(place, 0, "_", ms=9, mew=2, color=EDGE, clip_on=False, zorder=4)
                 if np.isfinite(row["low"]):
-                    axes.vlines(place, 100 * row["low"], 100 * row["high"], color="#7d8790", lw=1.6)
+                    axes.vlines(place, 100 * row["low"], 100 * row["high"], color=WHISKER, lw=1.6)
         if measure != "caught":
-            axes.axhline(100 * share, color="#33383d", lw=0.8, ls="--")
+            axes.axhline(100 * share, color=EDGE, lw=0.8, ls="--")
         axes.set_title(heading, fontsize=7.8)
         axes.set_xticks(range(len(configurations)), configurations)
         axes.set_xlim(-0.55, len(configurations) - 0.45)
@@ -123,7 +121,7 @@ def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> t
         axes.set_ylim(0, None)
         axes.grid(axis="x", visible=False)
     fig.axes[0].set_ylabel("%")
-    handles = [Patch(facecolor=colours[g], edgecolor="#33383d", label=group_label(g, groups)) for g in names]
+    handles = [Patch(facecolor=colours[g], edgecolor=EDGE, label=group_label(g, groups)) for g in names]
     note = (
         f"n = {span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % "
         f"over seeds and patients. Dashed: {100 * share:.0f} %, what each group would have if groups did not differ. "

@@ -12,6 +12,7 @@ from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.fairness import FEWEST, QUANTILES
 from sluguq.figures.marks import interval
 from sluguq.figures.style import (
+    EDGE,
     MARKERS,
     configuration_colours,
     empty,
@@ -57,10 +58,10 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                 place = list(measures).index(row["measure"]) + 0.55 * ((j + 0.5) / len(names) - 0.5)
                 interval(
                     axes, row, place, colours[row["group"]], MARKERS[j % len(MARKERS)],
-                    line=0.8, line_colour="#33383d", size=4.2, mec="#33383d", mew=0.5,
+                    line=0.8, line_colour=EDGE, size=4.2, mec=EDGE, mew=0.5,
                 )  # fmt: skip
                 if row["worst"] and len(names) > 1:
-                    axes.plot(place, row["value"], "o", ms=8.5, mfc="none", mec="#33383d", mew=0.7)
+                    axes.plot(place, row["value"], "o", ms=8.5, mfc="none", mec=EDGE, mew=0.7)
             if variable == variables[0]:
                 axes.set_title(configuration)
             axes.set_xticks(range(len(measures)), measures.values(), fontsize=6.8)
@@ -76,7 +77,7 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
         if not log:
             line[0].yaxis.set_major_formatter(lambda value, _: number(value))
     handles = [
-        Line2D([], [], ls="", marker=MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[g], mec="#33383d", mew=0.5,
+        Line2D([], [], ls="", marker=MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[g], mec=EDGE, mew=0.5,
                label=group_label(g, groups))
         for j, g in enumerate(names)
     ]  # fmt: skip
@@ -125,7 +126,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
         name = {"all": f"{label.replace('_', ' ')}: all", "adjusted": "adjusted"}.get(measure, level_name)
         ticks.append(f"{name} ({row['smallest']})")
         if i and label != lines[i - 1][0]:
-            axes.axhline(i - 0.5, color="#33383d", lw=0.7, ls=":")
+            axes.axhline(i - 0.5, color=EDGE, lw=0.7, ls=":")
     axes.set_yticks(range(len(lines)), ticks)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
@@ -136,7 +137,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     step = max(int(np.ceil(reach / 4)), 1)
     powers = np.arange(-step * int(reach // step), reach + 0.01, step)
     axes.set_xticks(2.0**powers, [times(2.0**p) for p in powers])
-    axes.axvline(1, color="#33383d", lw=0.7)
+    axes.axvline(1, color=EDGE, lw=0.7)
     axes.set_xlabel("ratio of mean squared errors")
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)

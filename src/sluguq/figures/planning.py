@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sluguq.figures.style import WIDTH, empty, figure, finish
+from sluguq.figures.style import EDGE, WIDTH, empty, figure, finish
 
 
 def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -25,7 +25,7 @@ def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     axes = fig.subplots()
     axes.imshow(values, cmap="Greens", vmin=0, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        colour = "white" if value > 0.6 else "#33383d"
+        colour = "white" if value > 0.6 else EDGE
         axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=5.6, color=colour)
     axes.set_yticks(range(len(claims)), [name.replace("_", " ") for name in claims], fontsize=6.5)
     axes.set_xticks(range(len(sizes)), [f"{n} × {m}" for n, m in sizes], rotation=90, fontsize=6.2)

@@ -6,13 +6,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sluguq.figures.style import ACCENT, QUIET, SECOND, WIDTH, empty, figure, finish
+from sluguq.figures.style import ACCENT, INK, QUIET, SECOND, WIDTH, empty, figure, finish
 from sluguq.figures.words import decimal, plural, span
 
 _LINES = {
     "slug": ("removed by SLUG", ACCENT, "-"),
     "latent_std": ("by latent standard deviation", SECOND, "-."),
-    "oracle": ("by the error itself (oracle)", "#1c1f22", ":"),
+    "oracle": ("by the error itself (oracle)", INK, ":"),
     "random": ("at random", QUIET, "--"),
 }
 

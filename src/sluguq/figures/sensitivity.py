@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from sluguq.analysis.sensitivity import COLUMNS
 from sluguq.figures.marks import interval
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, is_wide
+from sluguq.figures.style import EDGE, MARKERS, configuration_colours, empty, figure, finish, is_wide
 from sluguq.figures.words import plural, span
 
 SETTINGS = {
@@ -87,7 +87,7 @@ def _panel(axes: Axes, part: pd.DataFrame, of_setting: pd.DataFrame, colours: di
     place = {value: i for i, value in enumerate(values)}
     joined = (of_setting["setting"] != "seed").all()
     for own in of_setting.loc[of_setting["reference"].astype(bool), "value"].unique():
-        axes.axvline(place[own], color="#33383d", lw=0.8, ls=":")
+        axes.axvline(place[own], color=EDGE, lw=0.8, ls=":")
     for j, (configuration, colour) in enumerate(colours.items()):
         mine = part[part["configuration"].astype(str) == configuration].sort_values("value")
         single, means = mine[mine["seed"] >= 0], mine[mine["seed"] == -1]

@@ -13,7 +13,7 @@ from sluguq.analysis.aggregated import groups_of, middle_configuration
 from sluguq.analysis.signals import ENSEMBLE, FEWEST
 from sluguq.analysis.tables import signal_label, signals_in
 from sluguq.figures.marks import interval, percent
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish
+from sluguq.figures.style import EDGE, MARKERS, configuration_colours, empty, figure, finish
 from sluguq.figures.words import group_label, number, plural, span
 
 _TESTS = {
@@ -44,7 +44,7 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
         for row in part.to_dict("records"):
             j = configurations.index(row["configuration"])
             _estimate(axes, row, names, j, len(configurations), colours[row["configuration"]])
-        axes.axvline(0.5 if test == "auroc_worst" else 0.0, color="#33383d", lw=0.7)
+        axes.axvline(0.5 if test == "auroc_worst" else 0.0, color=EDGE, lw=0.7)
         axes.set_title(heading, fontsize=6.8)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
@@ -132,12 +132,12 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
             both = row["configuration"] == ""
             j = 0 if both else configurations.index(row["configuration"])
             place = names.index(row["signal"]) + (0 if both else 0.6 * ((j + 0.5) / len(configurations) - 0.5))
-            colour = "#33383d" if both else colours[row["configuration"]]
+            colour = EDGE if both else colours[row["configuration"]]
             marker = "D" if both else MARKERS[j % len(MARKERS)]
             interval(axes, row, place, colour, marker, along=True, scale=scale, size=3.4)
         axes.set_title(heading, fontsize=6.8)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.axhline(0.5, color="#33383d", lw=0.7, ls=":")
+        axes.axhline(0.5, color=EDGE, lw=0.7, ls=":")
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="x", labelsize=6.8)
         if share:
@@ -145,8 +145,8 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
         else:
             axes.set_xlim(-1.05 if test == "cliffs_delta" else -0.05, 1.05)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-    panels[0].axvline(0, color="#33383d", lw=0.7)
-    panels[2].axvline(10, color="#33383d", lw=0.8, ls="--")
+    panels[0].axvline(0, color=EDGE, lw=0.7)
+    panels[2].axvline(10, color=EDGE, lw=0.8, ls="--")
     panels[0].set_yticks(range(len(names)), [name_of(name) for name in names])
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)
@@ -176,14 +176,14 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     if shown.empty:
         return empty(title, f"no labelled image has scores under {name}", dataset), table
     labels, names = list(dict.fromkeys(shown["label"])), list(dict.fromkeys(shown["signal"]))
-    colours = {"mse": "#33383d"} | configuration_colours(n for n in names if n != "mse")
+    colours = {"mse": EDGE} | configuration_colours(n for n in names if n != "mse")
     fig = figure(width=5.8, height=0.62 * len(labels) + 1.9)
     axes = fig.subplots()
     for row in shown.to_dict("records"):
         j = names.index(row["signal"])
         place = labels.index(row["label"]) + 0.8 * ((j + 0.5) / len(names) - 0.5)
         interval(axes, row, place, colours[row["signal"]], MARKERS[j % len(MARKERS)], along=True)
-    axes.axvline(0.5, color="#33383d", lw=0.7)
+    axes.axvline(0.5, color=EDGE, lw=0.7)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("AUROC")
@@ -198,7 +198,7 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
         "seeds and patients."
     )
     if not first["known_artefact"].all():
-        axes.axhline(first["known_artefact"].sum() - 0.5, color="#33383d", lw=0.7, ls=":")
+        axes.axhline(first["known_artefact"].sum() - 0.5, color=EDGE, lw=0.7, ls=":")
         note += (
             " Below the dotted line: labels of no known artefact, which may be a diagnosis or anything else that is "
             "said with yes or no."

@@ -35,7 +35,20 @@ _CONFIGURATIONS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 ACCENT = "#0072b2"
 SECOND = "#d55e00"
+THIRD = "#56b4e9"
 QUIET = "#6b7480"
+EDGE = "#33383d"
+"""Outlines of marks and bars, and lines of reference."""
+INK = "#1c1f22"
+"""What stands out as text does."""
+MUTED = "#50565c"
+"""Axes, notes, and outlines in legends."""
+WHISKER = "#7d8790"
+"""Intervals on bars."""
+FAINT = "#aab2b9"
+"""Lines behind everything else."""
+PALE = "#a1a9b2"
+"""A baseline among signals."""
 MAP_COLOURS = "inferno"
 
 _SETTINGS: dict[str, Any] = {
@@ -53,7 +66,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#e4e7ea",
     "grid.linewidth": 0.6,
-    "axes.edgecolor": "#50565c",
+    "axes.edgecolor": MUTED,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.bottom": True,
@@ -167,7 +180,7 @@ def finish(
             ha="left",
             va="bottom",
             fontsize=7,
-            color="#50565c",
+            color=MUTED,
             linespacing=1.3,
         )
         below += _tall(fig, foot) + 0.06

@@ -13,11 +13,9 @@ from matplotlib.patches import Patch
 from sluguq.analysis.aggregated import Groups, groups_of
 from sluguq.analysis.tones import SAMPLES, TRAINING
 from sluguq.figures.marks import interval, percent
-from sluguq.figures.style import configuration_colours, empty, figure, finish, group_colours
+from sluguq.figures.style import EDGE, FAINT, INK, QUIET, configuration_colours, empty, figure, finish, group_colours
 from sluguq.figures.words import group_label, plural, span
 from sluguq.images.skin_colour import ITA_CLASSES
-
-_EDGE_COLOUR = "#33383d"
 
 
 def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -50,10 +48,9 @@ def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Da
     colours = group_colours(groups)
     trained = [g for g in groups if (spread["group"] == g).any()]
     handles: list = [
-        Patch(facecolor=colours[g], edgecolor=_EDGE_COLOUR, label=f"training images, {group_label(g, groups)}")
-        for g in trained
+        Patch(facecolor=colours[g], edgecolor=EDGE, label=f"training images, {group_label(g, groups)}") for g in trained
     ]
-    handles.append(Patch(facecolor="white", edgecolor=_EDGE_COLOUR, hatch="////", label="prior samples"))
+    handles.append(Patch(facecolor="white", edgecolor=EDGE, hatch="////", label="prior samples"))
     drawn = spread.loc[spread["of"] == SAMPLES, "n"]
     images = spread.loc[(spread["of"] == TRAINING) & (spread["group"] == ""), "n"]
     note = (
@@ -85,7 +82,7 @@ def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], 
             at = place + (j - len(trained) / 2) * step
             sampled = of == SAMPLES
             face = "white" if sampled else group_colour[group]
-            edge = own_colour[configuration] if sampled else _EDGE_COLOUR
+            edge = own_colour[configuration] if sampled else EDGE
             artists = axes.bxp(
                 [{"med": middle, "q1": first, "q3": third, "whislo": low, "whishi": high}],
                 positions=[at],
@@ -107,12 +104,12 @@ def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], 
     for name, lower in ITA_CLASSES:
         bottom = max(lower, lowest) if name != ITA_CLASSES[-1][0] else lowest
         if lowest < lower < highest:
-            axes.axhline(lower, color="#aab2b9", lw=0.7, ls=":", zorder=0)
+            axes.axhline(lower, color=FAINT, lw=0.7, ls=":", zorder=0)
         if min(upper, highest) - bottom > 0.045 * (highest - lowest):
             middle = (bottom + min(upper, highest)) / 2
             axes.annotate(
                 name, (1, middle), xycoords=("axes fraction", "data"), xytext=(-2, 0), textcoords="offset points",
-                ha="right", va="center", fontsize=6, color="#6b7480",
+                ha="right", va="center", fontsize=6, color=QUIET,
             )  # fmt: skip
         upper = lower
     axes.set_ylim(lowest, highest)
@@ -122,7 +119,7 @@ def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], 
 
 def _line_on(face: str) -> str:
     red, green, blue = (int(face[i : i + 2], 16) for i in (1, 3, 5))
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 128 else "#1c1f22"
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 128 else INK
 
 
 def _differences(axes: Axes, compared: pd.DataFrame, configurations: list[str]) -> None:
@@ -131,7 +128,7 @@ def _differences(axes: Axes, compared: pd.DataFrame, configurations: list[str]) 
     for place, row in enumerate(part.to_dict("records")):
         colour = colours[row["configuration"]]
         interval(axes, row, place, colour, "D", line=2.0, size=5, mec="white", mew=0.6)
-    axes.axhline(0, color=_EDGE_COLOUR, lw=0.7)
+    axes.axhline(0, color=EDGE, lw=0.7)
     axes.set_title("samples less training\nimages, mean")
     axes.set_ylabel("degrees")
 
@@ -145,7 +142,7 @@ def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], group
         for j, group in enumerate(known):
             at = place + 0.5 * ((j + 0.5) / len(known) - 0.5)
             sampled, trained = (found[name, group, configuration] for name in ("share", "share_training"))
-            axes.plot(at, 100 * trained["value"], "o", ms=7, mfc="none", mec=_EDGE_COLOUR, mew=0.9, zorder=3)
+            axes.plot(at, 100 * trained["value"], "o", ms=7, mfc="none", mec=EDGE, mew=0.9, zorder=3)
             interval(
                 axes, sampled, at, colours[group], "D",
                 scale=percent, line=2.0, size=4.5, mec="white", mew=0.6, zorder=4,
