@@ -56,7 +56,15 @@ def retention_gain(error: Array, score: Array, weights: Array) -> Array:
 
 
 def retention_step(error: Array, score: Array, weights: Array, keep: float, of: float) -> Array:
-    """Mean error when a share `keep` is kept less that when `of` is kept, over the mean error of all."""
+    """Mean error when a share `keep` is kept less that when `of` is kept, over the mean error of all.
+
+    :param error: of every image.
+    :param score: by which images are removed, the highest first.
+    :param weights: of each replicate of the bootstrap and image, (replicates, images).
+    :param keep: share of the images that stay.
+    :param of: share that it is compared with.
+    :returns: one value a replicate.
+    """
     curve = retention_curve(error, score, weights, np.array([keep, of]))
     return (curve[:, 0] - curve[:, 1]) / mean(error, weights)
 
@@ -65,6 +73,12 @@ def flagged_share(score: Array, group: NDArray[np.bool_], weights: Array, share:
     """The share of the images of `group` that is flagged when the `share` highest scores of all are.
 
     At most `share` of all: of 64 images at a share of 0.1 six are flagged.
+
+    :param score: of every image.
+    :param group: which images belong to the group.
+    :param weights: of each replicate of the bootstrap and image, (replicates, images).
+    :param share: of all images that are flagged.
+    :returns: one value a replicate; NaN where none of the group is drawn.
     """
     flag = score[None] > quantile(score, 1 - share, weights)[:, None]
     inside = weights[:, group]
@@ -78,6 +92,13 @@ def caught_share(score: Array, error: Array, group: NDArray[np.bool_], weights: 
 
     Flagged: the `share` highest scores of all images. Worst: the `share` highest errors of all images. NaN
     where the group has none of the worst errors.
+
+    :param score: of every image.
+    :param error: of every image.
+    :param group: which images belong to the group.
+    :param weights: of each replicate of the bootstrap and image, (replicates, images).
+    :param share: of all images that are flagged, and that are the worst.
+    :returns: one value a replicate.
     """
     worst = error[None] > quantile(error, 1 - share, weights)[:, None]
     flag = score[None] > quantile(score, 1 - share, weights)[:, None]

@@ -73,7 +73,14 @@ def spearman(x: Array, y: Array, weights: Array) -> Array:
 
 
 def spearman_difference(x: Array, y: Array, other: Array, weights: Array) -> Array:
-    """The rank correlation of x with y less that of `other` with y."""
+    """The rank correlation of x with y less that of `other` with y.
+
+    :param x: a number of every image.
+    :param y: what both are compared with.
+    :param other: another number of every image.
+    :param weights: of each replicate of the bootstrap and image, (replicates, images).
+    :returns: one value a replicate.
+    """
     return spearman(x, y, weights) - spearman(other, y, weights)
 
 
@@ -83,6 +90,12 @@ def partial_spearman(x: Array, y: Array, controls: Array, weights: Array) -> Arr
     The correlation of what is left of both ranks after linear regression on the controls' (Whittaker,
     Graphical Models in Applied Multivariate Statistics, 1990, section 5.3). 0 where the controls leave
     nothing of x or of y. A constant control is left out, for it explains nothing.
+
+    :param x: a number of every image.
+    :param y: another.
+    :param controls: what is held constant, (images, number).
+    :param weights: of each replicate of the bootstrap and image, (replicates, images).
+    :returns: one value a replicate.
     """
     useful = [column for column in controls.T if np.ptp(column) > 0]
     ranked = np.stack([ranks(column, weights) for column in (x, y, *useful)], axis=1)

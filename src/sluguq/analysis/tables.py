@@ -135,8 +135,13 @@ def by_seed(
 ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
     """Arrays and clusters of every seed, as `sluguq.analysis.estimates.over_seeds` takes them.
 
-    frame: from `per_image`. Rows of the configuration (and of `where`) with all columns finite. A seed
-    without such a row is left out.
+    Only rows with all columns finite count; a seed without such a row is left out.
+
+    :param frame: from `per_image`.
+    :param configuration: name of the configuration.
+    :param columns: of numbers, or of groups.
+    :param where: which rows count, with the index of `frame`; None for all.
+    :returns: for every seed its arrays by column, and its clusters.
     """
     chosen = frame[frame["configuration"] == configuration]
     if where is not None:

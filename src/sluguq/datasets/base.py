@@ -44,7 +44,14 @@ class Acquired:
     def lose(
         self, reason: str | AcquisitionError, *, id: str = "", file: str = "", fst: int = UNLABELLED, url: str = ""
     ) -> None:
-        """List an image that could not be had, with the reason or the error that says it."""
+        """List an image that could not be had, with the reason or the error that says it.
+
+        :param reason: why, in words or as the error.
+        :param id: name of the image.
+        :param file: its file, where there is one.
+        :param fst: its skin type, -1 where there is no label.
+        :param url: where it was to come from.
+        """
         self.missing.append({"id": id, "file": file, "fst": fst, "url": url, "reason": str(reason)})
         self.may_pass += isinstance(reason, AcquisitionError) and reason.may_pass
 

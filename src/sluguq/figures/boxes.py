@@ -142,7 +142,16 @@ def box_plots(
     colours: dict[Any, str],
     configurations: list[str],
 ) -> None:
-    """Boxes over the quartiles, whiskers to the 5th and 95th percentile; single points where images are too few."""
+    """Boxes over the quartiles, whiskers to the 5th and 95th percentile; single points where images are too few.
+
+    :param axes: to draw on.
+    :param frame: one row an image, or a seed, with the columns configuration, `column` and `by`.
+    :param column: what is drawn.
+    :param by: what the boxes of a configuration are told apart by.
+    :param keys: values of `by`, in order.
+    :param colours: of every key.
+    :param configurations: in order.
+    """
     sizes = frame.groupby(["configuration", by], observed=True)[column].transform("count")
     shared: dict[str, Any] = {
         "x": "configuration", "y": column, "hue": by, "order": configurations, "hue_order": keys, "palette": colours,

@@ -77,12 +77,16 @@ def draw(
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw a figure of `FIGURES`.
 
-    Give what `FIGURES[name].needs` names, and the store's tables that `FIGURES[name].tables` names, as
-    `sluguq.analysis.making.make_tables` gives them; what is drawn from a label table takes a dataset besides, for its
-    marks.
-    Returns the figure and the tidy table behind it.
+    Give what `FIGURES[name].needs` names, and the store's tables that `FIGURES[name].tables` names.
 
-    Raises ValueError where there is no such figure, or what it needs was not given.
+    :param name: of the figure.
+    :param dataset: aggregated store; what is drawn from a label table takes it besides, for its marks.
+    :param models: store of models.
+    :param labels: the label table, as :func:`sluguq.datasets.availability.availability` makes it.
+    :param sensitivity: the table of :func:`sluguq.analysis.sensitivity.sensitivity_table`.
+    :param tables: by name, as `sluguq.analysis.making.make_tables` gives them.
+    :returns: the figure and the tidy table behind it.
+    :raises ValueError: where there is no such figure, or what it needs was not given.
     """
     if name not in FIGURES:
         raise ValueError(f"there is no figure {name!r}; there are {', '.join(sorted(FIGURES))}")
@@ -103,10 +107,17 @@ def draw(
 def save(
     figure: Figure, table: pd.DataFrame, folder: str | os.PathLike[str], name: str, *, origin: str = ""
 ) -> list[Path]:
-    """Write `name`.svg, `name`.png (200 dots an inch) and `name`.csv into a folder; returns the paths.
+    """Write `name`.svg, `name`.png (200 dots an inch) and `name`.csv into a folder.
 
     Both pictures carry `origin`, where they come from, as their description, and the figure's title and note as their
     title, for those who do not see it. The SVG carries no date, so that the same figure is the same file.
+
+    :param figure: what is drawn.
+    :param table: the numbers behind it.
+    :param folder: made where it is not there.
+    :param name: of the files.
+    :param origin: where the figure comes from, in words or as JSON.
+    :returns: the paths of the three files.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -131,8 +131,16 @@ def finish(
 
     Title and note together are the figure's label (`Figure.get_label`), which says in words what is compared.
 
-    handles: what the legend shows, below the title, `columns` to a line, after a `heading`. The panels get
-    the height between the bands, so nothing overlaps whatever the number of lines. `note` is wrapped.
+    The panels get the height between the bands, so nothing overlaps whatever the number of lines.
+
+    :param fig: the figure, with its panels drawn.
+    :param title: above the panels.
+    :param note: below them; it is wrapped.
+    :param dataset: store that says whether its images are synthetic; None for no mark.
+    :param handles: what the legend shows, below the title.
+    :param columns: of the legend, at most.
+    :param heading: before the legend.
+    :returns: the same figure.
     """
     for axes in fig.axes:
         mark_clipped(axes)

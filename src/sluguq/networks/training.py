@@ -151,7 +151,13 @@ def term_names(settings: TrainingSettings, perceptual: Perceptual | None) -> tup
 
 
 def initial_state(settings: TrainingSettings, seed: int, steps: int, *, terms: tuple[str, ...]) -> State:
-    """The state before the first step: all that changes from one step to the next, on the device."""
+    """The state before the first step: all that changes from one step to the next, on the device.
+
+    :param settings: of the training.
+    :param seed: of the initial weights and of all that training draws.
+    :param steps: how many there will be, for the schedule.
+    :param terms: names of the terms of the loss.
+    """
     weights, statistics = settings.network.initial(seed).split()
     return {
         "weights": weights,
@@ -190,6 +196,12 @@ def compiled_advance(
     The state's buffers are reused for the result. On a CPU `count` must be 1 and the steps are called from
     Python, since XLA runs a convolution's gradient some twenty times slower inside a loop of its own there;
     elsewhere the loop is compiled. With `left_over` it is the step that ends an epoch with so many images.
+
+    :param settings: of the training.
+    :param steps: how many there will be, for the schedule.
+    :param epoch_steps: steps of an epoch.
+    :param mesh: devices that share a batch; None for one.
+    :param left_over: images of a last batch that is smaller; 0 for a full one.
     """
     optimiser, _ = _optimiser(settings, steps)
     size = left_over or settings.batch_size

@@ -50,6 +50,10 @@ def tail(eigenvalues: np.ndarray, trace: float, count: int) -> np.ndarray:
 def log_determinant(eigenvalues: np.ndarray, trace: float, parameters: int, scale: float) -> Evidence:
     """Σ log(1 + λ / scale) over all ``parameters`` eigenvalues, and its bounds.
 
+    :param eigenvalues: leading ones, falling.
+    :param trace: of the matrix.
+    :param parameters: number of weights.
+    :param scale: what an eigenvalue is compared with, α σ².
     :raises ValueError: where the trace is not known.
     """
     _check_trace(trace)
@@ -65,7 +69,13 @@ def log_determinant(eigenvalues: np.ndarray, trace: float, parameters: int, scal
 
 
 def effective_parameters(eigenvalues: np.ndarray, trace: float, parameters: int, scale: float) -> float:
-    """γ = Σ λ / (λ + scale), the number of directions that the data determine rather than the prior."""
+    """γ = Σ λ / (λ + scale), the number of directions that the data determine rather than the prior.
+
+    :param eigenvalues: leading ones, falling.
+    :param trace: of the matrix.
+    :param parameters: number of weights.
+    :param scale: what an eigenvalue is compared with, α σ².
+    """
     _check_trace(trace)
     values = np.concatenate([eigenvalues, tail(eigenvalues, trace, parameters - len(eigenvalues))])
     return float((values / (values + scale)).sum())
@@ -76,6 +86,11 @@ def best_precision(
 ) -> float:
     """The α of the largest log marginal likelihood, α ‖w‖² = γ(α σ²): the left side rises and the right one falls.
 
+    :param eigenvalues: leading ones, falling.
+    :param trace: of the matrix.
+    :param parameters: number of weights.
+    :param squared_norm: ‖w‖² of the weights.
+    :param noise_variance: σ² of the likelihood.
     :raises ValueError: where the trace is not known, or all weights or eigenvalues are zero.
     """
     if not squared_norm > 0 or not eigenvalues[0] > 0:

@@ -29,6 +29,10 @@ def _rows(apply, params, image, selectors):
 def jacobian(apply: Apply, params: Any, image: Any, budget: Budget | None = None) -> jax.Array:
     """J(x) of one image (height, width, channels), or of one tree of arrays, (D, p), in the weights' precision.
 
+    :param apply: pure function (params, images) → outputs.
+    :param params: the weights.
+    :param image: one image, or one tree of arrays.
+    :param budget: of memory; None for this machine's.
     :raises ValueError: when J would not fit in memory.
     """
     image = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], image)

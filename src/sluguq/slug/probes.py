@@ -31,6 +31,12 @@ def draw(key: jax.Array, first: int, count: int, size: int, dtype: Any) -> jax.A
     """Probes ``first`` to ``first + count`` of the sequence that belongs to ``key``, (count, p).
 
     Probe i depends on the key and i alone, whatever the block it is drawn in.
+
+    :param key: of the sequence.
+    :param first: number of the first probe.
+    :param count: how many.
+    :param size: number of weights p.
+    :param dtype: of the probes.
     """
     return _draw(key, first, count, size, jnp.dtype(dtype))
 
@@ -44,7 +50,14 @@ def _draw_signs(key, first, count, size, dtype):
 
 
 def draw_signs(key: jax.Array, first: int, count: int, size: int, dtype: Any) -> jax.Array:
-    """Like :func:`draw`, with entries ±1 of equal probability."""
+    """Like :func:`draw`, with entries ±1 of equal probability.
+
+    :param key: of the sequence.
+    :param first: number of the first probe.
+    :param count: how many.
+    :param size: number of weights p.
+    :param dtype: of the probes.
+    """
     return _draw_signs(key, first, count, size, jnp.dtype(dtype))
 
 
@@ -78,6 +91,13 @@ def probe_batch(apply, params, images, tangents, *, maps, width):
     """‖J(x) η‖² for each tangent and image, (m, n), and Σ over tangents of its map (n, height, width).
 
     One linearisation serves all tangents (m, p); ``width`` of them run side by side.
+
+    :param apply: pure function (params, images) → outputs.
+    :param params: the weights.
+    :param images: (n, …).
+    :param tangents: (m, p).
+    :param maps: whether to make maps.
+    :param width: tangents that run side by side.
     """
     product = linearised(apply, params, images)
     side_by_side, blocks, rest = _passes(product, tangents, width)
@@ -100,7 +120,13 @@ def probe_batch(apply, params, images, tangents, *, maps, width):
 
 
 def energies(ggn: GGN, projector: Projector, probes: int, key: jax.Array) -> np.ndarray:
-    """‖J(xᵢ) S ξ‖² for each probe and image, (probes, n), float64."""
+    """‖J(xᵢ) S ξ‖² for each probe and image, (probes, n), float64.
+
+    :param ggn: the network on its images.
+    :param projector: S.
+    :param probes: how many.
+    :param key: of the probes.
+    """
     tangents = (projector.project(draw(key, index, 1, ggn.size, ggn.dtype)) for index in range(probes))
     return np.stack([energies_of(ggn, one) for one in tangents])
 

@@ -87,7 +87,13 @@ class Projector:
 
     @classmethod
     def of(cls, basis: Any, params: Any, *, prior_precision: float = 0.0, budget: Budget | None = None) -> "Projector":
-        """The projector of an eigenbasis (None for none), its vectors on the device where they have room there."""
+        """The projector of an eigenbasis (None for none), its vectors on the device where they have room there.
+
+        :param basis: an eigenbasis; None for none.
+        :param params: the weights, for their shapes.
+        :param prior_precision: α ≥ 0.
+        :param budget: of memory; None for this machine's.
+        """
         budget = budget or Budget()
         if basis is None:
             return cls(None)

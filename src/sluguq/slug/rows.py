@@ -19,7 +19,13 @@ from sluguq.slug.budget import Budget
 
 
 def column_blocks(rows: int, columns: int, itemsize: int, block_bytes: int) -> Iterator[slice]:
-    """Slices of columns such that a (rows, columns) block takes about ``block_bytes``."""
+    """Slices of columns such that a (rows, columns) block takes about ``block_bytes``.
+
+    :param rows: of the block.
+    :param columns: of the whole array.
+    :param itemsize: bytes of a number.
+    :param block_bytes: how large a block may be.
+    """
     width = max(1, block_bytes // max(1, rows * itemsize))
     for start in range(0, columns, width):
         yield slice(start, min(columns, start + width))

@@ -155,7 +155,17 @@ def settled_of(
     precision: str = "float32",
     **settings: Any,
 ) -> Settled | None:
-    """What an accuracy asks for on a whole set of images, of which parts are then scored; as for `score_images`."""
+    """What an accuracy asks for on a whole set of images, of which parts are then scored; as for `score_images`.
+
+    :param network: the network.
+    :param basis: of any estimator, or None.
+    :param pixels: images uint8 (n, height, width, channels).
+    :param key: of the probes.
+    :param parameters: all or decoder.
+    :param precision: of the network's products.
+    :param settings: as :class:`~sluguq.slug.estimators.ScoreSettings` has them.
+    :returns: None where no accuracy is asked for.
+    """
     asked = ScoreSettings(**settings)
     apply, params = reconstruction_function(network, parameters=parameters, precision=precision)  # type: ignore[arg-type]
     settled = estimator_of(basis).settled(apply, params, basis, pixels, asked, key=key)

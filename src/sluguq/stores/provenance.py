@@ -16,6 +16,11 @@ def provenance(title: str, source: str, configuration: str, device: str) -> dict
     """Global attributes of every store: what it is, from what, by which code.
 
     There is no time stamp, so that the same configuration gives the same bytes.
+
+    :param title: what it is.
+    :param source: what made it.
+    :param configuration: what it depends on, as YAML.
+    :param device: that computed it, in words.
     """
     return {
         "title": title,

@@ -142,6 +142,12 @@ class StoreWriter:
 
         Text is always a coordinate: then xarray's ``where`` leaves it as it is, which NumPy's type of text needs.
 
+        :param name: of the variable.
+        :param dimensions: their names.
+        :param shape: their sizes.
+        :param dtype: of the values.
+        :param attributes: at least ``long_name``, ``units`` and ``source``.
+        :param coordinate: whether it is a coordinate.
         :raises StoreError: where ``long_name``, ``units`` or ``source`` is missing from the attributes.
         """
         missing = {"long_name", "units", "source"} - set(attributes)

@@ -41,6 +41,14 @@ def noise(
     Frequencies are in cycles per image, from `lowest` to `highest` (at most FINEST); `stretch` above 1 draws
     the field out along `angle` (radians). The field does not depend on `n`: a finer grid shows the same waves
     and adds those that a coarser one cannot carry.
+
+    :param rng: random numbers.
+    :param n: pixels of a side.
+    :param slope: of the amplitude over frequency.
+    :param lowest: frequency, in cycles per image.
+    :param highest: frequency, in cycles per image.
+    :param angle: of the stretch, in radians.
+    :param stretch: ratio of lengths along and across the angle.
     """
     amplitude = _amplitude(slope, lowest, min(highest, FINEST), angle, stretch)
     finer = amplitude.shape[1]
@@ -103,6 +111,14 @@ def outline(
 
     The outline is an ellipse of axes radius * elongation^(+-1/2) whose radius varies over the angle by five
     harmonics, `lobes` strong.
+
+    :param rng: random numbers.
+    :param x: of the pixels' centres, (1, n), from 0 to 1.
+    :param y: likewise, (n, 1).
+    :param centre: of the ellipse, x and y.
+    :param radius: mean radius, in widths of the image.
+    :param elongation: ratio of the axes.
+    :param lobes: strength of the harmonics, as a share of the radius.
     """
     turn = rng.uniform(0.0, np.pi)
     c, s = math.cos(turn), math.sin(turn)

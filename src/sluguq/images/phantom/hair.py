@@ -16,7 +16,13 @@ _DENSITY = {"trunk": 0.45, "arm": 0.8, "leg": 1.0, "face": 0.35, "hand": 0.25}
 
 
 def draw_hair(rng: np.random.Generator, patient: Patient, site: str, n: int) -> Array:
-    """Share of each pixel (n, n) that hair covers, in [0, 1]."""
+    """Share of each pixel (n, n) that hair covers, in [0, 1].
+
+    :param rng: random numbers.
+    :param patient: whose hair it is.
+    :param site: of the body.
+    :param n: pixels of a side.
+    """
     expected = 70.0 * _DENSITY[site] * patient.hairiness**2
     count = int(rng.poisson(expected))
     if count == 0:

@@ -70,7 +70,13 @@ class _Place:
 
 
 def draw_lesion(condition: str, rng: np.random.Generator, x: Array, y: Array) -> Lesion:
-    """Maps of one lesion of a kind in `subjects.CONDITIONS`, on the grid x (1, n), y (n, 1)."""
+    """Maps of one lesion of a kind in `subjects.CONDITIONS`, on the grid x (1, n), y (n, 1).
+
+    :param condition: its kind.
+    :param rng: random numbers.
+    :param x: of the pixels' centres, (1, n), from 0 to 1.
+    :param y: likewise, (n, 1).
+    """
     n = x.shape[1]
     coarse = noise(rng, n, slope=1.6, lowest=2.0, highest=40.0)
     fine = noise(rng, n, slope=1.0, lowest=8.0, highest=48.0)

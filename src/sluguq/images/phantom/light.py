@@ -15,6 +15,13 @@ def shade(rng: np.random.Generator, x: Array, y: Array, height: Array, curvature
     part from all around; sheen is a Gaussian lobe of the slope around the one that mirrors the lamp into the
     camera (Ward, SIGGRAPH 1992, isotropic), over the skin's colour and independent of it. The
     diffuse light is 1 on average: the camera meters it.
+
+    :param rng: random numbers.
+    :param x: of the pixels' centres, (1, n), from 0 to 1.
+    :param y: likewise, (n, 1).
+    :param height: of the relief, (n, n), in widths of the image.
+    :param curvature: of the body, per width of the image.
+    :returns: diffuse and specular light, each (n, n).
     """
     n = height.shape[0]
     slope_y, slope_x = np.gradient(height, np.float32(1.0 / n))

@@ -27,7 +27,13 @@ UNPIGMENTED = (75.0, 8.0, 12.0)  # CIELAB of skin that has lost its melanin
 
 
 def skin_reflectance(lab: tuple[float, float, float], melanin: Array, haemoglobin: Array, missing: Array) -> Array:
-    """Linear-light RGB (3, n, n) of skin of base colour `lab` with pigment maps (n, n); see above."""
+    """Linear-light RGB (3, n, n) of skin of base colour `lab` with pigment maps (n, n); see above.
+
+    :param lab: CIELAB of the base colour.
+    :param melanin: in excess of the base, (n, n), as optical density of the green channel.
+    :param haemoglobin: likewise.
+    :param missing: part of the melanin that is missing, (n, n), in [0, 1].
+    """
     base = np.maximum(lab_to_linear(np.array(lab)) - SURFACE, 0.004)
     bare = np.maximum(lab_to_linear(np.array(UNPIGMENTED)) - SURFACE, base)
     gain = np.log(bare / base).astype(np.float32)

@@ -39,7 +39,13 @@ def render(fst: int, *, seed: int, index: int, size: int) -> PhantomImage:
     """Draw image `index` of skin type `fst` (1 to 6) at `size` x `size` pixels (32 to 512).
 
     The same (fst, seed, index) shows the same scene at every size: smaller ones are averages of it in
-    linear light, larger ones add finer texture. Raises ValueError for a skin type, seed, index or size out of range.
+    linear light, larger ones add finer texture.
+
+    :param fst: skin type, 1 to 6.
+    :param seed: of the data set.
+    :param index: number of the image among those of its skin type.
+    :param size: pixels of a side.
+    :raises ValueError: for a skin type, seed, index or size out of range.
     """
     who = subjects.record(fst, seed=seed, index=index)
     if not SMALLEST <= size <= LARGEST:

@@ -81,7 +81,13 @@ class PhantomRecord:
 
 
 def stream(seed: int, fst: int, index: int, purpose: int) -> np.random.Generator:
-    """Random generator of one purpose of one image, keyed by all four numbers."""
+    """Random generator of one purpose of one image, keyed by all four numbers.
+
+    :param seed: of the data set.
+    :param fst: skin type.
+    :param index: number of the image.
+    :param purpose: what the numbers are for.
+    """
     return drawing_stream(seed, fst, index, purpose)
 
 

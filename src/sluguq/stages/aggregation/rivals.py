@@ -24,6 +24,12 @@ def write_rivals(
 
     The attribute `PASSES` has the forward passes an image that it took, a mean over models. That of SLUG itself goes to
     an attribute of the same name of every rival, with ``_of_slug`` after it.
+
+    :param writer: of the aggregated store.
+    :param tables: csv of every (configuration, seed), see :func:`~sluguq.stages.rival_table.read_rivals`.
+    :param configurations: the store's axis.
+    :param seeds: likewise.
+    :param ids: names of the store's images.
     """
     read = {key: read_rivals(path) for key, path in tables.items()}
     every = pd.concat(read.values())
