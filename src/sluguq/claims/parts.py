@@ -409,15 +409,10 @@ def tone_follows_training(run: Run) -> list[Part]:
 
     a, c = run.light_only, run.dark_only
     dark = run.pictures[run.pictures["group"] == run.dark]
-    keys = ["seed", "image", "cluster"]
-    after, before = (
-        dark.loc[dark["configuration"] == name, [*keys, "ita_reconstruction"]].rename(
-            columns={"ita_reconstruction": column}
-        )
-        for name, column in ((a, "after"), (c, "before"))
-    )
-    both = after.merge(before, on=keys)
-    estimate = run.picture_estimate(change, both, [a, c], after="after", before="before")
+    keys, tone = ["seed", "image", "cluster"], "ita_reconstruction"
+    of_a, of_c = (dark.loc[dark["configuration"] == name, [*keys, tone]] for name in (a, c))
+    both = of_a.merge(of_c.rename(columns={tone: "before"}), on=keys)
+    estimate = run.picture_estimate(change, both, [a, c], after=tone, before="before")
     return [above(f"{run.dark}, {a} less {c}", estimate, smallest=SMALLEST_TONE)]
 
 

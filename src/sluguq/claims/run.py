@@ -14,7 +14,7 @@ from sluguq.analysis.aggregated import FITZPATRICK, blocks_of, clusters_of, grou
 from sluguq.analysis.drawn_artefacts import artefact_clusters, pixel_scores, region_means
 from sluguq.analysis.estimates import Estimate, Transform, over_seeds
 from sluguq.analysis.labelled_images import map_summaries
-from sluguq.analysis.pictures import picture_measures, variability_estimates
+from sluguq.analysis.pictures import MEASURES, picture_measures, variability_estimates
 from sluguq.analysis.statistics import auroc
 from sluguq.analysis.tables import REPLICATES
 from sluguq.datasets.units import identities
@@ -370,7 +370,8 @@ class Run:
         lost = self._unscored(self.training, *of)
         chosen = frame.dropna(subset=[name for name in columns.values() if name != "inside"])
         if chosen.empty:
-            asked = f"{self.training.attrs.get('dataset')} has no {' or '.join(columns.values())}"
+            measures = " and ".join(dict.fromkeys(MEASURES[c] for c in columns.values() if c in MEASURES))
+            asked = f"{self.training.attrs.get('dataset')} has no image with {measures}"
             raise self._nothing(self.training, lost, ", ".join(of), asked)
         parts = [part for _, part in chosen.groupby("seed")]
         given = [{a: part[c].to_numpy(bool if c == "inside" else float) for a, c in columns.items()} for part in parts]

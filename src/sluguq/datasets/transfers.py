@@ -5,12 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
+from sluguq.machine.errors import SluguqError
+
 _GZIP = b"\x1f\x8b"
 _UNDONE = frozenset({"gzip", "x-gzip", "deflate"})
 _PACKED = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 
-class CutTransfer(Exception):
+class CutTransfer(SluguqError):
     """A packed body ends before its end."""
 
 
