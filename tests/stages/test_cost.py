@@ -71,6 +71,18 @@ def test_every_part_is_multiplied_out():
     assert cost.as_dict()["hours"] is None
 
 
+def test_rivals_are_planned_but_are_no_part_of_the_uncertainty():
+    rivals = {"last_layer": "decoder/conv_out/*", "tenth": 0.1}
+    without, with_them = (
+        cost_of(resolve({**SMALL, "score": {"probes": 8, **more}})) for more in ({}, {"rivals": rivals})
+    )
+    forward = forward_flop(Model(**SMALL["model"]), 32) / 1e15
+    [stage] = [stage for stage in with_them.stages if stage.stage == "rivals"]
+    assert stage.pflop == pytest.approx(6 * (3 * 16 * 7 * 5 + 2 * 12 * (2 + 2 * (8 + 8))) * forward)
+    assert with_them.uncertainty_pflop == without.uncertainty_pflop
+    assert "rivals" not in {stage.stage for stage in without.stages}
+
+
 def test_a_sample_and_a_coarser_accuracy_cost_less():
     sampled = {
         **SMALL,

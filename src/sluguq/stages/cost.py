@@ -113,7 +113,7 @@ class Cost:
 
     @property
     def uncertainty_pflop(self) -> float:
-        """Operations of all eigenbases and scores."""
+        """Operations of all eigenbases and scores; those of rivals, which nothing else needs, are left out."""
         return sum(stage.pflop for stage in self.stages if stage.stage in ("eigenbasis", "score"))
 
     def as_dict(self) -> dict[str, Any]:
@@ -160,6 +160,7 @@ def cost_of(experiment: Experiment, rates: Rates | None = None) -> Cost:
         _training(experiment, models, forward, rates),
         _eigenbases(experiment, models, forward, rates),
         *_scores(experiment, models, forward, counts, rates),
+        *_rivals(experiment, models, forward, rates),
         StageCost(
             "aggregate and figures",
             1 + 4 * len(counts),
@@ -307,6 +308,27 @@ def _scores(
             )
         )
     return stages
+
+
+def _rivals(experiment: Experiment, models: int, forward: float, rates: Rates | None) -> list[StageCost]:
+    """At most what the rivals take: each as much as SLUG of all weights, whose basis is made once more beside them."""
+    rivals = len(experiment.score.rivals)
+    if not rivals:
+        return []
+    tested = len(experiment.groups) * experiment.split.test_images
+    basis = _eigenbases(experiment, 1, forward, None).pflop
+    score = tested * score_passes(experiment) * forward / 1e15
+    pflop = models * ((1 + rivals) * basis + rivals * score)
+    return [
+        StageCost(
+            "rivals",
+            models,
+            f"at most: {rivals} of {tested:,} images, and SLUG's own basis",
+            pflop,
+            memory_mb=experiment.resources.mem_mb,
+            hours=_hours(pflop, rates.uncertainty if rates else None),
+        )
+    ]
 
 
 def _image_count(options: Source) -> int | None:
