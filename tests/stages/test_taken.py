@@ -14,6 +14,7 @@ def logs(tmp_path, monkeypatch):
         "logs/small/train/A-seed-0.tsv": "s\th:m:s\tmax_rss\n60.5\t0:01:00\t800.0\n",
         "logs/small/train/B-seed-0.tsv": "s\th:m:s\tmax_rss\n39.5\t0:00:39\t900.5\n",
         "logs/small/score/A-seed-0-skin.tsv": "s\th:m:s\tmax_rss\n3.0\t0:00:03\tNA\n",
+        "logs/small/rivals/A-seed-0.tsv": "s\th:m:s\tmax_rss\n9.0\t0:00:09\tNA\n",
         "logs/small/claims.tsv": "s\th:m:s\tmax_rss\n7.0\t0:00:07\t10\n",
         "logs/small/figures/half.tsv": "s\th:m:s\n",
         "logs/prepare/skin-32px.tsv": "s\th:m:s\tmax_rss\n5.0\t0:00:05\t100\n",
@@ -29,6 +30,7 @@ def test_measurements_are_summed_by_stage():
     found = taken("small")
     assert found["train"] == (2, 100.0, 900.5)
     assert found["score"] == (1, 3.0, 0.0)
+    assert found["rivals"] == (1, 9.0, 0.0)
     assert found["aggregate and figures"] == (1, 7.0, 10.0)
     assert found["acquire and prepare"].jobs == 1
     assert expected_seconds({"train": 3, "eigenbasis": 5, "score": 2, "claims": 1}, "small") == pytest.approx(163)

@@ -23,6 +23,7 @@ _FOLDERS = {
     "adopt": "train",
     "eigenbasis": "eigenbasis",
     "score": "score",
+    "rivals": "rivals",
 }
 """Stage of :class:`~sluguq.stages.cost.StageCost` by the folder of a job's log; of all others, the last stage."""
 
