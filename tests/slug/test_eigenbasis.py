@@ -129,6 +129,30 @@ def test_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, storage, kill
     assert not list(tmp_path.glob("killed/lanczos-*")), "scratch files are removed at the end"
 
 
+def test_a_run_that_had_asked_for_more_goes_on_asking_for_it(tmp_path):
+    apply, params, images = diagonal_network(np.geomspace(100, 1, 60).astype(np.float32))
+    options = {"rank": 6, "key": KEY, "tolerance": 0.3, "solver": Lanczos(accuracy=0.3)}
+    states = []
+    whole = sluguq.eigenbasis(apply, params, images, **options, checkpoint=Checkpoint(on_block=states.append, block=1))
+    last = states[-1]
+    assert max(last.stricter) > 0, "something was missing at first"
+    save_state(last, tmp_path / "state.npz")
+    resumed = sluguq.eigenbasis(
+        apply, params, images, **options, checkpoint=Checkpoint(load_state(tmp_path / "state.npz"))
+    )
+    np.testing.assert_array_equal(resumed.vectors, whole.vectors)
+    assert resumed.products == whole.products
+
+
+def test_a_pair_that_comes_late_is_waited_for_not_searched_in_blocks():
+    """Widening the block is for copies: elsewhere it only spends products, and programs for blocks of each width."""
+    apply, params, images = diagonal_network(np.geomspace(100, 1, 60).astype(np.float32))
+    loose = sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, tolerance=0.3)
+    strict = sluguq.eigenbasis(apply, params, images, rank=6, key=KEY, tolerance=1e-3)
+    np.testing.assert_allclose(loose.eigenvalues, strict.eigenvalues, rtol=0.05)
+    assert loose.products < strict.products
+
+
 class Killed(Exception):
     pass
 

@@ -19,6 +19,7 @@ class LanczosState(NamedTuple):
     :ivar products: how many products have been spent, restarts included.
     :ivar passes: how many passes over the images.
     :ivar lost: (m,) norms of what was given up of each vector's image.
+    :ivar stricter: how many times tolerance and accuracy have become ten times stricter.
     """
 
     vectors: np.ndarray
@@ -27,6 +28,7 @@ class LanczosState(NamedTuple):
     products: int
     passes: int
     lost: np.ndarray
+    stricter: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def save_state(state: LanczosState, path: str | Path) -> None:
             products=state.products,
             passes=state.passes,
             lost=state.lost,
+            stricter=state.stricter,
         )
         file.flush()
         os.fsync(file.fileno())
@@ -85,4 +88,7 @@ def load_state(path: str | Path) -> LanczosState:
                 str(saved["mapped_file"]), str(saved["dtype"]), mode="r", shape=tuple(saved["shape"].tolist())
             )
         step, products, passes = (int(saved[name]) for name in ("step", "products", "passes"))
-        return LanczosState(vectors, saved["projected"], step, products, passes, saved["lost"])
+        tolerance, accuracy = saved["stricter"].tolist()
+        return LanczosState(
+            vectors, saved["projected"], step, products, passes, saved["lost"], (int(tolerance), int(accuracy))
+        )

@@ -1,8 +1,10 @@
 """The leading Ritz pairs: found to what is asked, and nothing above them left.
 
 The recurrence advances, one vector at a time, until the wanted pairs satisfy the stop rule; then a search with a
-random vector (:mod:`sluguq.slug.missing`) asks whether an eigenvalue above the last of them has been missed, as the
-copies of repeated ones are. If so, random vectors join the block, which doubles, and the recurrence goes on.
+random vector (:mod:`sluguq.slug.missing`) asks whether an eigenvalue above the last of them has been missed. Where the
+rule is a loose one, what is missing is most often a pair that has not come yet: the rule becomes ten times stricter and
+the recurrence goes on as it was. What is still missing then is a copy of a repeated eigenvalue, which one vector cannot
+see: random vectors join the block, which grows.
 """
 
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from sluguq.slug.lanczos_state import Checkpoint
 from sluguq.slug.missing import search
 from sluguq.slug.recurrence import GROWTH, Recurrence, rounding
 
+_TIGHT = 0.01  # pairs this converged, and still one is missing: it will not come by itself
 _MARGIN = 0.01  # above the last pair's eigenvalue from which on a missing one is looked for
 
 
@@ -82,11 +85,23 @@ class Solver:
     def __init__(self, recurrence: Recurrence, rank: int, stop: Stop) -> None:
         self.recurrence, self.rank, self.stop = recurrence, rank, stop
         self.floor = 16 * float(jnp.finfo(recurrence.ggn.dtype).eps)
-        self.accuracy = stop.accuracy
+        self.stricter = (0, 0)  # times that tolerance and accuracy have become ten times stricter
+
+    @property
+    def tolerance(self) -> float:
+        """Of a pair, for the pairs to be looked through."""
+        return self.stop.tolerance * 10.0 ** -self.stricter[0]
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of all pairs together, likewise."""
+        return None if self.stop.accuracy is None else self.stop.accuracy * 10.0 ** -self.stricter[1]
 
     def run(self, checkpoint: Checkpoint, progress: bool) -> Leading:
         """The leading pairs; states are handed out on the way."""
         recurrence = self.recurrence
+        if checkpoint.state is not None:
+            self.stricter = checkpoint.state.stricter
         told = recurrence.products // checkpoint.block
         initial = recurrence.products
         with Progress(
@@ -104,7 +119,7 @@ class Solver:
                 due = recurrence.products // checkpoint.block > told
                 if checkpoint.on_block is not None and (restarted or due):
                     told = recurrence.products // checkpoint.block
-                    checkpoint.on_block(recurrence.state())
+                    checkpoint.on_block(recurrence.state()._replace(stricter=self.stricter))
 
     def _make_room(self, width: int) -> bool:
         """Restart where the rows have no room for a block of this width.
@@ -123,7 +138,7 @@ class Solver:
         values, coefficients, residuals = self.recurrence.ritz()
         rank = self.rank
         error = incompleteness(values, residuals, rank)
-        converged = residuals[:rank] <= np.maximum(self.stop.tolerance * values[:rank], self.floor * values[0])
+        converged = self._within(self.stop.tolerance, values[:rank], residuals[:rank])
         return Leading(values[:rank], coefficients[:, :rank], residuals[:rank], converged, error)
 
     def _looked_through(self) -> Leading | None:
@@ -136,17 +151,22 @@ class Solver:
         given_up = recurrence.products >= self.stop.products
         if recurrence.step == recurrence.ggn.size:
             return leading._replace(complete=True)
-        if not leading.converged.all() and not exhausted and not self._accurate(leading):
+        settled = self._within(self.tolerance, leading.values, leading.residuals).all()
+        if not settled and not exhausted and not self._accurate(leading):
             return leading if given_up else None
         if self._nothing_left(leading):
             return leading._replace(complete=True)
         if given_up:
             return leading
-        if leading.converged.all() or exhausted:
+        if exhausted or (settled and self.tolerance <= _TIGHT):
             self._widen()
-        elif self.accuracy is not None:  # not yet a copy: what is missing may come by itself
-            self.accuracy /= 10
+        else:
+            self.stricter = self.stricter[0] + bool(settled), self.stricter[1] + 1
         return None
+
+    def _within(self, tolerance: float, values: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+        """Which pairs have residuals of at most this share of their eigenvalues, or at rounding level."""
+        return residuals <= np.maximum(tolerance * values, self.floor * values[0])
 
     def _accurate(self, leading: Leading) -> bool:
         return self.accuracy is not None and leading.incompleteness <= self.accuracy
