@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from sluguq.report.answers import answers, unsaid
 from tests.figures.stand_in import aggregated
@@ -84,6 +85,57 @@ def test_whether_it_knows_is_said_beside_the_best_cheap_signal():
         "Under nur-hell SLUG rises with the error; under the rest this run cannot tell."
     )
     assert answers(store(), {"signals": signals(-0.2)})[0].lead.startswith("This run cannot tell")
+
+
+def ranks(*intervals):
+    """A table of SLUG's rank correlations: low and high of each configuration."""
+    return pd.DataFrame(
+        [
+            {"configuration": name, "signal": "slug", "among": "all", "test": "spearman", "value": sum(ends) / 2,
+             "low": ends[0], "high": ends[1]}
+            for name, ends in zip(MIXES, intervals, strict=True)
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("intervals", "lead"),
+    [
+        (((-0.9, -0.8), (-0.5, -0.3)), "No: SLUG falls as the error rises."),
+        (
+            ((-0.05, 0.05), (0.01, 0.09)),
+            "No: SLUG hardly goes with the error, with a rank correlation of less than 0.1.",
+        ),
+        (
+            ((0.2, 0.4), (-0.9, -0.8)),
+            "Under nur-hell SLUG rises with the error; under halb SLUG falls as the error rises.",
+        ),
+        (((-0.2, 0.4), (np.nan, np.nan)), "This run cannot tell whether SLUG rises with the error."),
+        (
+            ((-0.05, 0.05), (-0.2, 0.4)),
+            "Under nur-hell SLUG hardly goes with the error, with a rank correlation of less than 0.1; under the "
+            "rest this run cannot tell.",
+        ),
+    ],
+)
+def test_that_it_does_not_know_is_said_too(intervals, lead):
+    (answer,) = answers(store(), {"signals": ranks(*intervals)})
+    assert answer.lead == lead
+
+
+def test_a_ratio_that_is_not_known_is_no_difference_that_is_not_certain():
+    given = {"gaps": gaps((np.nan, np.nan, np.nan), (1.1, 0.9, 1.3))}
+    (answer,) = answers(store(), given)
+    assert answer.sentences[0] == (
+        "Trained on hell only (nur-hell), how the error of dunkel (FST 3–6) compares with that of hell (FST 1, 2) is "
+        "not known."
+    )
+    said = unsaid(store(), given)
+    assert (
+        "Whether the error differs from that of hell, for dunkel under nur-hell: the ratio is not known in this run."
+        in said
+    )
+    assert "nur-hell" not in next(line for line in said if "holds 1" in line)
 
 
 def test_what_is_not_there_is_left_out():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import xarray as xr
 
 from sluguq.analysis.aggregated import Groups, groups_of, mixes_of
 from sluguq.analysis.tables import SIGNALS
-from sluguq.claims.rules import STRONG
+from sluguq.claims.rules import SMALLEST_CORRELATION, STRONG
 from sluguq.figures.words import group_label, number, percentage, plural
 
 CHEAP = ("latent_std", "kl", "total_variation", "compressed_size")
@@ -51,14 +51,16 @@ def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]
     if int(dataset.attrs.get("synthetic", 0)):
         found.append("Anything about people: the images were made by a program.")
     ratios = _ratios(tables["gaps"]) if len(tables.get("gaps", ())) else pd.DataFrame()
-    undecided = [row for row in ratios.to_dict("records") if not row["low"] > 1 and not row["high"] < 1]
-    if undecided:
-        where = _listed([f"{row['group']} under {row['configuration']}" for row in undecided])
-        reference = undecided[0]["reference"]
-        found.append(
-            f"Whether the error differs from that of {reference}, for {where}: the interval of the ratio holds 1. More "
-            "seeds or test images would narrow it."
-        )
+    rows = ratios.to_dict("records")
+    undecided = [row for row in rows if row["low"] <= 1 <= row["high"]]
+    unknown = [row for row in rows if not _known(row)]
+    for asked, reason in (
+        (undecided, "the interval of the ratio holds 1. More seeds or test images would narrow it."),
+        (unknown, "the ratio is not known in this run."),
+    ):
+        if asked:
+            where = _listed([f"{row['group']} under {row['configuration']}" for row in asked])
+            found.append(f"Whether the error differs from that of {asked[0]['reference']}, for {where}: {reason}")
     seeds = dataset.sizes["seed"]
     if seeds < FEW_SEEDS:
         found.append(
@@ -77,6 +79,10 @@ def _ratios(gaps: pd.DataFrame) -> pd.DataFrame:
     return chosen
 
 
+def _known(row: Mapping[Any, Any]) -> bool:
+    return bool(np.isfinite([row[name] for name in ("value", "low", "high")]).all())
+
+
 def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
     groups, mixes = groups_of(dataset), mixes_of(dataset)
     ratios = _ratios(gaps).to_dict("records")
@@ -84,7 +90,9 @@ def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
     for row in ratios:
         whom, reference = (_label(row[name], groups) for name in ("group", "reference"))
         said = f"{number(row['value'], 2)} times [{number(row['low'], 2)}, {number(row['high'], 2)}]"
-        if row["low"] > 1:
+        if not _known(row):
+            verdict = f"how the error of {whom} compares with that of {reference} is not known"
+        elif row["low"] > 1:
             verdict = f"the error of {whom} is {said} that of {reference}"
         elif row["high"] < 1:
             verdict = f"the error of {whom} is smaller than that of {reference}, {said}"
@@ -108,11 +116,12 @@ def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
 def _knows(dataset: xr.Dataset, signals: pd.DataFrame) -> Answer:
     table = signals[signals["among"] == "all"]
     configurations = list(dict.fromkeys(table["configuration"]))
-    sentences, lows = [], {}
+    sentences: list[str] = []
+    ranks: dict[str, tuple[float, float]] = {}
     for configuration in configurations:
         here = table[table["configuration"] == configuration].set_index(["signal", "test"])
         rank = here.loc[("slug", "spearman")]
-        lows[configuration] = rank["low"]
+        ranks[configuration] = (rank["low"], rank["high"])
         sentence = (
             f"Under {configuration}, SLUG's rank correlation with the error is {number(rank['value'], 2)} "
             f"[{number(rank['low'], 2)}, {number(rank['high'], 2)}]"
@@ -129,19 +138,42 @@ def _knows(dataset: xr.Dataset, signals: pd.DataFrame) -> Answer:
                 best = max(rivals, key=lambda name: rivals[name])
                 sentence += f", that of the best cheap signal, {SIGNALS[best]}, {percentage(rivals[best])}"
         sentences.append(sentence + ".")
-    return Answer("knows", "Does it know?", _verdict(lows), tuple(sentences), "slug_knows")
+    return Answer("knows", "Does it know?", _verdict(ranks), tuple(sentences), "slug_knows")
 
 
-def _verdict(lows: Mapping[str, float]) -> str:
-    """The answer by the lower ends of the rank correlations' intervals."""
-    if all(low > STRONG for low in lows.values()):
+def _verdict(ranks: Mapping[str, tuple[float, float]]) -> str:
+    """The answer by the intervals of the rank correlations."""
+    if all(low > STRONG for low, _ in ranks.values()):
         return "Yes: SLUG orders images much as their errors do. By chance a tenth would hold a tenth of the worst."
-    rising = [name for name, low in lows.items() if low > 0]
-    if len(rising) == len(lows):
-        return "In part: SLUG rises with the error. By chance a tenth would hold a tenth of the worst."
-    if rising:
-        return f"Under {_listed(rising)} SLUG rises with the error; under the rest this run cannot tell."
-    return "This run cannot tell whether SLUG rises with the error."
+    found: dict[str, list[str]] = {}
+    for name, interval in ranks.items():
+        found.setdefault(_direction(*interval), []).append(name)
+    if len(found) == 1:
+        return _EVERYWHERE[next(iter(found))]
+    said = [f"under {_listed(found[way])} {words}" for way, words in _SOMEWHERE.items() if way in found]
+    said += ["under the rest this run cannot tell"] if "unknown" in found else []
+    sentence = "; ".join(said)
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+_EVERYWHERE = {
+    "rises": "In part: SLUG rises with the error. By chance a tenth would hold a tenth of the worst.",
+    "falls": "No: SLUG falls as the error rises.",
+    "hardly": f"No: SLUG hardly goes with the error, with a rank correlation of less than {SMALLEST_CORRELATION:g}.",
+    "unknown": "This run cannot tell whether SLUG rises with the error.",
+}
+_SOMEWHERE = {
+    "rises": "SLUG rises with the error",
+    "falls": "SLUG falls as the error rises",
+    "hardly": f"SLUG hardly goes with the error, with a rank correlation of less than {SMALLEST_CORRELATION:g}",
+}
+
+
+def _direction(low: float, high: float) -> str:
+    """What the interval of a rank correlation says."""
+    if low > -SMALLEST_CORRELATION and high < SMALLEST_CORRELATION:
+        return "hardly"
+    return "rises" if low > 0 else "falls" if high < 0 else "unknown"
 
 
 def _trained(configuration: str, mixes: Mapping[str, Mapping[str, float]]) -> str:
