@@ -12,25 +12,22 @@ from sluguq.analysis.given import dataset_of
 from sluguq.analysis.signals import compare_signals
 from sluguq.analysis.tables import per_image, read_claims
 from sluguq.claims import judge
-from sluguq.stores.store import StoreError, open_store, write_store
+from sluguq.stores.store import StoreError, open_store
 from sluguq.stores.tables import write_table
-from sluguq.stores.variables import described
-from tests.figures.stand_in import aggregated
+from tests.figures.stand_in import aggregated, saved
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Stores as the workflow leaves them, with a table, claims and an empty table."""
     folder = tmp_path_factory.mktemp("results") / "stand-in"
-    for name, store in {
-        "phantom": aggregated(seeds=2, tested=8, pool=10, size=8),
-        "elsewhere": aggregated(role="external", seeds=2, pool=6, size=8, key=1, maps=False),
-    }.items():
-        for variable in store.variables.values():
-            variable.attrs = described("what it is", "test")
-        write_store(
-            store, folder / f"{name}.zarr", title="a store", source="test", configuration=store.attrs["configuration"]
-        )
+    saved(
+        {
+            "phantom": aggregated(seeds=2, tested=8, pool=10, size=8),
+            "elsewhere": aggregated(role="external", seeds=2, pool=6, size=8, key=1, maps=False),
+        },
+        folder,
+    )
     tables = folder / "tables" / "phantom"
     tables.mkdir(parents=True)
     pd.DataFrame({"configuration": ["1"], "group": ["2"], "value": [0.5]}).to_csv(tables / "gaps.csv", index=False)

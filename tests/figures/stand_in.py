@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import yaml
 from sluguq.analysis.making import make_table
 from sluguq.figures import FIGURES
 from sluguq.figures.drawing import draw
+from sluguq.stores.store import write_store
+from sluguq.stores.variables import described
 
 GROUPS = {"light": [1, 2], "dark": [5, 6]}
 CONFIGURATIONS = {"A": {"light": 1.0}, "B": {"light": 0.5, "dark": 0.5}, "C": {"dark": 1.0}}
@@ -135,6 +138,16 @@ def aggregated(
             ),
         },
     )
+
+
+def saved(stores: dict[str, xr.Dataset], folder: Path) -> dict[str, Path]:
+    """Stores written as ``<name>.zarr`` into a folder, as the workflow would; their paths by name."""
+    paths = {name: folder / f"{name}.zarr" for name in stores}
+    for name, store in stores.items():
+        for variable in store.variables.values():
+            variable.attrs = described("what it is", "test")
+        write_store(store, paths[name], title="a store", source="test", configuration=store.attrs["configuration"])
+    return paths
 
 
 def with_artefacts(

@@ -15,9 +15,7 @@ from sluguq.claims.robustness import robustness
 from sluguq.figures.words import number
 from sluguq.report.doubts import confounding, other_ways, whose_labels
 from sluguq.report.findings import differences, write_findings
-from sluguq.stores.store import write_store
-from sluguq.stores.variables import described
-from tests.figures.stand_in import aggregated, with_artefacts
+from tests.figures.stand_in import aggregated, saved, with_artefacts
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +28,8 @@ def experiment(tmp_path_factory):
         "phantom": aggregated(seeds=3, tested=20, size=8),
         "masked": by_hand.drop_vars(["artefact", "clean_image"]).assign_attrs(role="external", dataset="masked"),
     }
+    saved(stores, folder)
     for name, store in stores.items():
-        for variable in store.variables.values():
-            variable.attrs = described("what it is", "test")
-        write_store(
-            store, folder / f"{name}.zarr", title="a store", source="test", configuration=store.attrs["configuration"]
-        )
         (folder / "tables" / name).mkdir(parents=True)
         for table, rows in make_tables(store, str(store.attrs["role"]), 40).items():
             rows.to_csv(folder / "tables" / name / f"{table}.csv", index=False)

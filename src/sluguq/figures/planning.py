@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sluguq.claims import Run
+from sluguq.claims.power import power as power_of_claims
+from sluguq.figures.drawing import save
 from sluguq.figures.style import EDGE, WIDTH, empty, figure, finish
+from sluguq.stores.store import open_stores
+from sluguq.stores.tables import write_table
+
+_Path = str | os.PathLike[str]
+
+
+def write_power(
+    table: _Path, folder: _Path, datasets: Mapping[str, _Path], *, replicates: int, planned: tuple[int, int]
+) -> None:
+    """Write how likely each claim is to be decided by so many seeds and images, as a table and as its figure.
+
+    :param table: csv to write.
+    :param folder: folder of the figure ``power``.
+    :param datasets: the pilot's aggregated stores by name.
+    :param replicates: of the bootstrap.
+    :param planned: seeds, and test images a group and seed, of the experiment; the pilot's images are as many.
+    """
+    run = Run(open_stores(datasets), None, replicates)
+    probabilities = power_of_claims(run, planned[1], planned=planned)
+    write_table(table, probabilities, sealed=False)
+    save(*power(probabilities), folder, "power", origin=f"experiment of {planned}")
 
 
 def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

@@ -30,7 +30,7 @@ from sluguq.datasets.units import TIES, named, tying_labels
 from sluguq.figures.distribution import fst_distribution
 from sluguq.figures.style import figure as new_figure
 from sluguq.figures.style import finish, styled
-from sluguq.machine.streams import stream
+from sluguq.machine.streams import plain_stream, stream
 from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
 from sluguq.stores.tables import read_images, read_missing, read_rejected
@@ -79,11 +79,11 @@ def losses_by_reason(missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFr
         frequent reason first.
     """
     parts = [missing.assign(stage="acquired"), rejected.assign(stage="decoded")]
-    lost = pd.concat(
+    losses = pd.concat(
         [part[["stage", "reason", "fst"]] for part in parts if len(part)] or [parts[0][["stage", "reason", "fst"]]]
     )
-    lost["reason"] = lost["reason"].map(kind_of_reason)
-    table = pd.crosstab([lost["stage"], lost["reason"]], lost["fst"])
+    losses["reason"] = losses["reason"].map(kind_of_reason)
+    table = pd.crosstab([losses["stage"], losses["reason"]], losses["fst"])
     table = table.reindex(columns=_types(table.columns), fill_value=0)
     table["all"] = table.sum(axis=1)
     table.columns.name = None
@@ -112,11 +112,11 @@ def dependence_on_fst(rows: pd.DataFrame) -> float:
 
     :returns: the p-value; NaN where nothing or everything was lost, or only one skin type is there.
     """
-    labelled = rows[rows["fst"] > 0]
-    table = pd.crosstab(labelled["fst"], labelled["state"] == "available").to_numpy()
+    typed_rows = rows[rows["fst"] > 0]
+    table = pd.crosstab(typed_rows["fst"], typed_rows["state"] == "available").to_numpy()
     if table.ndim != 2 or min(table.shape) < 2:
         return float("nan")
-    method = stats.MonteCarloMethod(n_resamples=_RESAMPLES, rng=np.random.default_rng(0))
+    method = stats.MonteCarloMethod(n_resamples=_RESAMPLES, rng=plain_stream())
     return float(stats.chi2_contingency(table, correction=False, method=method).pvalue)
 
 
@@ -140,11 +140,11 @@ def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0, scale:
         for value in there:
             rng = stream(seed, value + 1)
             members = np.flatnonzero(fst == value)
-            chosen = np.sort(rng.choice(members, min(len(members), per_fst * lines[value]), replace=False))
+            rows = np.sort(rng.choice(members, min(len(members), per_fst * lines[value]), replace=False))
             places = axes[line : line + lines[value]].ravel()
             for place in places:
                 place.set_axis_off()
-            for place, index in zip(places, chosen, strict=False):
+            for place, index in zip(places, rows, strict=False):
                 place.imshow(store["pixels"].isel(image=int(index)).values)
             name = f"no {scale.name}" if value < 1 else f"{scale.name} {value}"
             places[0].text(
@@ -178,29 +178,29 @@ def write_datasheet(
     :param seed: seed of the contact sheet.
     :param scale: of the skin types.
     """
-    opened = open_store(store)
-    lost, undecoded = read_missing(missing), read_rejected(rejected)
-    rows = availability(read_images(images), lost, undecoded)
+    dataset = open_store(store)
+    misses, undecoded = read_missing(missing), read_rejected(rejected)
+    rows = availability(read_images(images), misses, undecoded)
     counts = availability_by_fst(rows)
-    losses = losses_by_reason(lost, undecoded)
+    losses = losses_by_reason(misses, undecoded)
     with styled():
-        distribution, _ = fst_distribution(rows, opened, scale)
+        distribution, _ = fst_distribution(rows, dataset, scale)
     page = _template().render(
         title=f"Datasheet: {name}",
-        synthetic=bool(opened.attrs.get("synthetic", 0)),
+        synthetic=bool(dataset.attrs.get("synthetic", 0)),
         entry=entry,
         availability=_html(_readable(counts)),
         verdict=_verdict(rows),
         figure=_svg(distribution),
         losses=_html(losses.rename(columns={-1: "no FST"})) if len(losses) else "",
-        relations=_relations(opened),
-        contradictions=_contradictions(opened),
-        masks=_masks(opened),
-        mask_sheet=_mask_sheet(opened, seed),
-        labels=_labels(opened),
+        relations=_relations(dataset),
+        contradictions=_contradictions(dataset),
+        masks=_masks(dataset),
+        mask_sheet=_mask_sheet(dataset, seed),
+        labels=_labels(dataset),
         scale=scale,
-        preparation=_preparation(opened),
-        sheet=base64.b64encode(_png(contact_sheet(opened, seed=seed, scale=scale))).decode(),
+        preparation=_preparation(dataset),
+        sheet=base64.b64encode(_png(contact_sheet(dataset, seed=seed, scale=scale))).decode(),
         sheet_note=f"Images drawn at random with seed {seed}, up to ten of each skin type.",
     )
     with whole_file(path) as partial:
@@ -219,11 +219,11 @@ def _html(table: pd.DataFrame) -> str:
 def _readable(counts: pd.DataFrame) -> pd.DataFrame:
     percent = {name: counts[name].map("{:.1%}".format) for name in ("share", "low", "high")}
     interval = percent["low"] + " to " + percent["high"]
-    shown = counts[["fst", "listed", "available", "rejected", "missing"]].assign(
+    columns = counts[["fst", "listed", "available", "rejected", "missing"]].assign(
         usable=percent["share"].where(counts["listed"] > 0, "–"),
         **{"95 % interval": interval.where(counts["listed"] > 0, "–")},
     )
-    return shown.replace({"fst": {-1: "no FST"}})
+    return columns.replace({"fst": {-1: "no FST"}})
 
 
 def _verdict(rows: pd.DataFrame) -> str:
@@ -241,15 +241,15 @@ def _relations(store: xr.Dataset) -> str:
     ties = tying_labels({name: store[name].values for name in TIES})
     parts = [f"{store.sizes['image']:,} images"]
     for name, noun in (("patient", "patients"), ("lesion", "lesions")):
-        known = ties[name][named(ties[name])]
-        distinct = len(set(known.tolist()))
-        parts.append(f"{distinct:,} {noun} known for {len(known):,} of them" if distinct else f"no {noun} known")
+        keys = ties[name][named(ties[name])]
+        distinct = len(set(keys.tolist()))
+        parts.append(f"{distinct:,} {noun} known for {len(keys):,} of them" if distinct else f"no {noun} known")
     groups = store["duplicate_group"].values
-    grouped = groups[groups >= 0]
+    in_groups = groups[groups >= 0]
     parts.append(
-        f"{len(grouped):,} images in {len(set(grouped.tolist())):,} groups of exact or near-duplicates "
+        f"{len(in_groups):,} images in {len(set(in_groups.tolist())):,} groups of exact or near-duplicates "
         f"({store['duplicate_group'].attrs['source']})"
-        if len(grouped)
+        if len(in_groups)
         else "no duplicates found"
     )
     return "; ".join(parts) + ". A split never parts what belongs together."
@@ -261,44 +261,44 @@ def _contradictions(store: xr.Dataset) -> str:
     rows = contradictions({name: store[name].values for name in names})
     if rows.empty:
         return ""
-    shown = rows.drop(columns="groups").head(_MOST_CONTRADICTIONS)
-    more = len(rows) - len(shown)
-    return _html(shown) + Markup(f"<p>and {more:,} more.</p>" if more else "")
+    first = rows.drop(columns="groups").head(_MOST_CONTRADICTIONS)
+    more = len(rows) - len(first)
+    return _html(first) + Markup(f"<p>and {more:,} more.</p>" if more else "")
 
 
 def _masks(store: xr.Dataset) -> str:
     """How many images have a lesion mask, and which masks are empty or full."""
     if "lesion_mask" not in store:
         return ""
-    masked = np.flatnonzero(store["has_lesion_mask"].values)
+    rows = np.flatnonzero(store["has_lesion_mask"].values)
     blocks = range(0, store.sizes["image"], _BLOCK)
     means = [store["lesion_mask"].isel(image=slice(start, start + _BLOCK)).values.mean((1, 2)) for start in blocks]
-    shares = np.concatenate(means)[masked]
-    ids = store["id"].values.astype(str)[masked]
-    told = f"{len(masked):,} of {store.sizes['image']:,} images have a lesion mask"
-    if len(masked):
-        told += f"; it covers {np.median(shares):.0%} of the square (median)"
-    for what, chosen in (("empty", shares == 0), ("full", shares == 1)):
-        if chosen.any():
-            names = ", ".join(ids[chosen][:_COMMONEST])
-            told += f". {chosen.sum():,} masks are {what} ({names}{', ...' if chosen.sum() > _COMMONEST else ''})"
-    return told + "."
+    shares = np.concatenate(means)[rows]
+    ids = store["id"].values.astype(str)[rows]
+    sentence = f"{len(rows):,} of {store.sizes['image']:,} images have a lesion mask"
+    if len(rows):
+        sentence += f"; it covers {np.median(shares):.0%} of the square (median)"
+    for what, cases in (("empty", shares == 0), ("full", shares == 1)):
+        if cases.any():
+            names = ", ".join(ids[cases][:_COMMONEST])
+            sentence += f". {cases.sum():,} masks are {what} ({names}{', ...' if cases.sum() > _COMMONEST else ''})"
+    return sentence + "."
 
 
 def _mask_sheet(store: xr.Dataset, seed: int) -> str:
     """A contact sheet of masks over their photographs, as base64; empty where there is no mask."""
     if "lesion_mask" not in store or not store["has_lesion_mask"].values.any():
         return ""
-    masked = np.flatnonzero(store["has_lesion_mask"].values)
+    rows = np.flatnonzero(store["has_lesion_mask"].values)
     rng = stream(seed, "masks")
-    chosen = np.sort(rng.choice(masked, min(len(masked), _MASKS_SHOWN), replace=False))
-    columns = min(len(chosen), 10)
-    lines = -(-len(chosen) // columns)
+    sample = np.sort(rng.choice(rows, min(len(rows), _MASKS_SHOWN), replace=False))
+    columns = min(len(sample), 10)
+    lines = -(-len(sample) // columns)
     with styled():
         fig = new_figure(width=0.3 + 0.62 * columns, height=0.75 + 0.62 * lines)
         for place in (places := fig.subplots(lines, columns, squeeze=False).ravel()):
             place.set_axis_off()
-        for place, index in zip(places, chosen, strict=False):
+        for place, index in zip(places, sample, strict=False):
             place.imshow(store["pixels"].isel(image=int(index)).values)
             mask = store["lesion_mask"].isel(image=int(index)).values
             if 0 < mask.mean() < 1:
@@ -313,14 +313,14 @@ def _labels(store: xr.Dataset) -> str:
     for name in sorted(str(name) for name in store.variables if str(name).startswith("label_")):
         values = pd.Series(store[name].values.tolist())
         numeric = pd.api.types.is_numeric_dtype(values)
-        known = values.dropna() if numeric else values[values != ""]
-        counts = known.value_counts()
+        levels = values.dropna() if numeric else values[values != ""]
+        counts = levels.value_counts()
         if numeric and len(counts) > _COMMONEST:
-            what = f"{known.min():g} to {known.max():g}, median {known.median():g}"
+            what = f"{levels.min():g} to {levels.max():g}, median {levels.median():g}"
         else:
             what = ", ".join(f"{value} ({count:,})" for value, count in counts.head(_COMMONEST).items())
         label = name.removeprefix("label_").replace("_", " ")
-        rows.append({"label": label, "known": len(known), "values": len(counts), "commonest": what})
+        rows.append({"label": label, "known": len(levels), "values": len(counts), "commonest": what})
     return _html(pd.DataFrame(rows)) if rows else ""
 
 

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sluguq.machine.devices import device_in_words
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.registry import found, is_own, place_of
 from sluguq.networks.weights import WeightsError, load_network, save_network, save_reference
 from sluguq.stages.pictures import samples_of, shown_images, write_pictures
 from sluguq.stages.settings import in_yaml, write_settings
-from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import write_table
 
 
 def adopt_model(
@@ -77,6 +79,5 @@ def adopt_model(
         configuration=in_yaml(settings),
         device=device_in_words(),
     )
-    with whole_file(history_path) as partial:
-        partial.write_text("epoch\n", encoding="utf-8")
+    write_table(history_path, pd.DataFrame(columns=["epoch"]), sealed=False)
     write_settings(configuration_path, settings)

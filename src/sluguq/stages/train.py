@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sluguq.machine.devices import device_in_words
 from sluguq.machine.jobs import abandon_others, fingerprint
@@ -24,9 +24,9 @@ from sluguq.stages.keys import model_number
 from sluguq.stages.pictures import samples_of, shown_images, write_pictures
 from sluguq.stages.settings import in_yaml, write_settings
 from sluguq.stages.unchanged import content_of_file, content_of_images, keep, put_back
-from sluguq.stores.files import whole_file
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
+from sluguq.stores.tables import write_table
 
 
 def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> TrainingSettings:
@@ -161,7 +161,7 @@ def train_model(
     if result.resumed_at:
         print(f"resumed at step {result.resumed_at} of a checkpoint")
     print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
-    _write_history(result.history, Path(history_path))
+    write_table(history_path, pd.DataFrame(result.history), sealed=False)
     write_pictures(
         samples_path,
         store,
@@ -197,10 +197,3 @@ def _perceptual(training: Mapping[str, Any], file: str | os.PathLike[str] | None
         normalisation=wanted["normalisation"],
         seed=wanted["seed"],
     )
-
-
-def _write_history(history: list[dict[str, float]], path: Path) -> None:
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)

@@ -58,6 +58,15 @@ def open_store(path: str | os.PathLike[str]) -> xr.Dataset:
         raise StoreError(f"{path} is not a readable store ({error}); delete it and run its rule again") from error
 
 
+def open_stores(paths: Mapping[str, str | os.PathLike[str]]) -> dict[str, xr.Dataset]:
+    """Open stores by name, as :func:`open_store` does, in the same order.
+
+    :param paths: of the stores.
+    :raises StoreError: naming the first that is not there.
+    """
+    return {name: open_store(path) for name, path in paths.items()}
+
+
 def with_plain_text(dataset: xr.Dataset) -> xr.Dataset:
     """The same dataset with text as plain objects: NumPy's new type knows neither astype(str) nor most of pandas."""
     texts = {name: v.astype(object) for name, v in dataset.variables.items() if v.dtype.kind == "T"}
@@ -199,16 +208,16 @@ class StoreWriter:
         target = self._partial / name / "c" / Path(*map(str, position))
         manifest = read_manifest(Path(path)) or {}
         for file in (file for file in sorted((folder / "c").rglob("*")) if file.is_file()):
-            linked = target / file.relative_to(folder / "c")
-            linked.parent.mkdir(parents=True, exist_ok=True)
+            link = target / file.relative_to(folder / "c")
+            link.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(file, linked)
+                os.link(file, link)
             except OSError:
-                shutil.copyfile(file, linked)
-                synchronise(linked)
+                shutil.copyfile(file, link)
+                synchronise(link)
             if entry := manifest.get(file.relative_to(path).as_posix()):
                 # Damage to the other store's file is noticed by whoever reads it here.
-                self._adopted[linked.relative_to(self._partial).as_posix()] = entry
+                self._adopted[link.relative_to(self._partial).as_posix()] = entry
         return True
 
     def append(self, name: str, block: np.ndarray) -> None:
@@ -217,9 +226,9 @@ class StoreWriter:
         pending.append(np.asarray(block))
         length = self.shard_length(name, axis=0)
         while sum(map(len, pending)) >= length:
-            joined = np.concatenate(pending)
-            self._flush(name, joined[:length])
-            pending[:] = [joined[length:]]
+            rows = np.concatenate(pending)
+            self._flush(name, rows[:length])
+            pending[:] = [rows[length:]]
 
     def _flush(self, name: str, block: np.ndarray) -> None:
         start = self._appended.get(name, 0)
@@ -248,9 +257,9 @@ class StoreWriter:
         for name, pending in self._pending.items():
             if sum(map(len, pending)):
                 self._flush(name, np.concatenate(pending))
-            expected = self._array(name).shape[0]
-            if self._appended.get(name, 0) != expected:
-                raise StoreError(f"{self.path}: {self._appended.get(name, 0)} of {expected} rows of {name!r} came")
+            length = self._array(name).shape[0]
+            if self._appended.get(name, 0) != length:
+                raise StoreError(f"{self.path}: {self._appended.get(name, 0)} of {length} rows of {name!r} came")
         self._name_images()
         if self._coordinates:
             self._attributes["coordinates"] = " ".join(sorted(self._coordinates))
@@ -307,8 +316,8 @@ def _layout(metadata: Mapping[str, Any], leading: int) -> Any:
             codec["configuration"]["chunk_shape"] = inner[leading:]
     if any(length != 1 for length in grid[:leading]):
         return None
-    kept = ("data_type", "fill_value", "chunk_key_encoding")
-    return metadata["shape"][leading:], grid[leading:], codecs, [metadata[key] for key in kept]
+    names = ("data_type", "fill_value", "chunk_key_encoding")
+    return metadata["shape"][leading:], grid[leading:], codecs, [metadata[key] for key in names]
 
 
 def _storable(values: np.ndarray) -> np.ndarray:
