@@ -17,11 +17,11 @@ from sluguq.machine.errors import SluguqError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 1 where it could not be done (the reason is on stderr)."""
-    given = _parser().parse_args(arguments)
-    return {"init": _init, "crate": _crate, "cost": _cost, "flag": _flag}[given.command](given)
+    options = _parser().parse_args(arguments)
+    return {"init": _init, "crate": _crate, "cost": _cost, "flag": _flag}[options.command](options)
 
 
-def _init(given: argparse.Namespace) -> int:
+def _init(options: argparse.Namespace) -> int:
     from sluguq.config.loading import load_experiment
     from sluguq.datasets.base import AcquisitionError
     from sluguq.datasets.inspection import inspect_folder
@@ -29,23 +29,23 @@ def _init(given: argparse.Namespace) -> int:
     from sluguq.stages.preflight import check_experiment
     from sluguq.stores.files import whole_file
 
-    name = given.name or name_for(given.folder)
-    target = given.out or Path("config" if Path("config").is_dir() else ".", f"{name}.yaml")
+    name = options.name or name_for(options.folder)
+    target = options.out or Path("config" if Path("config").is_dir() else ".", f"{name}.yaml")
     try:
-        if target.exists() and not given.dry_run:
+        if target.exists() and not options.dry_run:
             raise AcquisitionError(f"{target} is there already: name another file with --out")
-        found = inspect_folder(given.folder, given.table)
-        text = proposed_configuration(found, name, Path.cwd())
-        if given.dry_run:
-            comments = "\n".join(f"# {part}" for line in told(found) for part in line.splitlines())
+        inspection = inspect_folder(options.folder, options.table)
+        text = proposed_configuration(inspection, name, Path.cwd())
+        if options.dry_run:
+            comments = "\n".join(f"# {part}" for line in told(inspection) for part in line.splitlines())
             print(comments, text, sep="\n\n", end="")
             return 0
-        print("\n".join(told(found)))
+        print("\n".join(told(inspection)))
         with whole_file(target) as partial:
             partial.write_text(text, encoding="utf-8")
         check_experiment(load_experiment(target))
     except (SluguqError, OSError) as error:
-        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        print(f"sluguq {options.command}: {error}", file=sys.stderr)
         return 1
     print(f"\n{target}: check it, then look at the photographs, and at last run all of it:")
     # Targets come first: Snakemake takes every word after --configfile for a file.
@@ -54,7 +54,7 @@ def _init(given: argparse.Namespace) -> int:
     return 0
 
 
-def _flag(given: argparse.Namespace) -> int:
+def _flag(options: argparse.Namespace) -> int:
     # The libraries behind the commands take seconds to import, which --help and a mistyped option need not wait for.
     from sluguq.machine.devices import prepare_networks
 
@@ -64,61 +64,65 @@ def _flag(given: argparse.Namespace) -> int:
 
     try:
         flagged = flag(
-            given.folder, given.experiment, configuration=given.configuration, out=given.out, probes=given.probes
+            options.folder,
+            options.experiment,
+            configuration=options.configuration,
+            out=options.out,
+            probes=options.probes,
         )
     except (SluguqError, OSError) as error:
-        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        print(f"sluguq {options.command}: {error}", file=sys.stderr)
         return 1
     print(f"{flagged.judged} photographs judged, {flagged.rejected} could not be read; most suspect first:")
     print(f"  {flagged.page}\n  {flagged.table}")
     return 0
 
 
-def _crate(given: argparse.Namespace) -> int:
+def _crate(options: argparse.Namespace) -> int:
     from sluguq.report.crate import write_crate
 
     try:
-        print(write_crate(given.experiment))
+        print(write_crate(options.experiment))
     except (SluguqError, OSError) as error:
-        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        print(f"sluguq {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _cost(given: argparse.Namespace) -> int:
+def _cost(options: argparse.Namespace) -> int:
     from sluguq.config import ConfigurationError, load_experiment
     from sluguq.stages.cost import cost_of, rates_of, table_of
     from sluguq.stages.taken import left, plan_and_taken, planned_jobs
 
     try:
-        experiment = load_experiment(given.configfile)
+        experiment = load_experiment(options.configfile)
         rates = None
-        if given.device == "this":
+        if options.device == "this":
             from sluguq.machine.devices import prepare_networks
 
             prepare_networks(gpu=experiment.resources.gpu and os.environ.get("JAX_PLATFORMS") != "cpu")
             from sluguq.stages.warm_up import measured_rates
 
             rates = measured_rates(experiment)
-        elif given.device:
-            rates = rates_of(given.device, experiment.training.precision)
+        elif options.device:
+            rates = rates_of(options.device, experiment.training.precision)
     except (ConfigurationError, ValueError) as error:
-        print(f"sluguq {given.command}: {error}", file=sys.stderr)
+        print(f"sluguq {options.command}: {error}", file=sys.stderr)
         return 1
     cost = cost_of(experiment, rates)
-    if given.left:
+    if options.left:
         try:
-            lines = left(cost, planned_jobs(given.configfile))
+            lines = left(cost, planned_jobs(options.configfile))
         except RuntimeError as error:
-            print(f"sluguq {given.command}: {error}", file=sys.stderr)
+            print(f"sluguq {options.command}: {error}", file=sys.stderr)
             return 1
-        print(json.dumps(lines, indent=1) if given.json else "\n".join(lines or ["nothing is left to do"]))
+        print(json.dumps(lines, indent=1) if options.json else "\n".join(lines or ["nothing is left to do"]))
         return 0
-    told = cost.as_dict() | {"taken": plan_and_taken(cost)}
-    print(json.dumps(told, indent=1) if given.json else table_of(cost))
-    if not given.json and any(row["hours taken"] for row in told["taken"]):
+    content = cost.as_dict() | {"taken": plan_and_taken(cost)}
+    print(json.dumps(content, indent=1) if options.json else table_of(cost))
+    if not options.json and any(row["hours taken"] for row in content["taken"]):
         print("\nwhat it took so far:")
-        for row in told["taken"]:
+        for row in content["taken"]:
             print(f"  {row['stage']}: {row['jobs measured']} of {row['jobs planned']} jobs, {row['hours taken']} hours")
     return 0
 

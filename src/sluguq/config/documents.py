@@ -36,8 +36,8 @@ This page is generated from the models in `src/sluguq/config` by `make documents
 def reference() -> str:
     """All keys with type, default and meaning, as Markdown."""
     parts = [_INTRODUCTION, _section("Experiment", "The top level of the file.", Experiment)]
-    seen: list[type[BaseModel]] = []
-    _walk(Experiment, "", parts, seen)
+    models: list[type[BaseModel]] = []
+    _walk(Experiment, "", parts, models)
     return "\n".join(parts).rstrip() + "\n"
 
 

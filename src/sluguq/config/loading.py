@@ -62,14 +62,14 @@ def _hashable_keys(content: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(item: Any) -> str:
     location = [str(part) for part in item["loc"]]
     # A data set's location carries its source's name as the union's tag, which is no key of the file.
-    written = location[:2] + location[3:] if location[0:1] == ["datasets"] else location
-    path = ".".join(written) or "(top level)"
+    parts = location[:2] + location[3:] if location[0:1] == ["datasets"] else location
+    path = ".".join(parts) or "(top level)"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
+        keys = _known_keys(location[:-1])
+        close = difflib.get_close_matches(location[-1], keys, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"{path}: unknown key; {hint}known here: {', '.join(known)}"
+        return f"{path}: unknown key; {hint}known here: {', '.join(keys)}"
     if item["type"] == "missing":
         return f"{path}: this key is required"
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -105,19 +105,19 @@ def _in_words(item: Any) -> str:
         return f"expected {allowed}" + (f"; did you mean {close[0]!r}?" if close else "")
     if kind in ("int_from_float", "int_parsing", "int_type"):
         return "expected a whole number"
-    expected = _EXPECTED.get(kind.split("_")[0]) if kind.endswith(("_type", "_parsing")) else None
-    return f"expected {expected}" if expected else ""
+    words = _EXPECTED.get(kind.split("_")[0]) if kind.endswith(("_type", "_parsing")) else None
+    return f"expected {words}" if words else ""
 
 
 def _of_source(path: str, item: Any) -> str:
     """A source that there is none of, with the one that is nearest."""
-    known = sorted(re.findall(r"'([^']*)'", item["ctx"].get("expected_tags", ""))) or sorted(_sources())
+    sources = sorted(re.findall(r"'([^']*)'", item["ctx"].get("expected_tags", ""))) or sorted(_sources())
     if item["type"] == "union_tag_not_found":
-        return f"{path}.source: this key is required; one of {', '.join(known)}"
-    given = item["ctx"]["tag"]
-    close = difflib.get_close_matches(given, known, n=1)
+        return f"{path}.source: this key is required; one of {', '.join(sources)}"
+    name = item["ctx"]["tag"]
+    close = difflib.get_close_matches(name, sources, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{path}.source: there is no source {given!r}; {hint}known here: {', '.join(known)}"
+    return f"{path}.source: there is no source {name!r}; {hint}known here: {', '.join(sources)}"
 
 
 def _sources() -> list[str]:
@@ -135,15 +135,15 @@ def _known_keys(location: list[str]) -> list[str]:
     """Keys allowed at a path of the configuration, found by walking the models."""
     models: list[type[BaseModel]] = [Experiment]
     for part in location:
-        found: list[type[BaseModel]] = []
+        within: list[type[BaseModel]] = []
         for model in models:
             field = model.model_fields.get(part)
             if field is not None:
-                found += models_in(field)
+                within += models_in(field)
         # A dictionary's key or a union's tag names no field: stay with the models it holds.
-        models = found or models
-    tagged = [m for m in models if location and _source_tag(m) == location[-1]]
-    return sorted({key for model in (tagged or models) for key in model.model_fields})
+        models = within or models
+    of_tag = [m for m in models if location and _source_tag(m) == location[-1]]
+    return sorted({key for model in (of_tag or models) for key in model.model_fields})
 
 
 def _source_tag(model: type[BaseModel]) -> str | None:
@@ -153,18 +153,18 @@ def _source_tag(model: type[BaseModel]) -> str | None:
 
 def models_in(field: FieldInfo) -> list[type[BaseModel]]:
     """Models that a field holds, directly or inside containers and unions."""
-    found: list[type[BaseModel]] = []
+    models: list[type[BaseModel]] = []
     pending: list[Any] = [field.annotation]
     while pending:
         annotation = pending.pop(0)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found.append(annotation)
+            models.append(annotation)
         else:
             pending += list(getattr(annotation, "__args__", ()))
             value = getattr(annotation, "__value__", None)
             if value is not None:
                 pending.append(value)
-    return found
+    return models
 
 
 def json_schema() -> dict[str, Any]:

@@ -99,8 +99,8 @@ class FolderSource(_Source):
 
     @model_validator(mode="after")
     def _levels_hold(self) -> FolderSource:
-        for key, found in (("fst_values", self.fst_values.values()), ("fst", self.fst or ())):
-            beyond = max(found, default=0)
+        for key, levels in (("fst_values", self.fst_values.values()), ("fst", self.fst or ())):
+            beyond = max(levels, default=0)
             if beyond > self.fst_levels:
                 raise ValueError(f"{key} has {beyond}, but fst_levels, the levels of the scale, is {self.fst_levels}")
         return self

@@ -61,12 +61,12 @@ def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.D
     dark, light = (group_label(name, groups) for name in (names[-1], names[0]))
     ratios = table[table["measure"] == "log_ratio"]
     counts = [span(ratios.loc[ratios["by"] == by, "images"]) for by in annotations]
-    told = [_TICKS[by].replace("\n", " ") for by in annotations]
+    words_of = [_TICKS[by].replace("\n", " ") for by in annotations]
     note = (
         f"Left: {dark} over {light}; of measured tone, the darkest third of a seed's test images over the lightest. "
         "Right: with the skin type, or with the measured angle (ITA) turned round. "
-        f"n = {counts[0]} images a seed by {told[0]}"
-        + "".join(f", {count} by {words}" for count, words in zip(counts[1:], told[1:], strict=True))
+        f"n = {counts[0]} images a seed by {words_of[0]}"
+        + "".join(f", {count} by {words}" for count, words in zip(counts[1:], words_of[1:], strict=True))
         + f"; {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. The angle "
         "depends on light and camera, not on skin alone."
     )

@@ -108,8 +108,8 @@ def slug_knows(dataset: xr.Dataset, signals: pd.DataFrame) -> tuple[Figure, pd.D
     left, right = fig.subplots(1, 2, width_ratios=(1, 1.15))
     handles = _scatter(left, frame[frame["configuration"] == name], dataset)
     left.set_title(f"under {name}", fontsize=8.5)
-    caught = signals[(signals["test"] == "caught") & (signals["among"] == "all")]
-    handles += _caught(right, caught, dataset)
+    shares = signals[(signals["test"] == "caught") & (signals["among"] == "all")]
+    handles += _caught(right, shares, dataset)
     counts = frame.groupby(["configuration", "seed"]).size()
     note = (
         f"n = {span(counts)} images a seed, {plural(frame['seed'].nunique(), 'seed')}. Left: percentiles among the "
@@ -149,10 +149,10 @@ def _scatter(axes: Axes, frame: pd.DataFrame, dataset: xr.Dataset) -> list[Line2
     axes.set_aspect("equal")
     axes.set_xlabel("percentile of the error")
     axes.set_ylabel("percentile of SLUG")
-    shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
+    present = [g for g in (*groups, "") if (frame["group"] == g).any()]
     return [
         Line2D([], [], ls="", marker="o", ms=4.5, mfc=colours[g], mec=EDGE, mew=0.4, label=g or "in no group")
-        for g in shown
+        for g in present
     ]
 
 

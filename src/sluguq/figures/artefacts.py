@@ -38,11 +38,11 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
     for axes, kind in zip(panels, kinds, strict=True):
         for j, name in enumerate(MAPS):
             for i, configuration in enumerate(configurations):
-                chosen = (table["artefact"] == kind) & (table["map"] == name) & (table["measure"] == "auroc")
-                chosen &= table["configuration"] == configuration
-                if not chosen.any():
+                match = (table["artefact"] == kind) & (table["map"] == name) & (table["measure"] == "auroc")
+                match &= table["configuration"] == configuration
+                if not match.any():
                     continue
-                row = table[chosen].iloc[0]
+                row = table[match].iloc[0]
                 place = i + 0.7 * ((j + 0.5) / len(MAPS) - 0.5)
                 interval(axes, row, place, _COLOURS[name], MARKERS[j], line=1.2, size=3.8)
         axes.axhline(0.5, color=EDGE, lw=0.7)
@@ -111,8 +111,8 @@ def artefact_maps(dataset: xr.Dataset, pixels: pd.DataFrame) -> tuple[Figure, pd
             mask = one["artefact_mask"].transpose("y", "x").values
             axes.contour(mask, levels=[0.5], colors="white", linewidths=0.5)
         line[0].set_ylabel(f"{row['artefact']}, {100 * row['quantile']:.0f} %", fontsize=7)
-        for axes, found in ((line[2], row["error_auroc"]), (line[3], row["auroc"])):
-            axes.set_xlabel(f"AUROC {decimal(found)}", fontsize=6.5, labelpad=1.5)
+        for axes, auroc in ((line[2], row["error_auroc"]), (line[3], row["auroc"])):
+            axes.set_xlabel(f"AUROC {decimal(auroc)}", fontsize=6.5, labelpad=1.5)
         row |= {"configuration": name, "seed": dataset["seed"].values[seed]}
     for axes, heading in zip(grid[0], ("image", "reconstruction", "error map", "SLUG map"), strict=True):
         axes.set_title(heading)
@@ -147,11 +147,11 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
     ):
         for i, kind in enumerate(kinds):
             for j, configuration in enumerate(configurations):
-                chosen = (table["artefact"] == kind) & (table["configuration"] == configuration)
-                chosen &= table["variable"] == variable
+                match = (table["artefact"] == kind) & (table["configuration"] == configuration)
+                match &= table["variable"] == variable
                 place = i + 0.8 * ((j + 0.5) / len(configurations) - 0.5)
                 axes.boxplot(
-                    single.loc[chosen[single.index], "value"],
+                    single.loc[match[single.index], "value"],
                     positions=[place],
                     widths=0.64 / len(configurations),
                     whis=(5, 95),
@@ -162,7 +162,7 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                     whiskerprops={"color": EDGE, "linewidth": 0.6},
                     capprops={"color": EDGE, "linewidth": 0.6},
                 )
-                row = means[chosen[means.index]].iloc[0]
+                row = means[match[means.index]].iloc[0]
                 interval(axes, row, place, INK, "D", line=1.4, mfc="white", mec=INK, mew=0.9, zorder=5)
         axes.axhline(1, color=EDGE, lw=0.7)
         if is_wide(ratios, 3):
@@ -227,10 +227,10 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     panels[0].set_xlim(-0.02, 1.02)
     carrying = table_shown.groupby("label")["carrying"].max()
     panels[0].set_yticks(range(len(labels)), [f"{label.replace('_', ' ')} ({carrying[label]})" for label in labels])
-    known = table_shown.drop_duplicates("label")["known_artefact"]
-    if known.any() and not known.all():
+    is_artefact = table_shown.drop_duplicates("label")["known_artefact"]
+    if is_artefact.any() and not is_artefact.all():
         for axes in panels:
-            axes.axhline(known.sum() - 0.5, color=EDGE, lw=0.7, ls=":")
+            axes.axhline(is_artefact.sum() - 0.5, color=EDGE, lw=0.7, ls=":")
     handles = [
         Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=MAPS[n])
         for j, n in enumerate(("slug_map", "error_map"))
@@ -240,10 +240,10 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
         f"{plural(int(table_shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
         "Panels: how a map was made one number. Intervals at 95 %."
     )
-    if not known.all():
+    if not is_artefact.all():
         note += (
-            f" {'Below the dotted line: labels' if known.any() else 'Labels'} of no known artefact, which may be a "
-            "diagnosis or anything else that is said with yes or no."
+            f" {'Below the dotted line: labels' if is_artefact.any() else 'Labels'} of no known artefact, which may be "
+            "a diagnosis or anything else that is said with yes or no."
         )
     finish(fig, title, note, dataset, handles=handles)
     return fig, table

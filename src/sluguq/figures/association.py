@@ -46,7 +46,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
     groups = groups_of(dataset)
     colours = {**group_colours(groups), "": UNLABELLED}
     names = {**{g: group_label(g, groups) for g in groups}, "": "in no group"}
-    shown = [g for g in (*groups, "") if (frame["group"] == g).any()]
+    present = [g for g in (*groups, "") if (frame["group"] == g).any()]
     configurations = list(dict.fromkeys(frame["configuration"]))
     seeds = sorted(frame["seed"].unique())
     across = min(len(configurations), 3)
@@ -55,9 +55,9 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
     grid = fig.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axes, configuration in zip(grid.ravel(), configurations, strict=False):
         part = frame[frame["configuration"] == configuration]
-        drawn = part if len(part) <= POINTS else part.sample(POINTS, random_state=0)
-        for group, (number, seed) in itertools.product(shown, enumerate(seeds)):
-            some = drawn[(drawn["group"] == group) & (drawn["seed"] == seed)]
+        points = part if len(part) <= POINTS else part.sample(POINTS, random_state=0)
+        for group, (number, seed) in itertools.product(present, enumerate(seeds)):
+            some = points[(points["group"] == group) & (points["seed"] == seed)]
             axes.plot(
                 some["mse"],
                 some["slug"],
@@ -67,7 +67,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
                 mec=EDGE,
                 mew=0.2,
                 alpha=0.75,
-                rasterized=len(drawn) > 500,
+                rasterized=len(points) > 500,
             )
         axes.set_title(f"{configuration}\n{_summary(correlations, configuration)}", fontsize=7.8)
     for axes in grid.ravel()[len(configurations) :]:
@@ -95,7 +95,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
             mew=0.4,
             label=names[g],
         )
-        for g in shown
+        for g in present
     ]
     if len(seeds) > 1:
         handles += [
@@ -117,10 +117,10 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
 def _summary(measured: pd.DataFrame, configuration: str) -> str:
     lines = []
     for kind, name in (("spearman", "rank"), ("pearson", "linear")):
-        chosen = measured[
+        rows = measured[
             (measured["configuration"] == configuration) & (measured["kind"] == kind) & (measured["seed"] == -1)
         ]
-        value, low, high = chosen[["value", "low", "high"]].to_numpy()[0]
+        value, low, high = rows[["value", "low", "high"]].to_numpy()[0]
         lines.append(f"{name} {decimal(value)} [{decimal(low)}, {decimal(high)}]")
     return "\n".join(lines)
 

@@ -107,8 +107,8 @@ def _panel(
     if per == "image":
         box_plots(axes, frame, column, by, keys, colours, configurations)
     for (j, key), (i, configuration) in itertools.product(enumerate(keys), enumerate(configurations)):
-        chosen = frame[(frame["configuration"] == configuration) & (frame[by] == key)]
-        values = chosen[["seed", column]].dropna().groupby("seed")[column].median().to_numpy()
+        cell = frame[(frame["configuration"] == configuration) & (frame[by] == key)]
+        values = cell[["seed", column]].dropna().groupby("seed")[column].median().to_numpy()
         place = i + (j - (len(keys) - 1) / 2) * step
         if per == "image":
             # Each seed is a network of its own; where their levels differ, the box alone would hide it.

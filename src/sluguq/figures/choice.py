@@ -30,13 +30,13 @@ def at_quantiles(dataset: xr.Dataset, quantiles: tuple[float, ...] = QUANTILES, 
         part = frame[frame["group"] == group] if group else frame
         level = part.groupby(["image", "id"])[column].mean().reset_index()
         for q in quantiles:
-            taken = {row["image"] for row in rows}
-            left = level[~level["image"].isin(taken)]
-            if left.empty:
+            earlier = {row["image"] for row in rows}
+            rest = level[~level["image"].isin(earlier)]
+            if rest.empty:
                 continue
             # Ties go to the first id, so that the choice does not depend on the order of images.
-            distance = (left[column] - float(level[column].quantile(q))).abs()
-            best = left.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
+            distance = (rest[column] - float(level[column].quantile(q))).abs()
+            best = rest.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
             rows.append(
                 {"group": group, "quantile": q, "image": int(best["image"]), "id": best["id"], column: best[column]}
             )
@@ -61,11 +61,11 @@ def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.Dat
         further = marks.to_numpy()[carrying["image"]].sum(axis=1) - 1
         pure = carrying[further <= np.sort(further)[: max(each, 1)].max()] if len(carrying) else carrying
         for q in np.linspace(0, 1, 2 * each + 1)[1::2]:
-            left = pure[~pure["image"].isin({row["image"] for row in rows})]
-            if left.empty:
+            rest = pure[~pure["image"].isin({row["image"] for row in rows})]
+            if rest.empty:
                 continue
-            distance = (left[column] - float(pure[column].quantile(q))).abs()
-            best = left.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
+            distance = (rest[column] - float(pure[column].quantile(q))).abs()
+            best = rest.assign(distance=distance).sort_values(["distance", "id"]).iloc[0]
             rows.append(
                 {
                     "group": name.removeprefix("label_").replace("_", " "),
@@ -81,5 +81,5 @@ def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.Dat
 def first_seed(dataset: xr.Dataset, image: int) -> int | None:
     """The position of the first seed in whose test set an image is, or None."""
     mse = dataset["mse"].isel(image=image).transpose("configuration", "seed").values
-    tested = np.flatnonzero(np.isfinite(mse).any(axis=0))
-    return int(tested[0]) if len(tested) else None
+    seeds = np.flatnonzero(np.isfinite(mse).any(axis=0))
+    return int(seeds[0]) if len(seeds) else None

@@ -91,8 +91,8 @@ def draw(
     if name not in FIGURES:
         raise ValueError(f"there is no figure {name!r}; there are {', '.join(sorted(FIGURES))}")
     specification = FIGURES[name]
-    given: dict[str, Any] = {"dataset": dataset, "models": models, "labels": labels, "sensitivity": sensitivity}
-    if given[specification.needs] is None:
+    sources: dict[str, Any] = {"dataset": dataset, "models": models, "labels": labels, "sensitivity": sensitivity}
+    if sources[specification.needs] is None:
         raise ValueError(f"the figure {name!r} is drawn from {specification.needs}, which was not given")
     lacking = [table for table in specification.tables if table not in (tables or {})]
     if lacking:
@@ -100,8 +100,8 @@ def draw(
     function = specification.function or _FUNCTIONS[name]
     with styled():
         if specification.needs in ("labels", "sensitivity"):
-            return function(given[specification.needs], dataset)
-        return function(given[specification.needs], *((tables or {})[table] for table in specification.tables))
+            return function(sources[specification.needs], dataset)
+        return function(sources[specification.needs], *((tables or {})[table] for table in specification.tables))
 
 
 def save(

@@ -102,23 +102,23 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
         return empty(title, reason, dataset), table
     groups = groups_of(dataset)
     group, reference = list(dict.fromkeys(table["group"]))[-1], table["reference"].iloc[0]
-    shown = table[(table["group"] == group) & (table["variable"] == "mse")]
+    gaps = table[(table["group"] == group) & (table["variable"] == "mse")]
     lines: list[tuple[str, str, str]] = []
-    for label, part in shown.groupby("label", sort=False):
-        found = part[part["measure"] == "within"].drop_duplicates("level").sort_values("smallest", ascending=False)
-        if len(found) > 1:
+    for label, part in gaps.groupby("label", sort=False):
+        levels = part[part["measure"] == "within"].drop_duplicates("level").sort_values("smallest", ascending=False)
+        if len(levels) > 1:
             # With one level both would repeat it.
             lines += [(label, "", "all"), (label, "", "adjusted")]
-        lines += [(label, level, "within") for level in found["level"].head(LEVELS)]
-    configurations = list(dict.fromkeys(shown["configuration"]))
+        lines += [(label, level, "within") for level in levels["level"].head(LEVELS)]
+    configurations = list(dict.fromkeys(gaps["configuration"]))
     colours = configuration_colours(dataset["configuration"].values.astype(str))
     fig = figure(width=5.8, height=0.27 * len(lines) + 1.7)
     axes = fig.subplots()
     ticks = []
     for i, (label, level, measure) in enumerate(lines):
-        chosen = (shown["label"] == label) & (shown["level"] == level) & (shown["measure"] == measure)
+        match = (gaps["label"] == label) & (gaps["level"] == level) & (gaps["measure"] == measure)
         for j, configuration in enumerate(configurations):
-            row = shown[chosen & (shown["configuration"] == configuration)].iloc[0]
+            row = gaps[match & (gaps["configuration"] == configuration)].iloc[0]
             place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
             interval(axes, row, place, colours[configuration], MARKERS[j % len(MARKERS)], along=True, scale=np.exp)
         alone = [other for other, _, _ in lines].count(label) == 1
@@ -130,7 +130,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     axes.set_yticks(range(len(lines)), ticks)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
-    ratios = shown["value"].to_numpy(float) / np.log(2)
+    ratios = gaps["value"].to_numpy(float) / np.log(2)
     reach = float(np.clip(1.5 * np.nanmax(np.abs(ratios), initial=0.0), 1.0, 12.0))
     axes.set_xscale("log", base=2)
     axes.set_xlim(2**-reach, 2**reach)
@@ -145,8 +145,8 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     ]
     note = (
         f"{group_label(group, groups)} against {group_label(reference, groups)}, images with the "
-        f"label: n = {span(shown.loc[shown['measure'] == 'all', 'images'])} images a seed, "
-        f"{plural(int(shown['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. In brackets: "
+        f"label: n = {span(gaps.loc[gaps['measure'] == 'all', 'images'])} images a seed, "
+        f"{plural(int(gaps['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. In brackets: "
         f"different images of the smaller group; levels with fewer than {FEWEST} are left out, and the {LEVELS} "
         "largest are shown. All: the plain gap of these images. Adjusted: the mean of the gaps within levels."
     )

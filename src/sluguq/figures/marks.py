@@ -62,14 +62,12 @@ def mark_clipped(axes: Axes) -> None:
 
     Call it when the limits of the axis stand.
     """
-    for drawn in _drawn.pop(axes, []):
-        low, high = sorted(axes.get_xlim() if drawn.along else axes.get_ylim())
+    for mark in _drawn.pop(axes, []):
+        low, high = sorted(axes.get_xlim() if mark.along else axes.get_ylim())
         for above, edge in ((False, low), (True, high)):
-            beyond = [
-                v for v in (drawn.value, drawn.ends[above]) if np.isfinite(v) and (v > high if above else v < low)
-            ]
+            beyond = [v for v in (mark.value, mark.ends[above]) if np.isfinite(v) and (v > high if above else v < low)]
             if beyond:
-                _arrow(axes, drawn, edge, above, beyond)
+                _arrow(axes, mark, edge, above, beyond)
 
 
 def _arrow(axes: Axes, drawn: _Drawn, edge: float, above: bool, beyond: list[float]) -> None:

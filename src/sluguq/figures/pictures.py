@@ -40,17 +40,17 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     The table has group, quantile, id, seed, configuration, mse.
     """
     title = "Reconstructions by configuration"
-    chosen = at_quantiles(dataset)
-    if "reconstruction" not in dataset or "pixels" not in dataset or chosen.empty:
+    choices = at_quantiles(dataset)
+    if "reconstruction" not in dataset or "pixels" not in dataset or choices.empty:
         return empty(title, "no reconstructions were stored (score.maps: false)", dataset), pd.DataFrame()
     configurations = list(dataset["configuration"].values.astype(str))
     groups = groups_of(dataset)
     across = len(configurations) + 1
     cell = min(1.05, (WIDTH - 0.9) / across)
-    fig = figure(width=cell * across + 0.9, height=(cell + 0.13) * len(chosen) + 0.95)
-    grid = fig.subplots(len(chosen), across, squeeze=False)
+    fig = figure(width=cell * across + 0.9, height=(cell + 0.13) * len(choices) + 0.95)
+    grid = fig.subplots(len(choices), across, squeeze=False)
     rows = []
-    for line, choice in zip(grid, chosen.to_dict("records"), strict=True):
+    for line, choice in zip(grid, choices.to_dict("records"), strict=True):
         position = int(choice["image"])
         seed = first_seed(dataset, position)
         if seed is None:
@@ -78,7 +78,7 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     for axes, name in zip(grid[0], ["image", *configurations], strict=True):
         axes.set_title(name)
     note = (
-        f"n = {len(chosen)} images, chosen as nearest to the 10th, 50th and 90th percentile of their group's error "
+        f"n = {len(choices)} images, chosen as nearest to the 10th, 50th and 90th percentile of their group's error "
         f"(mean over configurations and {plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that "
         "tested the image."
     )
@@ -111,19 +111,19 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
     if flags:
         parts.append(by_label(dataset, each=4 if many else 1))
         rules.append("of each yes-or-no label those with the fewest other labels, nearest to quantiles of SLUG")
-    chosen = pd.concat(parts, ignore_index=True).drop_duplicates("image")
+    choices = pd.concat(parts, ignore_index=True).drop_duplicates("image")
     rule = "; ".join(rules)
-    if chosen.empty:
+    if choices.empty:
         return empty(title, "no image has scores", dataset), pd.DataFrame()
-    pairs = 2 if many and len(chosen) > 3 else 1
-    down = -(-len(chosen) // pairs)
+    pairs = 2 if many and len(choices) > 3 else 1
+    down = -(-len(choices) // pairs)
     cell = 0.76 if pairs == 2 else 1.25
     fig = figure(width=WIDTH if pairs == 2 else 4 * cell + 0.6, height=(cell + 0.16) * down + 1.0)
     grid = fig.subplots(down, 4 * pairs, squeeze=False)
     for axes in grid.ravel():
         axes.axis("off")
     rows = []
-    for place, choice in enumerate(chosen.to_dict("records")):
+    for place, choice in enumerate(choices.to_dict("records")):
         line = grid[place % down, 4 * (place // down) : 4 * (place // down) + 4]
         seed = first_seed(dataset, int(choice["image"]))
         if seed is None:
@@ -145,7 +145,7 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
         ):
             axes.set_title(heading, fontsize=7 if many else 8.5)
     note = (
-        f"n = {len(chosen)} images: {rule} (% on the left: the quantile; the mean over "
+        f"n = {len(choices)} images: {rule} (% on the left: the quantile; the mean over "
         f"{plural(dataset.sizes['seed'], 'seed')}). Networks of the first seed that tested the image. {SCALE_NOTE}"
     )
     if rim_of(dataset):
@@ -244,8 +244,8 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
     cell = (WIDTH - 0.5) / 8
     fig = figure(width=max(cell * count + 0.5, 4.5), height=cell * len(configurations) + 0.85)
     grid = fig.subplots(len(configurations), count, squeeze=False)
-    drawn = models["samples"].isel(seed=0, sample=slice(count))
-    pictures = drawn.transpose("configuration", "sample", "y", "x", "channel").values
+    first = models["samples"].isel(seed=0, sample=slice(count))
+    pictures = first.transpose("configuration", "sample", "y", "x", "channel").values
     rows = []
     for line, configuration, some in zip(grid, configurations, pictures, strict=True):
         for place, (axes, picture) in enumerate(zip(line, some, strict=True)):
@@ -277,12 +277,12 @@ def snapshots(models: xr.Dataset, most: int = 6) -> tuple[Figure, pd.DataFrame]:
         return empty(title, "no snapshots were kept (training.snapshots: 0)", models), pd.DataFrame()
     configurations = list(models["configuration"].values.astype(str))
     first = models[["shown", "snapshots", "snapshot_epoch"]].isel(seed=0)
-    kept = np.unique(np.linspace(0, first.sizes["snapshot"] - 1, most).round().astype(int))
-    first = first.isel(snapshot=kept)
-    shown = first["shown"].transpose("configuration", "shown_image", "y", "x", "channel").values
+    places = np.unique(np.linspace(0, first.sizes["snapshot"] - 1, most).round().astype(int))
+    first = first.isel(snapshot=places)
+    photographs = first["shown"].transpose("configuration", "shown_image", "y", "x", "channel").values
     pictures = first["snapshots"].transpose("configuration", "shown_image", "snapshot", "y", "x", "channel").values
     epochs = first["snapshot_epoch"].transpose("configuration", "snapshot").values
-    count, across = shown.shape[1], 1 + len(kept)
+    count, across = photographs.shape[1], 1 + len(places)
     side, lines = min(2, count), -(-count // 2)
     cell = min(0.9, (WIDTH - 0.5) / (side * across))
     fig = figure(width=max(cell * side * across + 0.5, 4.5), height=(cell + 0.13) * lines * len(configurations) + 0.95)
@@ -295,9 +295,9 @@ def snapshots(models: xr.Dataset, most: int = 6) -> tuple[Figure, pd.DataFrame]:
             line = grid[c * lines + image // 2, (image % 2) * across :][:across]
             for axes in line:
                 axes.axis("on")
-            show(line[0], shown[c, image])
+            show(line[0], photographs[c, image])
             for axes, epoch, picture in zip(line[1:], epochs[c], pictures[c, image], strict=True):
-                mse = float(np.square((picture.astype(float) - shown[c, image]) / 127.5).mean())
+                mse = float(np.square((picture.astype(float) - photographs[c, image]) / 127.5).mean())
                 show(axes, picture, f"MSE {number(mse)}")
                 rows.append(
                     {

@@ -85,18 +85,18 @@ def _panel(axes: Axes, part: pd.DataFrame, of_setting: pd.DataFrame, colours: di
     """Values stand side by side at equal distances, whatever their scale."""
     values = np.sort(of_setting["value"].unique())
     place = {value: i for i, value in enumerate(values)}
-    joined = (of_setting["setting"] != "seed").all()
+    is_line = (of_setting["setting"] != "seed").all()
     for own in of_setting.loc[of_setting["reference"].astype(bool), "value"].unique():
         axes.axvline(place[own], color=EDGE, lw=0.8, ls=":")
     for j, (configuration, colour) in enumerate(colours.items()):
         mine = part[part["configuration"].astype(str) == configuration].sort_values("value")
         single, means = mine[mine["seed"] >= 0], mine[mine["seed"] == -1]
-        if joined and single["seed"].nunique() > 1:
+        if is_line and single["seed"].nunique() > 1:
             for _, one in single.groupby("seed"):
                 axes.plot(one["value"].map(place), one["result"], color=colour, lw=0.5, alpha=0.5)
         # Intervals of the configurations stand side by side.
         at = means["value"].map(place) + 0.12 * (j - (len(colours) - 1) / 2)
-        if joined:
+        if is_line:
             axes.plot(at, means["result"], color=colour, lw=1.1)
         rows = means.rename(columns={"value": "setting_value", "result": "value"}).to_dict("records")
         for at_row, row in zip(at, rows, strict=True):

@@ -89,8 +89,8 @@ def name_of(signal: str) -> str:
 def _with_passes(signal: str, table: pd.DataFrame) -> str:
     """A signal's name with the forward passes that it takes, where rivals were counted."""
     passes = table.loc[table["signal"] == signal, "passes"].astype(float)
-    counted = table.loc[table["signal"] == "slug", "passes"].notna().any() and passes.notna().any()
-    return f"{name_of(signal)} ({number(passes.iloc[0], 2)})" if counted else name_of(signal)
+    has_counts = table.loc[table["signal"] == "slug", "passes"].notna().any() and passes.notna().any()
+    return f"{name_of(signal)} ({number(passes.iloc[0], 2)})" if has_counts else name_of(signal)
 
 
 def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: str) -> None:
@@ -113,9 +113,9 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
         return empty(title, "fewer than two groups have scores", dataset), table
     groups = groups_of(dataset)
     group, reference = table.loc[table["reference"] != "", ["group", "reference"]].iloc[-1]
-    shown = table[table["group"] == group]
-    names = list(dict.fromkeys(shown["signal"]))
-    configurations = [c for c in dict.fromkeys(shown["configuration"]) if c]
+    rows = table[table["group"] == group]
+    names = list(dict.fromkeys(rows["signal"]))
+    configurations = [c for c in dict.fromkeys(rows["configuration"]) if c]
     colours = configuration_colours(dataset["configuration"].values.astype(str))
     panels_of = {
         "cliffs_delta": f"Cliff's delta,\n{group} against {reference}",
@@ -128,7 +128,7 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     for axes, (test, heading) in zip(panels, panels_of.items(), strict=True):
         share = test in ("flagged", "caught")
         scale = percent if share else float
-        for row in shown[shown["test"] == test].to_dict("records"):
+        for row in rows[rows["test"] == test].to_dict("records"):
             both = row["configuration"] == ""
             j = 0 if both else configurations.index(row["configuration"])
             place = names.index(row["signal"]) + (0 if both else 0.6 * ((j + 0.5) / len(configurations) - 0.5))
@@ -172,14 +172,14 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     if table.empty:
         return empty(title, "the data set has no yes-or-no labels", dataset), table
     name = str(dataset["configuration"].values[middle_configuration(dataset)])
-    shown = table[table["configuration"] == name]
-    if shown.empty:
+    rows = table[table["configuration"] == name]
+    if rows.empty:
         return empty(title, f"no labelled image has scores under {name}", dataset), table
-    labels, names = list(dict.fromkeys(shown["label"])), list(dict.fromkeys(shown["signal"]))
+    labels, names = list(dict.fromkeys(rows["label"])), list(dict.fromkeys(rows["signal"]))
     colours = {"mse": EDGE} | configuration_colours(n for n in names if n != "mse")
     fig = figure(width=5.8, height=0.62 * len(labels) + 1.9)
     axes = fig.subplots()
-    for row in shown.to_dict("records"):
+    for row in rows.to_dict("records"):
         j = names.index(row["signal"])
         place = labels.index(row["label"]) + 0.8 * ((j + 0.5) / len(names) - 0.5)
         interval(axes, row, place, colours[row["signal"]], MARKERS[j % len(MARKERS)], along=True)
@@ -188,12 +188,12 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("AUROC")
     axes.grid(axis="y", visible=False)
-    first = shown.drop_duplicates("label")
+    first = rows.drop_duplicates("label")
     ticks = [f"{r['label'].replace('_', ' ')} ({r['carrying']})" for r in first.to_dict("records")]
     axes.set_yticks(range(len(labels)), ticks)
     note = (
-        f"Configuration {name}; n = {span(shown['images'])} images a seed, "
-        f"{plural(int(shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
+        f"Configuration {name}; n = {span(rows['images'])} images a seed, "
+        f"{plural(int(rows['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
         "AUROC: the chance that an image with the label has the higher value than one without. Intervals at 95 % over "
         "seeds and patients."
     )

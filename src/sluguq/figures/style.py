@@ -160,12 +160,12 @@ def finish(
     )
     if synthetic:
         mark_synthetic(fig)
-    used = 0.05 + max(_tall(fig, top), 0.2) + 0.05
+    height_used = 0.05 + max(_tall(fig, top), 0.2) + 0.05
     if handles:
         legend = fig.legend(
             handles=by_lines(handles, min(len(handles), columns)),
             loc="upper left",
-            bbox_to_anchor=(_EDGE / fig.get_figwidth(), 1 - used / height),
+            bbox_to_anchor=(_EDGE / fig.get_figwidth(), 1 - height_used / height),
             ncols=min(len(handles), columns),
             borderaxespad=0,
             borderpad=0.1,
@@ -175,7 +175,7 @@ def finish(
             alignment="left",
         )
         legend.set_in_layout(False)
-        used += _tall(fig, legend) + 0.06
+        height_used += _tall(fig, legend) + 0.06
     below = 0.04
     if note:
         # A number stays with its per cent sign.
@@ -196,7 +196,7 @@ def finish(
         text.set_in_layout(False)
     engine = fig.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
-        engine.set(rect=(0, below / height, 1, 1 - (below + used) / height), w_pad=0.03, h_pad=0.03)
+        engine.set(rect=(0, below / height, 1, 1 - (below + height_used) / height), w_pad=0.03, h_pad=0.03)
     return fig
 
 

@@ -46,15 +46,15 @@ def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Da
         axes.set_xlabel("configuration")
         axes.grid(axis="x", visible=False)
     colours = group_colours(groups)
-    trained = [g for g in groups if (spread["group"] == g).any()]
+    present = [g for g in groups if (spread["group"] == g).any()]
     handles: list = [
-        Patch(facecolor=colours[g], edgecolor=EDGE, label=f"training images, {group_label(g, groups)}") for g in trained
+        Patch(facecolor=colours[g], edgecolor=EDGE, label=f"training images, {group_label(g, groups)}") for g in present
     ]
     handles.append(Patch(facecolor="white", edgecolor=EDGE, hatch="////", label="prior samples"))
-    drawn = spread.loc[spread["of"] == SAMPLES, "n"]
+    samples = spread.loc[spread["of"] == SAMPLES, "n"]
     images = spread.loc[(spread["of"] == TRAINING) & (spread["group"] == ""), "n"]
     note = (
-        f"n = {span(drawn)} samples and {span(images)} training images a seed and configuration, "
+        f"n = {span(samples)} samples and {span(images)} training images a seed and configuration, "
         f"{plural(models.sizes['seed'], 'seed')}. Individual typology angle (ITA) of a picture's median colour, lesion "
         "included: high is light. Left: line at the median, box over the quartiles, whiskers to the 5th and 95th "
         "percentile, means over seeds; points: medians of the seeds. Centre: mean of the samples less that of the "
@@ -74,12 +74,12 @@ def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], 
     percentiles = [name for name in spread.columns if name.startswith("ita_")]
     for place, configuration in enumerate(configurations):
         part = spread[spread["configuration"] == configuration]
-        trained = [g for g in groups if (part["group"] == g).any()]
-        step = 0.84 / (len(trained) + 1)
-        for j, (of, group) in enumerate([*((TRAINING, g) for g in trained), (SAMPLES, "")]):
-            chosen = part[(part["of"] == of) & (part["group"] == group)]
-            low, first, middle, third, high = chosen[percentiles].mean()
-            at = place + (j - len(trained) / 2) * step
+        present = [g for g in groups if (part["group"] == g).any()]
+        step = 0.84 / (len(present) + 1)
+        for j, (of, group) in enumerate([*((TRAINING, g) for g in present), (SAMPLES, "")]):
+            rows = part[(part["of"] == of) & (part["group"] == group)]
+            low, first, middle, third, high = rows[percentiles].mean()
+            at = place + (j - len(present) / 2) * step
             sampled = of == SAMPLES
             face = "white" if sampled else group_colour[group]
             edge = own_colour[configuration] if sampled else EDGE
@@ -96,8 +96,8 @@ def _distributions(axes: Axes, spread: pd.DataFrame, configurations: list[str], 
             )
             if sampled:
                 artists["boxes"][0].set_hatch("////")
-                places = at + 0.4 * step * np.linspace(-1, 1, len(chosen) + 2)[1:-1]
-                axes.plot(places, chosen["ita_50"], "o", ms=2.6, mfc=edge, mec="white", mew=0.4, zorder=4)
+                places = at + 0.4 * step * np.linspace(-1, 1, len(rows) + 2)[1:-1]
+                axes.plot(places, rows["ita_50"], "o", ms=2.6, mfc=edge, mec="white", mew=0.4, zorder=4)
     axes.autoscale_view()
     lowest, highest = axes.get_ylim()
     upper = 180.0
@@ -135,22 +135,22 @@ def _differences(axes: Axes, compared: pd.DataFrame, configurations: list[str]) 
 
 def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], groups: Groups) -> None:
     """The lightest group is left out: the shares of all groups sum to one."""
-    found = {(r["measure"], r["group"], r["configuration"]): r for r in compared.to_dict("records")}
-    known = [g for g in groups if ("share", g, configurations[0]) in found][1:]
+    rows = {(r["measure"], r["group"], r["configuration"]): r for r in compared.to_dict("records")}
+    others = [g for g in groups if ("share", g, configurations[0]) in rows][1:]
     colours = group_colours(groups)
     for place, configuration in enumerate(configurations):
-        for j, group in enumerate(known):
-            at = place + 0.5 * ((j + 0.5) / len(known) - 0.5)
-            sampled, trained = (found[name, group, configuration] for name in ("share", "share_training"))
-            axes.plot(at, 100 * trained["value"], "o", ms=7, mfc="none", mec=EDGE, mew=0.9, zorder=3)
+        for j, group in enumerate(others):
+            at = place + 0.5 * ((j + 0.5) / len(others) - 0.5)
+            sample, training = (rows[name, group, configuration] for name in ("share", "share_training"))
+            axes.plot(at, 100 * training["value"], "o", ms=7, mfc="none", mec=EDGE, mew=0.9, zorder=3)
             interval(
-                axes, sampled, at, colours[group], "D",
+                axes, sample, at, colours[group], "D",
                 scale=percent, line=2.0, size=4.5, mec="white", mew=0.6, zorder=4,
             )  # fmt: skip
     axes.set_ylim(-4, 104)
-    single = f"nearest to {known[0]}" if len(known) == 1 else "nearest to a group"
+    single = f"nearest to {others[0]}" if len(others) == 1 else "nearest to a group"
     axes.set_title(f"share of pictures\n{single}")
     axes.set_ylabel("%")
-    if len(known) > 1:
-        handles = [Line2D([], [], ls="", marker="D", ms=4, color=colours[g], label=g) for g in known]
+    if len(others) > 1:
+        handles = [Line2D([], [], ls="", marker="D", ms=4, color=colours[g], label=g) for g in others]
         axes.legend(handles=handles, fontsize=6)

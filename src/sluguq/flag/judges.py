@@ -64,16 +64,16 @@ def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
     """
     store = _reference_store(experiment)
     resolved = yaml.safe_load(store.attrs.get("configuration") or "{}")
-    known = [str(name) for name in store["configuration"].values]
-    configuration = known[middle_configuration(store)] if configuration is None else configuration
-    if configuration not in known:
-        raise FlagError(f"{experiment} has no configuration {configuration!r}; it has {', '.join(known)}")
+    names = [str(name) for name in store["configuration"].values]
+    configuration = names[middle_configuration(store)] if configuration is None else configuration
+    if configuration not in names:
+        raise FlagError(f"{experiment} has no configuration {configuration!r}; it has {', '.join(names)}")
     seeds = [int(seed) for seed in store["seed"].values]
     networks = tuple(
         _network(experiment, store, configuration, seed) for seed in seeds if _kept(experiment, configuration, seed)
     )
     if not networks:
-        others = [name for name in known if any(_kept(experiment, name, seed) for seed in seeds)]
+        others = [name for name in names if any(_kept(experiment, name, seed) for seed in seeds)]
         hint = f"; those of configuration {', '.join(others)} were kept (--configuration)" if others else ""
         raise FlagError(
             f"no eigenbasis of configuration {configuration} is left under {experiment / 'eigenbases'}{hint}. "
@@ -116,17 +116,17 @@ def _kept(experiment: Path, configuration: str, seed: int) -> bool:
 
 
 def _network(experiment: Path, store: xr.Dataset, configuration: str, seed: int) -> Network:
-    scored = store.sel(configuration=configuration, seed=seed)
+    scores = store.sel(configuration=configuration, seed=seed)
     weights = Path(ResultPaths(experiment).weights(configuration, seed))
     if not weights.is_file():
         raise FlagError(f"{weights} is missing; run the workflow again, which trains this network anew")
-    digest = str(scored["weights_sha256"].item()) if "weights_sha256" in store.coords else ""
+    digest = str(scores["weights_sha256"].item()) if "weights_sha256" in store.coords else ""
     if digest and digest != file_sha256(weights):
         raise FlagError(
             f"{weights} is not the network that scored the experiment's test images; run the workflow again"
         )
-    columns = {name: scored[name].values for name in ("slug", "mse")}
-    reference = pd.DataFrame({"group": scored["group"].values.astype(str), **columns})
+    columns = {name: scores[name].values for name in ("slug", "mse")}
+    reference = pd.DataFrame({"group": scores["group"].values.astype(str), **columns})
     return Network(
         seed, weights, _basis_path(experiment, configuration, seed), reference.dropna(subset=["slug", "mse"])
     )

@@ -44,10 +44,10 @@ def write_page(
     :param rejected: columns file and reason.
     :param settings: by which photographs and reference were scored, as the section ``score`` of the configuration.
     """
-    shown = table.head(len(pixels))
+    rows = table.head(len(pixels))
     write_explorer(
         path,
-        [_collection(shown, pixels, maps, judges)],
+        [_collection(rows, pixels, maps, judges)],
         Look(colours={}, mixes={}, x="mse_percentile", y="slug_percentile"),
         template="flag/page.html.j2",
         files=None,
@@ -55,7 +55,7 @@ def write_page(
         mix=", ".join(f"{100 * share:.0f} % {group}" for group, share in judges.mix.items()),
         references=[_reference(network, judges) for network in judges.networks],
         group_types={group: ", ".join(map(str, types)) for group, types in judges.groups.items()},
-        shown=len(shown),
+        shown=len(rows),
         total=len(table),
         ranked=len(judges.networks) == 1 or agreement([n.reference for n in judges.networks], "slug") is not None,
         marked=int((table["slug_percentile"] >= UNUSUAL).sum()),

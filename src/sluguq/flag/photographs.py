@@ -51,8 +51,8 @@ def read_photographs(
     with ThreadPoolExecutor() as threads:
         results = list(tqdm(threads.map(read, files), total=len(files), desc="read", unit="image", disable=None))
     names = [path.relative_to(folder).as_posix() for path in files]
-    good = [(name, found) for name, found in zip(names, results, strict=True) if not isinstance(found, str)]
-    bad = [(name, found) for name, found in zip(names, results, strict=True) if isinstance(found, str)]
+    good = [(name, result) for name, result in zip(names, results, strict=True) if not isinstance(result, str)]
+    bad = [(name, result) for name, result in zip(names, results, strict=True) if isinstance(result, str)]
     if not good:
         raise FlagError(
             f"none of the {len(files)} files in {folder} can be read; the first is {bad[0][0]}: {bad[0][1]}"

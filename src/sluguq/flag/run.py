@@ -70,15 +70,15 @@ def flag(
     all_fit = len(pixels) <= SHOWN
     scores, maps = score_photographs(judges, pixels, settings, maps=all_fit)
     table = judged_table(names, judges.networks, scores, judges.groups)
-    shown = table.index[:SHOWN].to_numpy()
+    first = table.index[:SHOWN].to_numpy()
     if not all_fit:
         # Maps of thousands of photographs by several networks would not fit into memory.
-        _, maps = score_photographs(judges, pixels[shown], settings, maps=True)
+        _, maps = score_photographs(judges, pixels[first], settings, maps=True)
     elif maps is not None:
-        maps = maps.taken(shown)
+        maps = maps.taken(first)
     assert maps is not None
     table = table.reset_index(drop=True)
     write_table(out / TABLE, table, sealed=False)
     write_table(out / REJECTED, rejected, sealed=False)
-    write_page(out / PAGE, table, pixels[shown], maps, judges, rejected, settings)
+    write_page(out / PAGE, table, pixels[first], maps, judges, rejected, settings)
     return Flagged(out / TABLE, out / PAGE, len(table), len(rejected))

@@ -34,10 +34,10 @@ def score_photographs(
     for judge in judges.networks:
         network, basis = load_network(judge.weights), read_basis_store(judge.basis)
         key = model_key(judges.configuration, judge.seed, "probes")
-        wanted = {**settings, "maps": maps}
-        settled = settled_of(network, basis, pixels, key=key, **wanted)
+        options = {**settings, "maps": maps}
+        settled = settled_of(network, basis, pixels, key=key, **options)
         blocks = [
-            score_images(network, basis, pixels[part], key=key, positions=part, settled=settled, **wanted)
+            score_images(network, basis, pixels[part], key=key, positions=part, settled=settled, **options)
             for part in np.split(np.arange(len(pixels)), range(BLOCK, len(pixels), BLOCK))
         ]
         whole = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}

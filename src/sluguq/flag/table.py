@@ -110,10 +110,10 @@ def rank_of_mean(means: np.ndarray, correlation: float | None, count: int) -> np
     rng = plain_stream()
     linear = 2 * np.sin(np.pi * correlation / 6)
     common = np.sqrt(linear) * rng.standard_normal(_DRAWS)
-    drawn = np.zeros(_DRAWS)
+    ranks = np.zeros(_DRAWS)
     for _ in range(count):
-        drawn += 100 * ndtr(common + np.sqrt(max(1 - linear, 0.0)) * rng.standard_normal(_DRAWS)) / count
-    return percentiles(means, drawn)
+        ranks += 100 * ndtr(common + np.sqrt(max(1 - linear, 0.0)) * rng.standard_normal(_DRAWS)) / count
+    return percentiles(means, ranks)
 
 
 def _standard_error(slug: np.ndarray, sem: np.ndarray) -> np.ndarray:

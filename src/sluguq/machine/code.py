@@ -50,12 +50,12 @@ def library_files(*roots: Path) -> set[Path]:
 
 def packages_needed(*roots: Path) -> dict[str, Path]:
     """Top-level modules from outside the library that these files need, each with a file that imports it."""
-    needed: dict[str, Path] = {}
+    packages: dict[str, Path] = {}
     for file in [*roots, *sorted(path for path in library_files(*roots) if path.suffix == ".py")]:
         for name in imported_names(file):
-            needed.setdefault(name.split(".")[0], file)
-    needed.pop(PACKAGE, None)
-    return needed
+            packages.setdefault(name.split(".")[0], file)
+    packages.pop(PACKAGE, None)
+    return packages
 
 
 def fingerprint_of_code(*roots: Path, without: Collection[str] = ()) -> str:
@@ -68,9 +68,9 @@ def fingerprint_of_code(*roots: Path, without: Collection[str] = ()) -> str:
     :param without: folders of the library, or files in it, that change no result, such as ``machine`` (logs, devices).
     """
     digest = hashlib.sha256()
-    excluded = [LIBRARY / name for name in without]
+    exempt = [LIBRARY / name for name in without]
     for file in sorted({*roots, *library_files(*roots)}):
-        if not any(file.is_relative_to(path) for path in excluded):
+        if not any(file.is_relative_to(path) for path in exempt):
             name = file.relative_to(LIBRARY).as_posix() if file.is_relative_to(LIBRARY) else file.name
             digest.update(f"{name}\0{_content(file)}\0".encode())
     return digest.hexdigest()[:12]

@@ -162,9 +162,9 @@ def _run(path: Path) -> None:
         run_file(path, "extension")
     except BaseException as error:
         # What a file added before it failed is taken back: half of it would be in force.
-        for registry, kept in zip(_REGISTRIES, before, strict=True):
+        for registry, entries in zip(_REGISTRIES, before, strict=True):
             registry.clear()
-            registry.update(kept)
+            registry.update(entries)
         del _LOADED[path]
         if isinstance(error, ExtensionError | KeyboardInterrupt):
             raise

@@ -35,11 +35,11 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
     with Path(log).open("w", encoding="utf-8") as file:
         out, err = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = _Tee(out, file), _Tee(err, file)
-        started = time.monotonic()
+        start = time.monotonic()
         try:
             yield
             where = f"{socket.gethostname()}, {threads} thread{'s' if threads > 1 else ''}"
-            file.write(f"done in {time.monotonic() - started:.1f} s on {where}\n")
+            file.write(f"done in {time.monotonic() - start:.1f} s on {where}\n")
         except Exception as error:
             file.write(traceback.format_exc())
             sys.excepthook = _in_words_for(error, log)
@@ -98,10 +98,10 @@ def abandon_others(folder: Path) -> None:
 
     :param folder: where this run keeps its state; its name ends in a :func:`fingerprint`.
     """
-    named = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
-    if not named or not folder.parent.is_dir():
+    match = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
+    if not match or not folder.parent.is_dir():
         return
-    own = re.compile(re.escape(named[1]) + "[0-9a-f]{12}")
+    own = re.compile(re.escape(match[1]) + "[0-9a-f]{12}")
     for other in list(folder.parent.iterdir()):
         if own.fullmatch(other.name) and other.name != folder.name:
             print(f"{other} is of a run with other settings or code: removed")

@@ -66,9 +66,9 @@ class Progress:
 
     def _tell(self) -> None:
         self._told_at, self._told = time.monotonic(), self._done
-        known = " {unit}s, {elapsed} elapsed"
+        counts = " {unit}s, {elapsed} elapsed"
         if self._total is not None:
-            known = f"/{{total_fmt}} {{unit}}s, {{elapsed}} elapsed, {tqdm.format_interval(self._left())} left"
+            counts = f"/{{total_fmt}} {{unit}}s, {{elapsed}} elapsed, {tqdm.format_interval(self._left())} left"
         line = tqdm.format_meter(
             self._done,
             self._total,
@@ -77,7 +77,7 @@ class Progress:
             unit=self._unit,
             initial=self._initial,
             postfix=self._note or None,
-            bar_format="{desc}: {n_fmt}" + known + "{postfix}",
+            bar_format="{desc}: {n_fmt}" + counts + "{postfix}",
         )
         print(line, file=sys.stderr, flush=True)
 

@@ -37,46 +37,46 @@ def answers(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[Ans
     :param dataset: the aggregated store of the data set that was trained on; only what it says of itself is read.
     :param tables: its tables ``gaps`` and ``signals``; a question whose table is missing or empty is left out.
     """
-    found = []
+    out = []
     if len(tables.get("gaps", ())):
-        found.append(_who(dataset, tables["gaps"]))
+        out.append(_who(dataset, tables["gaps"]))
     if len(tables.get("signals", ())):
-        found.append(_knows(dataset, tables["signals"]))
-    return found
+        out.append(_knows(dataset, tables["signals"]))
+    return out
 
 
 def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What this run cannot say, and why."""
-    found = []
+    sentences = []
     if int(dataset.attrs.get("synthetic", 0)):
-        found.append("Anything about people: the images were made by a program.")
+        sentences.append("Anything about people: the images were made by a program.")
     ratios = _ratios(tables["gaps"]) if len(tables.get("gaps", ())) else pd.DataFrame()
     rows = ratios.to_dict("records")
-    undecided = [row for row in rows if row["low"] <= 1 <= row["high"]]
+    uncertain = [row for row in rows if row["low"] <= 1 <= row["high"]]
     unknown = [row for row in rows if not _known(row)]
-    for asked, reason in (
-        (undecided, "the interval of the ratio holds 1. More seeds or test images would narrow it."),
+    for cases, reason in (
+        (uncertain, "the interval of the ratio holds 1. More seeds or test images would narrow it."),
         (unknown, "the ratio is not known in this run."),
     ):
-        if asked:
-            where = _listed([f"{row['group']} under {row['configuration']}" for row in asked])
-            found.append(f"Whether the error differs from that of {asked[0]['reference']}, for {where}: {reason}")
+        if cases:
+            where = _listed([f"{row['group']} under {row['configuration']}" for row in cases])
+            sentences.append(f"Whether the error differs from that of {cases[0]['reference']}, for {where}: {reason}")
     seeds = dataset.sizes["seed"]
     if seeds < FEW_SEEDS:
-        found.append(
+        sentences.append(
             f"How much other trainings would differ, but roughly: {plural(seeds, 'seed')} "
             f"{'is' if seeds == 1 else 'are'} few"
             + ("; intervals are over images alone." if seeds == 1 else ", so intervals are wide.")
         )
-    found.append("Why a group fails: how its photographs were taken and chosen counts as much as skin.")
-    return found
+    sentences.append("Why a group fails: how its photographs were taken and chosen counts as much as skin.")
+    return sentences
 
 
 def _ratios(gaps: pd.DataFrame) -> pd.DataFrame:
     """Ratios of mean errors to the lightest group's, by configuration and group."""
-    chosen = gaps[(gaps["variable"] == "mse") & (gaps["measure"] == "log_ratio")].copy()
-    chosen[["value", "low", "high"]] = np.exp(chosen[["value", "low", "high"]].astype(float))
-    return chosen
+    ratios = gaps[(gaps["variable"] == "mse") & (gaps["measure"] == "log_ratio")].copy()
+    ratios[["value", "low", "high"]] = np.exp(ratios[["value", "low", "high"]].astype(float))
+    return ratios
 
 
 def _known(row: Mapping[Any, Any]) -> bool:
@@ -89,15 +89,15 @@ def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
     sentences = []
     for row in ratios:
         whom, reference = (_label(row[name], groups) for name in ("group", "reference"))
-        said = f"{number(row['value'], 2)} times [{number(row['low'], 2)}, {number(row['high'], 2)}]"
+        factor = f"{number(row['value'], 2)} times [{number(row['low'], 2)}, {number(row['high'], 2)}]"
         if not _known(row):
             verdict = f"how the error of {whom} compares with that of {reference} is not known"
         elif row["low"] > 1:
-            verdict = f"the error of {whom} is {said} that of {reference}"
+            verdict = f"the error of {whom} is {factor} that of {reference}"
         elif row["high"] < 1:
-            verdict = f"the error of {whom} is smaller than that of {reference}, {said}"
+            verdict = f"the error of {whom} is smaller than that of {reference}, {factor}"
         else:
-            verdict = f"no difference between {whom} and {reference} is certain: {said}"
+            verdict = f"no difference between {whom} and {reference} is certain: {factor}"
         sentences.append(f"{_trained(row['configuration'], mixes)}, {verdict}.")
     certain = [row for row in ratios if row["low"] > 1 or row["high"] < 1]
     if certain:

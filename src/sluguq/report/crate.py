@@ -72,8 +72,8 @@ def write_crate(results: str | Path) -> Path:
     crate.description = "SLUG uncertainty and fairness of generative models of skin images" + (
         "; synthetic photographs, which say nothing of people" if training.attrs.get("synthetic") else ""
     )
-    ended = max(path.stat().st_mtime for path in (results / "claims.csv", *results.glob("*.zarr/zarr.json")))
-    crate.datePublished = datetime.fromtimestamp(ended, UTC)
+    end = max(path.stat().st_mtime for path in (results / "claims.csv", *results.glob("*.zarr/zarr.json")))
+    crate.datePublished = datetime.fromtimestamp(end, UTC)
     crate.root_dataset["conformsTo"] = [_thing(crate, profile, "CreativeWork", name=profile) for profile in PROFILES]
     workflow = crate.add_workflow(
         results / "workflow" / "Snakefile",
@@ -94,7 +94,7 @@ def write_crate(results: str | Path) -> Path:
         workflow,
         object=[configuration, *_datasets(crate, training)],
         result=list(_results(crate, results, stores)),
-        properties={"name": f"Run of experiment {name}", "endTime": datetime.fromtimestamp(ended, UTC).isoformat()},
+        properties={"name": f"Run of experiment {name}", "endTime": datetime.fromtimestamp(end, UTC).isoformat()},
     )
     crate.root_dataset["mentions"] = [action]
     with whole_file(results / METADATA) as partial:
@@ -112,15 +112,15 @@ def _thing(crate: Any, identifier: str, kind: str, **properties: Any) -> Any:
 def _datasets(crate: Any, store: xr.Dataset) -> list[Any]:
     """The data sets of the experiment, those that are published with licence and citation."""
     registry = load_registry()
-    found = []
+    things = []
     for name, options in resolve(yaml.safe_load(store.attrs["configuration"])).datasets.items():
         entry = registry.get(registry_name(options) or "")
         properties: dict[str, Any] = {"name": name, "description": f"source: {options.source}"}
         if entry:
             properties |= {"name": entry.title, "version": entry.version, "url": entry.homepage}
             properties |= {"license": entry.licence.url, "citation": entry.citation}
-        found.append(_thing(crate, f"#data-{name}", "Dataset", **properties))
-    return found
+        things.append(_thing(crate, f"#data-{name}", "Dataset", **properties))
+    return things
 
 
 def _results(crate: Any, results: Path, stores: dict[str, xr.Dataset]) -> Any:

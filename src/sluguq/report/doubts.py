@@ -33,17 +33,17 @@ def whose_labels(tables: Tables) -> list[str]:
         "",
     ]
     lines += _ratios(ratios, "by", ANNOTATIONS, "who says so", "images a seed")
-    moved = [
+    changes = [
         f"{configuration} ({', '.join(_sides(part))})"
         for configuration, part in ratios.groupby("configuration", sort=False)
         if len(set(map(_side, part.to_dict("records")))) > 1
     ]
-    said = (
-        f"The direction that the interval shows, or does not, hangs on who labelled under {'; '.join(moved)}."
-        if moved
+    sentence = (
+        f"The direction that the interval shows, or does not, hangs on who labelled under {'; '.join(changes)}."
+        if changes
         else "Under every configuration all of them show the same direction, or all of them none."
     )
-    return [*lines, said, ""]
+    return [*lines, sentence, ""]
 
 
 def confounding(tables: Tables) -> list[str]:
@@ -55,7 +55,7 @@ def confounding(tables: Tables) -> list[str]:
     if table.empty:
         return []
     group, reference = list(dict.fromkeys(table["group"]))[-1], table["reference"].iloc[0]
-    shown = table[(table["group"] == group) & (table["variable"] == "mse")]
+    gaps = table[(table["group"] == group) & (table["variable"] == "mse")]
     lines = [
         "## Is it skin, or what is photographed?",
         "",
@@ -65,7 +65,7 @@ def confounding(tables: Tables) -> list[str]:
         "| label | levels | images of the smaller group | configuration | plain | adjusted |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for label, part in shown.groupby("label", sort=False):
+    for label, part in gaps.groupby("label", sort=False):
         levels = part.loc[part["measure"] == "within", "level"].nunique()
         for configuration, rows in part.groupby("configuration", sort=False):
             cells = [_ratio(rows[rows["measure"] == measure]) for measure in ("all", "adjusted")]
@@ -101,9 +101,9 @@ def other_ways(tables: Tables) -> list[str]:
     ]
     for variant in variants[1:]:
         part = table[table["variant"] == variant]
-        changed = part[part["verdict"] != part["claim"].map(first)]
-        said = "; ".join(f"`{row.claim}`: {first[row.claim]} → {row.verdict}" for row in changed.itertuples())
-        lines.append(f"| {variant} | {len(part)} | {said or 'none'} |")
+        changes = part[part["verdict"] != part["claim"].map(first)]
+        words = "; ".join(f"`{row.claim}`: {first[row.claim]} → {row.verdict}" for row in changes.itertuples())
+        lines.append(f"| {variant} | {len(part)} | {words or 'none'} |")
     if len(variants) == 1:
         return []
     return [*lines, "", f"{plural(len(first), 'claim')} can be asked of the test images as they are.", ""]

@@ -69,15 +69,15 @@ def collection_of(name: str, dataset: xr.Dataset, reference: xr.Dataset) -> Coll
     mse = dataset["mse"].transpose("configuration", "seed", "image").values
     seeds = dataset.sizes["seed"]
     kinds = [kind for kind in ("reconstruction", "error_map", "slug_map") if kind in dataset]
-    crowded = int(np.isfinite(mse).sum()) * len(kinds) > MOST_PICTURES
+    is_crowded = int(np.isfinite(mse).sum()) * len(kinds) > MOST_PICTURES
     signals = _signals(dataset, reference)
     networks = []
     for c, configuration in enumerate(dataset["configuration"].values.astype(str)):
-        seen = np.zeros(dataset.sizes["image"], bool)
+        earlier = np.zeros(dataset.sizes["image"], bool)
         for s, seed in enumerate(dataset["seed"].values):
             rows = np.flatnonzero(np.isfinite(mse[c, s]))
-            drawn = np.flatnonzero(~seen[rows]) if crowded else None
-            seen[rows] = True
+            new_rows = np.flatnonzero(~earlier[rows]) if is_crowded else None
+            earlier[rows] = True
             networks.append(
                 Network(
                     configuration,
@@ -85,14 +85,14 @@ def collection_of(name: str, dataset: xr.Dataset, reference: xr.Dataset) -> Coll
                     rows,
                     {key: values[c, s, rows] for key, values in signals.items()},
                     {kind: _pictures(dataset[kind].isel(configuration=c, seed=s), rows) for kind in kinds},
-                    drawn,
+                    new_rows,
                 )
             )
     whole = np.isfinite(mse).all()
     about = f"{dataset.sizes['image']:,} images ({_TITLES.get(role, role)})"
     if not whole:
         about += "; each seed tests its own"
-    if crowded:
+    if is_crowded:
         about += "; maps are those of the first seed that tested an image"
     everyone = np.arange(dataset.sizes["image"])
     return Collection(
@@ -145,7 +145,7 @@ def _signals(dataset: xr.Dataset, reference: xr.Dataset) -> dict[str, np.ndarray
 
 def _columns(dataset: xr.Dataset) -> dict[str, Column]:
     """Group, skin type and labels of every image, in words."""
-    found = {}
+    columns = {}
     for key in ("group", "fst", "artefact", *labels_of(dataset), "patient"):
         if key not in dataset:
             continue
@@ -154,8 +154,8 @@ def _columns(dataset: xr.Dataset) -> dict[str, Column]:
             words = ["not known" if word == "-1" else word for word in words]
         if len(set(words)) > 1:
             label = {"fst": "skin type", "artefact": "drawn artefact"}.get(key, key.removeprefix("label_"))
-            found[key] = Column(label.replace("_", " "), words, list(groups_of(dataset)) if key == "group" else [])
-    return found
+            columns[key] = Column(label.replace("_", " "), words, list(groups_of(dataset)) if key == "group" else [])
+    return columns
 
 
 def _word(value: object) -> str:

@@ -193,20 +193,20 @@ def _files(collection: Collection) -> Iterator[tuple[str, bytes]]:
     yield f"{base}/images.js", _script(f"{base}/images", content).encode()
     for network in collection.networks:
         name = _name(collection, network)
-        drawn = np.arange(len(network.rows)) if network.drawn is None else network.drawn
+        places = np.arange(len(network.rows)) if network.drawn is None else network.drawn
         bright: dict[str, list[float | None]] = {}
         for kind, pictures in network.pictures.items():
-            found: list[float | None] = [None] * len(network.rows)
-            yield from _sheets(f"{name}-{kind}", pictures, drawn, found)
-            if any(value is not None for value in found):
-                bright[kind] = found
+            peaks: list[float | None] = [None] * len(network.rows)
+            yield from _sheets(f"{name}-{kind}", pictures, places, peaks)
+            if any(value is not None for value in peaks):
+                bright[kind] = peaks
         content = {
             "configuration": network.configuration,
             "seed": network.seed,
             "rows": network.rows.tolist(),
             "signals": {key: _rounded(values) for key, values in network.signals.items()},
             "tiles": None if network.drawn is None else network.drawn.tolist(),
-            "sheets": {kind: f"{name}-{kind}" for kind in network.pictures if len(drawn)},
+            "sheets": {kind: f"{name}-{kind}" for kind in network.pictures if len(places)},
             "brightest": bright,
         }
         yield f"{name}.js", _script(name, content).encode()

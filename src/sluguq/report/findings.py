@@ -97,15 +97,15 @@ def _short(results: Results) -> list[str]:
     lines = ["## In short", ""]
     for answer in answers(results.training, results.tables()):
         lines += [f"**{answer.question}** {answer.lead}", "", *(f"- {sentence}" for sentence in answer.sentences), ""]
-    asked = results.claims[results.claims["verdict"] != UNASKED]
-    counts = asked["verdict"].value_counts()
+    rows = results.claims[results.claims["verdict"] != UNASKED]
+    counts = rows["verdict"].value_counts()
     lines += [
-        f"Of {plural(len(asked), 'claim')} of the two papers that this run can be asked about, "
+        f"Of {plural(len(rows), 'claim')} of the two papers that this run can be asked about, "
         + ", ".join(f"{count} {_verb(str(verdict), count)}" for verdict, count in counts.items())
         + ".",
         "",
     ]
-    against = asked[~asked["verdict"].isin(["holds", OPEN])]
+    against = rows[~rows["verdict"].isin(["holds", OPEN])]
     if len(against):
         lines += ["What contradicts the papers here:", ""]
         lines += [f"- {row.statement} ({row.paper}, {row.where}): {_estimate(row)}." for row in against.itertuples()]
@@ -170,7 +170,7 @@ def _claims(results: Results) -> list[str]:
         whose = f"All {len(part)}" if len(part) == len(claims) else f"{len(part)} of {len(claims)}"
         lines[-1] += f" {whose} claims: {standing}."
     for paper, part in claims.groupby("paper", sort=False):
-        asked = part[part["verdict"] != UNASKED]
+        answers = part[part["verdict"] != UNASKED]
         lines += [
             "",
             f"### {str(paper)[:1].upper()}{str(paper)[1:]}",
@@ -181,12 +181,12 @@ def _claims(results: Results) -> list[str]:
         lines += [
             f"| {row.statement} | {row.where} | {_cell(row.statistic)}: {_estimate(row)} | {_count(row)} | "
             f"**{row.verdict}** |"
-            for row in asked.itertuples()
+            for row in answers.itertuples()
         ]
-        unasked = part[part["verdict"] == UNASKED]
-        if len(unasked):
+        others = part[part["verdict"] == UNASKED]
+        if len(others):
             lines += ["", "Not to be asked of this run:", ""]
-            lines += [f"- {row.statement} ({row.reason})" for row in unasked.itertuples()]
+            lines += [f"- {row.statement} ({row.reason})" for row in others.itertuples()]
     return [*lines, ""]
 
 
@@ -245,12 +245,12 @@ def _content(results: Results) -> list[str]:
     lines: list[str] = []
     for name in results:
         tables = results.tables(name)
-        found = tables["drawn_artefacts"] if "drawn_artefacts" in tables else pd.DataFrame()
-        if not len(found):
+        scores = tables["drawn_artefacts"] if "drawn_artefacts" in tables else pd.DataFrame()
+        if not len(scores):
             continue
-        found = found[found["measure"] == "auroc"]
-        maps = [key for key in MAPS if (found["map"] == key).any()]
-        for kind, part in found.groupby("artefact", sort=False):
+        scores = scores[scores["measure"] == "auroc"]
+        maps = [key for key in MAPS if (scores["map"] == key).any()]
+        for kind, part in scores.groupby("artefact", sort=False):
             what = f"{name}: content that is not skin, outlined by people" if kind == MASKED else f"{name}: {kind}"
             lines += [
                 f"{what[:1].upper()}{what[1:]}.",
@@ -286,8 +286,8 @@ def _figures(results: Results, pictures: Path, names: Sequence[str]) -> list[str
 
 
 def _limits(results: Results) -> list[str]:
-    said = unsaid(results.training, results.tables())
-    lines = ["## What this run cannot say", "", *(f"- {sentence}" for sentence in (*said, *LIMITS))]
+    sentences = unsaid(results.training, results.tables())
+    lines = ["## What this run cannot say", "", *(f"- {sentence}" for sentence in (*sentences, *LIMITS))]
     name = results.training.attrs.get("experiment", results.folder.name)
     return [
         *lines,

@@ -48,16 +48,16 @@ def folded(name: str, table: pd.DataFrame, address: str) -> Folded:
     estimate = next((column for column in ("value", "estimate") if column in table), None)
     columns = [str(column) for column in table.columns if column not in _LEFT_OUT]
     header = [f"{c} [95 % interval]" if c == estimate else c.replace("_", " ") for c in columns]
-    shown = table.head(MOST_ROWS).to_dict("records")
-    rows = [[_cell(row, column, estimate) for column in columns] for row in shown]
+    records = table.head(MOST_ROWS).to_dict("records")
+    rows = [[_cell(row, column, estimate) for column in columns] for row in records]
     return Folded(name.replace("_", " "), caption, header, rows, len(table), address)
 
 
 def _cell(row: Mapping[Any, Any], column: str, estimate: str | None) -> str:
     value = row[column]
     if column == estimate and "low" in row:
-        known = isinstance(value, int | float) and np.isfinite(value)
-        return f"{number(value)} [{number(row['low'])}, {number(row['high'])}]" if known else "–"
+        is_known = isinstance(value, int | float) and np.isfinite(value)
+        return f"{number(value)} [{number(row['low'])}, {number(row['high'])}]" if is_known else "–"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -44,7 +44,7 @@ def model_card(
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
     groups = groups_of(dataset)
     mix = mixes_of(dataset).get(configuration, {})
-    trained = ", ".join(f"{100 * s:.0f} % {group_label(g, groups)}" for g, s in mix.items() if g in groups)
+    mixture = ", ".join(f"{100 * s:.0f} % {group_label(g, groups)}" for g, s in mix.items() if g in groups)
     synthetic = bool(int(dataset.attrs.get("synthetic", 0)))
     lines = [
         f"# Model card: configuration {configuration} of {dataset.attrs.get('experiment', 'an experiment')}",
@@ -59,7 +59,7 @@ def model_card(
         "",
         "## Trained on",
         "",
-        f"- Data set {dataset.attrs.get('dataset', '')}: {trained or 'mix not recorded'}.",
+        f"- Data set {dataset.attrs.get('dataset', '')}: {mixture or 'mix not recorded'}.",
         *_training_size(resolved),
         "",
         "## How well each group is reconstructed",
@@ -110,10 +110,10 @@ def _table(table: pd.DataFrame, groups: Groups, variable: str) -> str:
     """Mean and quantiles by group, markdown."""
     if table.empty or not (table["variable"] == variable).any():
         return "Not scored."
-    chosen = table[table["variable"] == variable]
+    levels = table[table["variable"] == variable]
     lines = ["| group | " + " | ".join(_LEVELS.values()) + " | n |", "| --- |" + " --- |" * (len(_LEVELS) + 1)]
-    for group in dict.fromkeys(chosen["group"]):
-        rows = chosen[chosen["group"] == group].set_index("measure")
+    for group in dict.fromkeys(levels["group"]):
+        rows = levels[levels["group"] == group].set_index("measure")
         cells = [_cell(rows.loc[measure]) for measure in _LEVELS]
         count = f"{int(rows['images'].iloc[0])} images a seed, {int(rows['seeds'].iloc[0])} seeds"
         lines.append(f"| {group_label(group, groups)} | " + " | ".join(cells) + f" | {count} |")
@@ -128,12 +128,12 @@ def _elsewhere(external: Mapping[str, pd.DataFrame], configuration: str, scale: 
     """Mean error and SLUG by skin type of data sets that were not trained on, markdown."""
     lines: list[str] = []
     for name, table in external.items():
-        chosen = _of(table, configuration)
-        if chosen.empty:
+        means = _of(table, configuration)
+        if means.empty:
             continue
         lines += [f"### {name}", "", "| skin type | mean MSE | mean SLUG | n |", "| --- | --- | --- | --- |"]
-        for skin_type in dict.fromkeys(chosen["fst"]):
-            rows = chosen[chosen["fst"] == skin_type].set_index("variable")
+        for skin_type in dict.fromkeys(means["fst"]):
+            rows = means[means["fst"] == skin_type].set_index("variable")
             cells = [_cell(rows.loc[v]) if v in rows.index else "not scored" for v in ("mse", "slug")]
             count = f"{int(rows['images'].max())} images a seed, {plural(int(rows['seeds'].max()), 'seed')}"
             words = f"{scale.name} {skin_type}" if skin_type >= 1 else "not known"

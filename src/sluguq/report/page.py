@@ -151,8 +151,8 @@ def write_report(
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
     home = next((store for store in datasets.values() if store.attrs.get("role") == "training"), None)
-    answered = _answers(home, tables or {}, figures, Path(path))
-    above = {answer["picture"]["anchor"] for answer in answered if answer["picture"]}
+    both = _answers(home, tables or {}, figures, Path(path))
+    above = {answer["picture"]["anchor"] for answer in both if answer["picture"]}
     rows = [_row(record) for record in claims.astype(object).where(claims.notna(), None).to_dict("records")]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("sluguq").joinpath("report/page.html.j2").read_text("utf-8"))
@@ -161,7 +161,7 @@ def write_report(
         facts=_facts(first, datasets),
         scale=scale_of(home) if home is not None else FITZPATRICK,
         synthetic=any(int(a.get("synthetic", 0)) for a in attributes),
-        answers=answered,
+        answers=both,
         unsaid=unsaid(home, tables or {}) if home is not None else [],
         rows=rows,
         unasked=[row for row in rows if not row["asked"]],
@@ -194,18 +194,18 @@ def write_report(
 def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
     """A claim as the page shows it."""
     row = {key: "" if value is None else value for key, value in record.items()}
-    known = isinstance(row["estimate"], int | float) and math.isfinite(row["estimate"])
+    has_value = isinstance(row["estimate"], int | float) and math.isfinite(row["estimate"])
     # A count rests on no seed and has no interval.
-    counted = row["low"] == row["high"] and not row["seeds"]
+    is_count = row["low"] == row["high"] and not row["seeds"]
     return {
         **row,
         "kind": KINDS[row["verdict"]],
-        "number": number(row["estimate"]) if known else "",
-        "interval": f"[{number(row['low'])}, {number(row['high'])}]" if known and not counted else "",
+        "number": number(row["estimate"]) if has_value else "",
+        "interval": f"[{number(row['low'])}, {number(row['high'])}]" if has_value and not is_count else "",
         "parts": re.sub(r"(?<!\w)-(?=\d)", "−", str(row["parts"])).split("; ") if row["parts"] else [],
         **{name: int(row[name] or 0) for name in ("images", "distinct_images", "seeds")},
         "patients": "" if row["patients"] == "" else int(row["patients"]),
-        "counted": counted,
+        "counted": is_count,
         **{name: row.get(name, "") for name in ("decides", "registered", "scope", "adjusted")},
         "p_adjusted": number(row["p_adjusted"], 2) if isinstance(row.get("p_adjusted"), float) else "",
         "asked": KINDS[row["verdict"]] != "unasked",
@@ -230,9 +230,11 @@ def _answers(
     out = []
     for answer in answers(home, tables):
         folder = Path(figures.get(source, ""))
-        drawn = source in figures and (folder / f"{answer.figure}.svg").is_file()
+        has_figure = source in figures and (folder / f"{answer.figure}.svg").is_file()
         address = Path(os.path.relpath(folder, page.parent)).as_posix()
-        out.append({**answer._asdict(), "picture": _figure(source, folder, answer.figure, address) if drawn else None})
+        out.append(
+            {**answer._asdict(), "picture": _figure(source, folder, answer.figure, address) if has_figure else None}
+        )
     return out
 
 
@@ -240,8 +242,8 @@ def _facts(attributes: Mapping[str, Any], datasets: Mapping[str, xr.Dataset]) ->
     """What a reader must know of the run before any number."""
     store = next((d for d in datasets.values() if d.attrs.get("role") == "training"), None)
     resolved = yaml.safe_load(attributes.get("configuration") or "{}") or {}
-    said = {"training": "", "external": " (not trained on)", "artefacts": " drawn on its test images"}
-    facts = {"data": ", ".join(n + said.get(str(d.attrs.get("role")), "") for n, d in datasets.items())}
+    roles = {"training": "", "external": " (not trained on)", "artefacts": " drawn on its test images"}
+    facts = {"data": ", ".join(n + roles.get(str(d.attrs.get("role")), "") for n, d in datasets.items())}
     if store is not None:
         facts["configurations"] = ", ".join(map(str, store["configuration"].values))
         facts["seeds"] = str(store.sizes["seed"])
@@ -269,13 +271,13 @@ def _html(markdown: str) -> Markup:
             parts.append(Markup("<ul>{}</ul>").format(Markup("").join(items)))
         elif kind == "|":
             cells = [line.strip("|").split("|") for line in rows if set(line) - set("|- ")]
-            tagged = (
+            table = (
                 Markup("<tr>{}</tr>").format(
                     Markup("").join(Markup("<{1}>{0}</{1}>").format(c.strip(), "td" if i else "th") for c in line)
                 )
                 for i, line in enumerate(cells)
             )
-            parts.append(Markup("<table>{}</table>").format(Markup("").join(tagged)))
+            parts.append(Markup("<table>{}</table>").format(Markup("").join(table)))
         else:
             parts += [
                 Markup("<p><strong>{}</strong></p>" if line.startswith("**") else "<p>{}</p>").format(line.strip("*"))
@@ -297,10 +299,10 @@ def _sections(
     for section in SECTIONS:
         blocks = []
         for source, folder in figures.items():
-            wanted = [name for name in section.figures if f"{source}-{name}" not in above]
-            drawn = [name for name in wanted if (Path(folder) / f"{name}.svg").is_file()]
-            empty = [name for name in drawn if _is_empty(Path(folder) / f"{name}.csv")]
-            present = [_figure(source, Path(folder), name, addresses[source]) for name in drawn if name not in empty]
+            names = [name for name in section.figures if f"{source}-{name}" not in above]
+            there = [name for name in names if (Path(folder) / f"{name}.svg").is_file()]
+            empty = [name for name in there if _is_empty(Path(folder) / f"{name}.csv")]
+            present = [_figure(source, Path(folder), name, addresses[source]) for name in there if name not in empty]
             if present:
                 role = roles.get(source, "")
                 title = _TITLES.get(source) or source + (f", {role} data" if role else "")
@@ -309,26 +311,26 @@ def _sections(
         absent = _ABSENT.get(section.key, "") if not blocks else ""
         if blocks or absent:
             out.append({**section._asdict(), "blocks": blocks, "absent": absent})
-    return [{**made, "also": _elsewhere(made, out)} for made in out]
+    return [{**entry, "also": _elsewhere(entry, out)} for entry in out]
 
 
 def _elsewhere(section: Mapping[str, Any], sections: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Figures in other sections that answer to the paper of this one: what they answer to, where, their anchors."""
-    found: list[dict[str, str]] = []
+    links: list[dict[str, str]] = []
     for other in sections:
         for block, figure in ((b, f) for b in other["blocks"] for f in b["figures"] if other is not section):
             for part in figure["paper"].split("; "):
                 paper, _, which = part.partition(", ")
-                same = any((link["which"], link["where"]) == (which, block["title"]) for link in found)
+                same = any((link["which"], link["where"]) == (which, block["title"]) for link in links)
                 if paper.casefold() == section["short"].casefold() and not same:
-                    found.append({"which": which, "where": block["title"], "anchor": figure["anchor"]})
-    return found
+                    links.append({"which": which, "where": block["title"], "anchor": figure["anchor"]})
+    return links
 
 
 def _words(vector: bytes) -> str:
     """Title and note of a figure, as `sluguq.figures.drawing.save` left them in its SVG; empty where there are none."""
-    found = re.search(rb"<dc:title>(.*?)</dc:title>", vector[:20_000], re.DOTALL)
-    return html.unescape(found.group(1).decode()) if found else ""
+    match = re.search(rb"<dc:title>(.*?)</dc:title>", vector[:20_000], re.DOTALL)
+    return html.unescape(match.group(1).decode()) if match else ""
 
 
 def _is_empty(numbers: Path) -> bool:

@@ -66,9 +66,9 @@ def _taken(values: pa.Array, rows: np.ndarray) -> pa.Array:
 
 
 def _described(dataset: xr.Dataset) -> dict[str, str]:
-    kept = ("experiment", "dataset", "role", "title", "source", "commit", "versions", "configuration")
-    described = {name: str(dataset.attrs[name]) for name in kept if name in dataset.attrs}
-    return described | {
+    names = ("experiment", "dataset", "role", "title", "source", "commit", "versions", "configuration")
+    words = {name: str(dataset.attrs[name]) for name in names if name in dataset.attrs}
+    return words | {
         "synthetic": str(bool(int(dataset.attrs.get("synthetic", 0)))),
         "signals": json.dumps({name: signal_label(name) for name in ("mse", *signals_in(dataset.data_vars))}),
     }
@@ -76,14 +76,14 @@ def _described(dataset: xr.Dataset) -> dict[str, str]:
 
 def _first_seeds(dataset: xr.Dataset) -> np.ndarray:
     """(configuration, image) the position of the first seed that tested an image; -1 where none did."""
-    tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
-    return np.where(tested.any(axis=1), tested.argmax(axis=1), -1)
+    has_error = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
+    return np.where(has_error.any(axis=1), has_error.argmax(axis=1), -1)
 
 
 def _numbers(dataset: xr.Dataset, reference: xr.Dataset) -> Iterator[tuple[str, pa.Array]]:
     """Every column that is no picture."""
     mse = dataset["mse"].transpose("configuration", "seed", "image").values
-    tested = np.isfinite(mse)
+    has_error = np.isfinite(mse)
     seeds = dataset["seed"].values
     for name in ("id", "group", "fst", "patient", "lesion", "duplicate_group", "artefact", *labels_of(dataset)):
         if name in dataset.variables:
@@ -94,7 +94,7 @@ def _numbers(dataset: xr.Dataset, reference: xr.Dataset) -> Iterator[tuple[str, 
     for name in numbers:
         if dataset[name].dims == ("image",):
             yield name, _floats(dataset[name].values)
-    yield "seeds", pa.array([seeds[column].tolist() for column in tested.any(axis=0).T], pa.list_(pa.int64()))
+    yield "seeds", pa.array([seeds[column].tolist() for column in has_error.any(axis=0).T], pa.list_(pa.int64()))
     firsts = _first_seeds(dataset).max(axis=0)
     yield "map_seed", pa.array(np.where(firsts >= 0, seeds[firsts], -1))
     percentiles = {n: percentiles_by_model(dataset, reference, n) for n in ("slug", "mse") if n in dataset}
@@ -134,10 +134,10 @@ def _floats(values: np.ndarray) -> pa.Array:
 def _pictures(dataset: xr.Dataset, rows: np.ndarray, firsts: np.ndarray) -> Mapping[str, pa.Array]:
     """The pictures of these images."""
     ids = dataset["id"].values.astype(str)[rows] if len(rows) else []
-    found: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {}
     if "pixels" in dataset:
         pixels = read_rows(dataset["pixels"].transpose("image", "y", "x", "channel"), rows)
-        found["image"] = _column(ids, dict(enumerate(pixels)))
+        columns["image"] = _column(ids, dict(enumerate(pixels)))
     seed = firsts.max(axis=0)
     for kind in (kind for kind in _PICTURES if kind in dataset):
         for c, configuration in enumerate(dataset["configuration"].values.astype(str)):
@@ -149,8 +149,8 @@ def _pictures(dataset: xr.Dataset, rows: np.ndarray, firsts: np.ndarray) -> Mapp
                     axes = ("image", "y", "x", *(["channel"] if "channel" in values.dims else []))
                     content = read_rows(values.transpose(*axes), rows[places])
                     some |= dict(zip(places.tolist(), content if content.ndim == 4 else coloured(content), strict=True))
-            found[f"{kind}_{configuration}"] = _column(ids, some)
-    return found
+            columns[f"{kind}_{configuration}"] = _column(ids, some)
+    return columns
 
 
 def _column(ids: Any, pictures: Mapping[int, np.ndarray]) -> pa.Array:

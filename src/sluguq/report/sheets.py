@@ -52,8 +52,8 @@ def sheet(pictures: np.ndarray) -> bytes:
     down = -(-count // ACROSS)
     room = np.full((down * ACROSS, tall, wide, 3), 255, np.uint8)
     room[:count] = pictures
-    joined = room.reshape(down, ACROSS, tall, wide, 3).swapaxes(1, 2).reshape(down * tall, ACROSS * wide, 3)
-    return encoded(joined, "webp", quality=82, method=2)
+    whole = room.reshape(down, ACROSS, tall, wide, 3).swapaxes(1, 2).reshape(down * tall, ACROSS * wide, 3)
+    return encoded(whole, "webp", quality=82, method=2)
 
 
 def encoded(picture: np.ndarray, kind: str, **options: object) -> bytes:

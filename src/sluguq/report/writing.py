@@ -53,8 +53,8 @@ def write_report_and_cards(
     stores = open_stores(datasets)
     home = next(iter(stores))
     files: dict[str, dict[str, Path]] = {}
-    for path in map(Path, tables):
-        files.setdefault(home if path.stem in PLANNING else path.parent.name, {})[path.stem] = path
+    for table in map(Path, tables):
+        files.setdefault(home if table.stem in PLANNING else table.parent.name, {})[table.stem] = table
     frames = {name: _frames(own) for name, own in files.items()}
     texts = _cards(cards, stores, frames)
     for name, path in cards.items():
@@ -68,7 +68,7 @@ def write_report_and_cards(
     addresses = {name: {table: address(path) for table, path in own.items()} for name, own in files.items()}
     tables_in_page = {name: _shown(own, addresses[name]) for name, own in frames.items()}
     write_report(
-        page,
+        Path(page),
         claims=read_claims(claims),
         datasets=stores,
         # Where the inputs are, which is not where they are stored when the storage is remote.

@@ -58,8 +58,8 @@ def check_seal(path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     with contextlib.suppress(FileNotFoundError):
-        stated = _seal(path).read_text(encoding="utf-8", errors="replace").split(" ", 1)[0]
-        if path.exists() and stated != file_sha256(path):
+        digest = _seal(path).read_text(encoding="utf-8", errors="replace").split(" ", 1)[0]
+        if path.exists() and digest != file_sha256(path):
             raise DamagedFile(
                 f"{path} is not as it was written (its checksum differs): delete it and run its rule again, or, where "
                 f"you changed it on purpose, delete {_seal(path)}"
@@ -68,11 +68,11 @@ def check_seal(path: str | os.PathLike[str]) -> None:
 
 def remove_partials(path: Path) -> None:
     """Remove what killed runs left of a result; only its owner may."""
-    for left in path.parent.glob(f".{_literal(path.name)}.partial-*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
+    for partial in path.parent.glob(f".{_literal(path.name)}.partial-*"):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 def synchronise(path: Path) -> None:

@@ -89,10 +89,10 @@ def check_file(folder: Path, name: str, files: Files) -> None:
     """
     path = folder / name
     try:
-        found = path.stat().st_size
+        size = path.stat().st_size
     except FileNotFoundError:
         raise damaged(folder, name, _MISSING) from None
-    _compare(folder, name, files, found, lambda: _checksum(path))
+    _compare(folder, name, files, size, lambda: _checksum(path))
 
 
 def _compare(folder: Path, name: str, files: Files, found: int, checksum_of: Callable[[], int]) -> None:

@@ -25,14 +25,16 @@ def rows_of_role(store: xr.Dataset, split: str | os.PathLike[str], role: str) ->
     :raises ValueError: where the split has no such role, or names an image that the store lacks.
     """
     table = read_split(split)
-    wanted = table.role.str.startswith(role[:-1]) if role.endswith("*") else table.role == role
-    if not wanted.any():
+    matches = table.role.str.startswith(role[:-1]) if role.endswith("*") else table.role == role
+    if not matches.any():
         raise ValueError(f"{Path(split)} has no role {role!r}; it has {sorted(table.role.unique())}")
     index = pd.Index(store.id.values)
-    rows = index.get_indexer(table.id[wanted])
+    rows = index.get_indexer(table.id[matches])
     if (rows < 0).any():
-        lost = table.id[wanted][rows < 0].iloc[0]
-        raise ValueError(f"{Path(split)} names the image {lost!r}, which the prepared store lacks; run the split again")
+        absent = table.id[matches][rows < 0].iloc[0]
+        raise ValueError(
+            f"{Path(split)} names the image {absent!r}, which the prepared store lacks; run the split again"
+        )
     return rows
 
 
@@ -62,9 +64,9 @@ def read_rows(variable: xr.DataArray, rows: np.ndarray) -> np.ndarray:
     if not len(distinct):
         return variable.isel(image=slice(0)).values
     runs = np.split(distinct, np.flatnonzero(np.diff(distinct) > _GAP) + 1)
-    read = [variable.isel(image=slice(int(run[0]), int(run[-1]) + 1)).values[run - run[0]] for run in runs]
-    joined = read[0] if len(read) == 1 else np.concatenate(read)
-    return joined if np.array_equal(inverse, np.arange(len(distinct))) else joined[inverse]
+    slices = [variable.isel(image=slice(int(run[0]), int(run[-1]) + 1)).values[run - run[0]] for run in runs]
+    values = slices[0] if len(slices) == 1 else np.concatenate(slices)
+    return values if np.array_equal(inverse, np.arange(len(distinct))) else values[inverse]
 
 
 def tested_rows(store: str | os.PathLike[str], split: str | os.PathLike[str] | None) -> np.ndarray | None:
@@ -74,7 +76,7 @@ def tested_rows(store: str | os.PathLike[str], split: str | os.PathLike[str] | N
 
 def image_table(store: str | os.PathLike[str]) -> pd.DataFrame:
     """What a split needs to know of prepared images: id, fst, patient, lesion, duplicate_group and sha256."""
-    opened = open_store(store)
-    wanted = ("id", "fst", "patient", "lesion", "duplicate_group", "sha256")
-    names = [name for name in wanted if name in opened.variables]
-    return pd.DataFrame({name: opened[name].values for name in names})
+    dataset = open_store(store)
+    columns = ("id", "fst", "patient", "lesion", "duplicate_group", "sha256")
+    names = [name for name in columns if name in dataset.variables]
+    return pd.DataFrame({name: dataset[name].values for name in names})
