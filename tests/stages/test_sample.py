@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sluguq.config import ConfigurationError, resolve
-from sluguq.stages.sample import sampled_rows, stratified
+from sluguq.stages.sample import sampled_rows
 from sluguq.stores.store import StoreWriter
 from sluguq.stores.variables import described
 from tests.stages.test_cost import SMALL
@@ -24,25 +24,6 @@ def images(tmp_path):
             writer.create(name, ("image",), (90,), dtype, attributes=described(name, "test"))
             writer.write(name, ..., values)
     return tmp_path / "images.zarr"
-
-
-def test_every_stratum_has_its_share():
-    strata = np.repeat(["a", "b", "c"], [50, 30, 21])
-    rows = stratified(strata, 20, np.random.default_rng(0))
-    assert len(set(rows)) == 20
-    assert list(rows) == sorted(rows)
-    counts = dict(zip(*np.unique(strata[rows], return_counts=True), strict=True))
-    assert counts == {"a": 10, "b": 6, "c": 4}
-    assert len(stratified(strata, 500, np.random.default_rng(0))) == 101
-
-
-def test_every_image_of_a_stratum_is_as_likely():
-    strata = np.repeat(["a", "b"], [10, 30])
-    seen = np.zeros(40)
-    for seed in range(400):
-        seen[stratified(strata, 8, np.random.default_rng(seed))] += 1
-    # Binomial with n = 400, p = 1/5: standard deviation 8.
-    assert np.abs(seen - 80).max() < 4.5 * 8
 
 
 def test_strata_are_labels_with_few_values(images):

@@ -19,3 +19,12 @@ def test_every_kind_keeps_its_share_and_seeds_differ():
 
 def test_all_where_there_are_no_more():
     np.testing.assert_array_equal(balanced_subset(np.zeros(4), 9, np.random.default_rng(0)), np.arange(4))
+
+
+def test_every_image_of_a_kind_is_as_likely():
+    kinds = np.repeat(["a", "b"], [10, 30])
+    seen = np.zeros(40)
+    for seed in range(400):
+        seen[balanced_subset(kinds, 8, np.random.default_rng(seed))] += 1
+    # Binomial with n = 400, p = 1/5: standard deviation 8.
+    assert np.abs(seen - 80).max() < 4.5 * 8

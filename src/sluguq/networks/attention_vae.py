@@ -112,8 +112,8 @@ class _Attention(nnx.Module):
         query, key, value = (part(y).reshape(n, -1, channels) for part in (self.query, self.key, self.value))
         alike = jnp.einsum("nqc,nkc->nqk", query, key) / math.sqrt(channels)
         shares = jax.nn.softmax(alike.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
-        seen = jnp.einsum("nqk,nkc->nqc", shares, value)
-        return x + self.out(seen.reshape(n, height, width, channels))
+        mixture = jnp.einsum("nqk,nkc->nqc", shares, value)
+        return x + self.out(mixture.reshape(n, height, width, channels))
 
 
 def _middle(channels: int, padding: Padding, draw: Draw) -> nnx.List:

@@ -55,8 +55,8 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, identity: str) -
     """Write a checkpoint to `folder`, in place of the one there; `identity` is the training's fingerprint."""
     path = Path(folder) / _FILE
     arrays = {f"state.{name}": leaf for name, leaf in named(checkpoint.state).items()}
-    for epoch, kept in checkpoint.snapshots.items():
-        arrays |= {f"snapshots.{epoch}.{name}": array for name, array in kept.items()}
+    for epoch, snapshot in checkpoint.snapshots.items():
+        arrays |= {f"snapshots.{epoch}.{name}": array for name, array in snapshot.items()}
     description = {"kind": "checkpoint", "fingerprint": identity, "history": checkpoint.history}
     write_arrays(path, jax.device_get(arrays), description)
     return path

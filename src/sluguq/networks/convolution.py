@@ -164,8 +164,8 @@ def _in_phases(x: jax.Array, kernel: jax.Array, *, padded: bool) -> jax.Array:
         # of a single one with four times the outputs takes two to three times as long on CPUs.
         taps = small[row, :, column]
         if padded:
-            seen = x[:, row : x.shape[1] - 1 + row, column : x.shape[2] - 1 + column]
-            return _convolution(seen, taps, 1, ((0, 0), (0, 0)))
+            window = x[:, row : x.shape[1] - 1 + row, column : x.shape[2] - 1 + column]
+            return _convolution(window, taps, 1, ((0, 0), (0, 0)))
         return _convolution(x, taps, 1, ((1 - row, row), (1 - column, column)))
 
     return _interleaved([[phase(row, column) for column in (0, 1)] for row in (0, 1)])

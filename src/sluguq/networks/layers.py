@@ -89,15 +89,15 @@ class Normalisation(nnx.Module):
         scale, bias = self.scale[...].astype(wide.dtype), self.bias[...].astype(wide.dtype)
         if self.kind == "group":
             n, height, width, channels = wide.shape
-            grouped = wide.reshape(n, height, width, self.groups, channels // self.groups)
-            mean = grouped.mean((1, 2, 4), keepdims=True)
-            variance = grouped.var((1, 2, 4), keepdims=True)
-            wide = ((grouped - mean) * jax.lax.rsqrt(variance + _EPSILON)).reshape(wide.shape)
+            groups = wide.reshape(n, height, width, self.groups, channels // self.groups)
+            mean = groups.mean((1, 2, 4), keepdims=True)
+            variance = groups.var((1, 2, 4), keepdims=True)
+            wide = ((groups - mean) * jax.lax.rsqrt(variance + _EPSILON)).reshape(wide.shape)
             return (wide * scale + bias).astype(x.dtype)
         if train:
             mean, variance = wide.mean((0, 1, 2)), wide.var((0, 1, 2))
-            for kept, seen in ((self.mean, mean), (self.variance, variance)):
-                kept[...] = _MOMENTUM * kept[...] + (1 - _MOMENTUM) * jax.lax.stop_gradient(seen)
+            for running, current in ((self.mean, mean), (self.variance, variance)):
+                running[...] = _MOMENTUM * running[...] + (1 - _MOMENTUM) * jax.lax.stop_gradient(current)
         else:
             mean, variance = self.mean[...].astype(wide.dtype), self.variance[...].astype(wide.dtype)
         factor = scale * jax.lax.rsqrt(variance + _EPSILON)

@@ -75,14 +75,14 @@ def objective(
         ``perceptual`` (where there is one) as means, unweighted, and ``loss``; the statistics after this batch.
     """
     with matmul_precision(precision):
-        joined = network.join(weights, statistics)
+        whole = network.join(weights, statistics)
         x = to_unit_range(images)
         compute = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
-        reconstruction, regularisers = joined.training_pass(x.astype(compute), key)
+        reconstruction, regularisers = whole.training_pass(x.astype(compute), key)
         terms = {"mse": jnp.mean(jnp.square(x - reconstruction.astype(jnp.float32))), **regularisers}
         if perceptual is not None:
             terms["perceptual"] = perceptual_loss(perceptual, x.astype(compute), reconstruction)
         layers = perceptual.outputs if perceptual is not None else 0
         factors = settings.factors(network, layers)
         loss = sum((factors.get(name, 1.0) * term for name, term in terms.items()), jnp.float32(0))
-        return loss, ({"loss": loss, **terms}, joined.split()[1])
+        return loss, ({"loss": loss, **terms}, whole.split()[1])

@@ -90,9 +90,9 @@ def load_own(place: str, weights: str | Path, *, image_size: int, options: Mappi
     :param options: ``model.options`` of the configuration.
     :raises ArchitectureError: where the factory returns something else.
     """
-    made = found(place)(Path(weights), image_size=image_size, **options)
-    if isinstance(made, tuple) and len(made) == 2:
-        return network_from(*made, image_size=image_size)
-    if not isinstance(made, Network):
-        raise ArchitectureError(f"{place} returned a {type(made).__name__}: return (apply, params), or a network")
-    return made
+    result = found(place)(Path(weights), image_size=image_size, **options)
+    if isinstance(result, tuple) and len(result) == 2:
+        return network_from(*result, image_size=image_size)
+    if not isinstance(result, Network):
+        raise ArchitectureError(f"{place} returned a {type(result).__name__}: return (apply, params), or a network")
+    return result

@@ -25,6 +25,6 @@ def prior_samples(network: LatentNetwork, count: int, *, seed: int, batch_size: 
     parts = []
     for start in range(0, count, batch_size):
         batch = latents[start : start + batch_size]
-        filled = jnp.pad(batch, ((0, batch_size - len(batch)), *[(0, 0)] * (batch.ndim - 1)))
-        parts.append(np.asarray(to_pixels(decode(network, filled)))[: len(batch)])
+        whole_batch = jnp.pad(batch, ((0, batch_size - len(batch)), *[(0, 0)] * (batch.ndim - 1)))
+        parts.append(np.asarray(to_pixels(decode(network, whole_batch)))[: len(batch)])
     return np.concatenate(parts)

@@ -140,10 +140,10 @@ def term_names(settings: TrainingSettings, perceptual: Perceptual | None) -> tup
     network = settings.network
 
     def regularisers(images: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        made = network.initial(None)
-        if not isinstance(made, TrainableNetwork):
-            raise ValueError(f"{type(made).__name__} has no training_pass: this network can be scored, not trained")
-        return made.training_pass(images, key).regularisers
+        example = network.initial(None)
+        if not isinstance(example, TrainableNetwork):
+            raise ValueError(f"{type(example).__name__} has no training_pass: this network can be scored, not trained")
+        return example.training_pass(images, key).regularisers
 
     image = jax.ShapeDtypeStruct((1, network.image_size, network.image_size, network.channels), jnp.float32)
     own = jax.eval_shape(regularisers, image, jax.random.key(0))
@@ -238,7 +238,7 @@ def compiled_advance(
             "statistics": statistics,
             "optimiser": inner,
             "step": state["step"] + 1,
-            "sums": {name: jnp.where(first, 0, kept) + share * terms[name] for name, kept in state["sums"].items()},
+            "sums": {name: jnp.where(first, 0, total) + share * terms[name] for name, total in state["sums"].items()},
         }
 
     @functools.partial(jax.jit, donate_argnums=0)
@@ -313,20 +313,20 @@ def train(
         return initial_state(settings, seed, steps, terms=terms)
 
     identity = ""
-    found = None
+    checkpoint = None
     if checkpoint_folder is not None:
-        described = {
+        recipe = {
             "network": type(settings.network).__qualname__,
             "settings": dataclasses.asdict(settings),
             "seed": seed,
         }
-        identity = fingerprint(described, {"images": images}, perceptual)
+        identity = fingerprint(recipe, {"images": images}, perceptual)
         try:
-            found = load_checkpoint(checkpoint_folder, jax.eval_shape(fresh), identity)
+            checkpoint = load_checkpoint(checkpoint_folder, jax.eval_shape(fresh), identity)
         except CheckpointError as error:
             warnings.warn(f"{error}; training starts afresh", stacklevel=2)
-    state, history, snapshots = found if found is not None else (fresh(), [], {})
-    done = resumed_at = int(state["step"])
+    state, history, snapshots = checkpoint if checkpoint is not None else (fresh(), [], {})
+    position = resumed_at = int(state["step"])
 
     everywhere = NamedSharding(mesh, PartitionSpec()) if mesh is not None else jax.devices()[0]
     state, pixels, perceptual = jax.device_put((state, images, perceptual), everywhere)
@@ -339,30 +339,30 @@ def train(
         if checkpoint_folder is not None:
             save_checkpoint(checkpoint_folder, Checkpoint(state, history, snapshots), identity)
 
-    started = saved_at = time.monotonic()
-    saved_step = done
-    bar = Progress(total=steps, initial=done, unit="step", desc="training", shown=progress)
+    start = saved_at = time.monotonic()
+    saved_step = position
+    bar = Progress(total=steps, initial=position, unit="step", desc="training", shown=progress)
     with Termination() as termination, bar:
-        while done < steps:
-            epoch = done // epoch_steps
+        while position < steps:
+            epoch = position // epoch_steps
             order = jax.device_put(epoch_order(seed, epoch, len(images)), everywhere)
-            while done < (epoch + 1) * epoch_steps:
-                whole = epoch * epoch_steps + whole_steps - done
+            while position < (epoch + 1) * epoch_steps:
+                whole = epoch * epoch_steps + whole_steps - position
                 count = min(_steps_a_call(), whole, checkpoint_steps or steps) if whole else 1
                 step = advance if whole else end_epoch
                 state = step(state, pixels, order, perceptual, seed, count)
                 jax.block_until_ready(state["step"])
-                done += count
+                position += count
                 bar.update(count)
-                ended = done == (epoch + 1) * epoch_steps
-                if ended:
+                is_last = position == (epoch + 1) * epoch_steps
+                if is_last:
                     sums = jax.device_get(state["sums"])
                     row = {"epoch": epoch + 1, **{name: float(sums[name]) / epoch_batches for name in terms}}
-                    row["learning_rate"] = float(schedule(done))
+                    row["learning_rate"] = float(schedule(position))
                     fault = watch.fault(row, state["statistics"])
                     if fault is not None:
-                        kept = settings.network.join(good["weights"], good["statistics"])
-                        raise TrainingDiverged(epoch + 1, *fault, kept, [*history, row])
+                        survivor = settings.network.join(good["weights"], good["statistics"])
+                        raise TrainingDiverged(epoch + 1, *fault, survivor, [*history, row])
                     history.append(row)
                     good = _copy(state)
                     bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.4g}", mse=f"{row['mse']:.4g}")
@@ -371,18 +371,18 @@ def train(
                         arrays = on_epoch(epoch + 1, network, dict(row))
                         if arrays:
                             snapshots[epoch + 1] = {name: np.asarray(item) for name, item in arrays.items()}
-                waited = time.monotonic() - saved_at
-                due = waited > 60 * checkpoint_minutes or (
-                    checkpoint_steps is not None and done - saved_step >= checkpoint_steps
+                wait = time.monotonic() - saved_at
+                due = wait > 60 * checkpoint_minutes or (
+                    checkpoint_steps is not None and position - saved_step >= checkpoint_steps
                 )
-                if termination.requested or (due and _finite(state)) or done == steps:
+                if termination.requested or (due and _finite(state)) or position == steps:
                     save()
-                    saved_at, saved_step = time.monotonic(), done
+                    saved_at, saved_step = time.monotonic(), position
                 if termination.requested:
                     where = f"checkpoint in {checkpoint_folder}" if checkpoint_folder else "no checkpoint folder given"
-                    raise TrainingInterrupted(f"stopped by SIGTERM after step {done} of {steps}; {where}")
+                    raise TrainingInterrupted(f"stopped by SIGTERM after step {position} of {steps}; {where}")
     network = settings.network.join(state["weights"], state["statistics"])
-    return TrainingResult(network, history, snapshots, steps, resumed_at, time.monotonic() - started)
+    return TrainingResult(network, history, snapshots, steps, resumed_at, time.monotonic() - start)
 
 
 def _checked(images: np.ndarray, settings: TrainingSettings, perceptual: Perceptual | None) -> TrainingSettings:

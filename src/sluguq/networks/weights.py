@@ -56,8 +56,8 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mappi
     temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
     with owned(path) as certain:
         if certain:  # what killed runs left
-            for left in path.parent.glob(f".{path.name}.partial-*"):
-                left.unlink(missing_ok=True)
+            for partial in path.parent.glob(f".{path.name}.partial-*"):
+                partial.unlink(missing_ok=True)
         try:
             save_file(values, temporary, metadata={_KEY: text})
             with temporary.open("rb") as file:
@@ -84,9 +84,9 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise WeightsError(f"{path}: not written by sluguq") from None
     except Exception as error:  # a flipped bit in its head can be anything: a type, a shape, a size
         raise WeightsError(f"{path}: damaged ({error}); delete it and make it again") from error
-    stated = description.pop("sha256", None) if isinstance(description, dict) else None
-    covered = str(stated).startswith(_WITH_DESCRIPTION)
-    if stated != _digest(arrays, description if covered else None):
+    digest = description.pop("sha256", None) if isinstance(description, dict) else None
+    covered = str(digest).startswith(_WITH_DESCRIPTION)
+    if digest != _digest(arrays, description if covered else None):
         raise WeightsError(f"{path}: damaged (its checksum differs); delete it and make it again")
     return arrays, description
 
@@ -109,18 +109,18 @@ def restored(template: Any, arrays: Mapping[str, np.ndarray], origin: str) -> An
 
     :raises WeightsError: naming the first leaf that is missing, left over or of another shape or type.
     """
-    wanted = named(template)
-    for name in [*wanted, *arrays]:
+    leaves = named(template)
+    for name in [*leaves, *arrays]:
         if name not in arrays:
             raise WeightsError(f"{origin}: has no {name}: written for another network")
-        if name not in wanted:
+        if name not in leaves:
             raise WeightsError(f"{origin}: holds {name}, which this network lacks: written for another network")
-        here, there = wanted[name], arrays[name]
+        here, there = leaves[name], arrays[name]
         if here.shape != there.shape or here.dtype != there.dtype:
             raise WeightsError(
                 f"{origin}: {name} is {there.dtype} {there.shape}, this network has {here.dtype} {here.shape}"
             )
-    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(arrays[name]) for name in wanted])
+    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(arrays[name]) for name in leaves])
 
 
 def save_network(path: str | Path, network: Network, *, architecture: str | None = None, **description: Any) -> None:
@@ -188,15 +188,15 @@ def load_network(path: str | Path, settings: Settings | None = None) -> Network:
     if description.get("kind") == _REFERENCE:
         return _referred(path, description)
     try:
-        stored = found(place_of(str(description.get("kind"))))(**description["settings"])
+        own = found(place_of(str(description.get("kind"))))(**description["settings"])
     except (ArchitectureError, KeyError) as error:
         raise WeightsError(f"{path}: holds no network ({error})") from error
-    wanted = settings if settings is not None else stored
-    weights, statistics = jax.eval_shape(lambda: wanted.initial(None).split())
+    shape = settings if settings is not None else own
+    weights, statistics = jax.eval_shape(lambda: shape.initial(None).split())
     tree = restored({"weights": weights, "statistics": statistics}, arrays, str(path))
-    if wanted != stored:
-        raise WeightsError(f"{path}: is a network of {stored}, wanted {wanted}")
-    return wanted.join(tree["weights"], tree["statistics"])
+    if shape != own:
+        raise WeightsError(f"{path}: is a network of {own}, wanted {shape}")
+    return shape.join(tree["weights"], tree["statistics"])
 
 
 def _referred(path: str | Path, description: Mapping[str, Any]) -> Network:

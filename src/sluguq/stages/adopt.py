@@ -58,20 +58,20 @@ def adopt_model(
         network = load_network(weights_path)
     else:
         network = load_network(trained)
-        wanted = found(place_of(model["network"]))
-        if not isinstance(network.settings, wanted) or network.settings.image_size != image_size:
+        kind = found(place_of(model["network"]))
+        if not isinstance(network.settings, kind) or network.settings.image_size != image_size:
             raise WeightsError(
                 f"{trained}: is a network of {network.settings}, but model.network is {model['network']} and images "
                 f"have {image_size} pixels"
             )
         save_network(weights_path, network, architecture=model["network"], **name)
     store = open_store(images)
-    shown = shown_images(store, split)
-    reconstruct(network, shown)  # what cannot reconstruct is told here, before hours of eigenbasis
+    photographs = shown_images(store, split)
+    reconstruct(network, photographs)  # what cannot reconstruct is told here, before hours of eigenbasis
     write_pictures(
         samples_path,
         store,
-        shown,
+        photographs,
         samples_of(network, samples, seed),
         {},
         title=f"Pictures by the given network of configuration {configuration_name}, seed {seed}",

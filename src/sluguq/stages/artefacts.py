@@ -42,30 +42,30 @@ def draw_artefacts(
     """
     store = open_store(images)
     rng = stream(seed, "artefacts")
-    chosen = []
+    parts = []
     for group in groups:
-        tested = rows_of_role(store, split, f"test_{group}")
-        chosen.append(np.sort(rng.choice(tested, min(per_group, len(tested)), replace=False)))
-    rows = np.concatenate(chosen)
+        members = rows_of_role(store, split, f"test_{group}")
+        parts.append(np.sort(rng.choice(members, min(per_group, len(members)), replace=False)))
+    rows = np.concatenate(parts)
     clean = read_rows(store["pixels"], rows)
     identity = store["id"].values[rows]
-    drawn = [
+    variants = [
         (name, "", image, np.zeros(image.shape[:2], bool)) if not kind else
         (f"{name}--{kind}-s{seed}", kind, *draw(image, kind, seed=int(stream(seed, f"{kind} {name}").integers(2**31))))
         for name, image in zip(identity, clean, strict=True)
         for kind in ("", *kinds)
     ]  # fmt: skip
-    ids, kind_of, pictures, masks = zip(*drawn, strict=True)
+    ids, kind_of, pictures, masks = zip(*variants, strict=True)
     # Everything else that is known of an image holds for it with an artefact on it, too.
     repeated = np.repeat(rows, 1 + len(kinds))
-    known = {
+    labels = {
         name: (store[name].dims, read_rows(store[name], repeated), store[name].attrs)
         for name in store.variables
         if store[name].dims[:1] == ("image",) and name not in ("pixels", "id", "sha256")
     }
     dataset = xr.Dataset(
         {
-            **known,
+            **labels,
             "pixels": (
                 ("image", "y", "x", "channel"),
                 np.stack(pictures),
@@ -89,5 +89,5 @@ def draw_artefacts(
             "id": ("image", np.array(ids, object), described("name of the image", "data set")),
         },
         attrs={"synthetic": int(store.attrs.get("synthetic", 0))},
-    ).set_coords([name for name in IMAGE_COORDINATES if name in known or name == "id"])
+    ).set_coords([name for name in IMAGE_COORDINATES if name in labels or name == "id"])
     write_store(dataset, path, title="Test images with artefacts drawn on them", source=_SOURCE)

@@ -201,10 +201,10 @@ def score_passes(experiment: Experiment, *, external: bool = False) -> float:
         return 2 + PROBE * (score.probes + _NORM_PROBES)
     if score.tolerance is not None:
         return passes_for(score.tolerance, _TOLERANCES)
-    asked = getattr(score, "accuracy", None)
+    accuracy = getattr(score, "accuracy", None)
     if external:
-        asked = getattr(score, "external_accuracy", None) or asked
-    return passes_for(_ACCURACIES[asked or "2 %"])
+        accuracy = getattr(score, "external_accuracy", None) or accuracy
+    return passes_for(_ACCURACIES[accuracy or "2 %"])
 
 
 def passes_for(accuracy: float, measured: tuple[tuple[float, float], ...] = _SCORES) -> float:
@@ -287,13 +287,13 @@ def _eigenbases(experiment: Experiment, models: int, forward: float, rates: Rate
 def _scores(
     experiment: Experiment, models: int, forward: float, counts: Mapping[str, int | None], rates: Rates | None
 ) -> list[StageCost]:
-    scored = {name: count or 0 for name, count in counts.items()}
-    scored[experiment.training_dataset] = len(experiment.groups) * experiment.split.test_images
-    drawn = experiment.artefacts
-    if drawn.images:
-        scored["artefacts"] = len(experiment.groups) * drawn.images * (1 + len(drawn.kinds))
+    numbers = {name: count or 0 for name, count in counts.items()}
+    numbers[experiment.training_dataset] = len(experiment.groups) * experiment.split.test_images
+    artefacts = experiment.artefacts
+    if artefacts.images:
+        numbers["artefacts"] = len(experiment.groups) * artefacts.images * (1 + len(artefacts.kinds))
     stages = []
-    for name, images in scored.items():
+    for name, images in numbers.items():
         passes = score_passes(experiment, external=name in experiment.external_datasets)
         pflop = models * images * passes * forward / 1e15
         stages.append(
@@ -315,15 +315,15 @@ def _rivals(experiment: Experiment, models: int, forward: float, rates: Rates | 
     rivals = len(experiment.score.rivals)
     if not rivals:
         return []
-    tested = len(experiment.groups) * experiment.split.test_images
+    count = len(experiment.groups) * experiment.split.test_images
     basis = _eigenbases(experiment, 1, forward, None).pflop
-    score = tested * score_passes(experiment) * forward / 1e15
+    score = count * score_passes(experiment) * forward / 1e15
     pflop = models * ((1 + rivals) * basis + rivals * score)
     return [
         StageCost(
             "rivals",
             models,
-            f"at most: {rivals} of {tested:,} images, and SLUG's own basis",
+            f"at most: {rivals} of {count:,} images, and SLUG's own basis",
             pflop,
             memory_mb=experiment.resources.mem_mb,
             hours=_hours(pflop, rates.uncertainty if rates else None),
@@ -337,8 +337,8 @@ def _image_count(options: Source) -> int | None:
     count = None if counts is None else sum(counts.values())
     name = registry_name(options)
     if count is None and name is not None:
-        stated = load_registry()[name].states.get("images")
-        count = None if stated is None else int(stated)
+        number = load_registry()[name].states.get("images")
+        count = None if number is None else int(number)
     sample = getattr(options, "sample", None)
     if sample is None:
         return count
@@ -355,10 +355,10 @@ def table_of(cost: Cost) -> str:
             (stage.stage, str(stage.jobs), stage.work, pflop, hours, f"{stage.disk_gb:,.2f}", f"{stage.memory_mb:,}")
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    left = (0, 2)
+    text_columns = (0, 2)
     lines = [
         "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
+            cell.ljust(width) if column in text_columns else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -25,7 +25,7 @@ from sluguq.slug.room import BasisRoom
 from sluguq.slug.rows import KEPT
 from sluguq.stages.basis_store import write_basis_store, write_summary
 from sluguq.stages.keys import model_key
-from sluguq.stages.settings import in_yaml
+from sluguq.stages.settings import in_yaml, settings_from
 from sluguq.stages.subset import balanced_subset
 from sluguq.stages.unchanged import content_of_images, forget, keep, put_back
 from sluguq.stores.selection import read_rows, rows_of_role
@@ -64,15 +64,15 @@ def compute_or_put_back(
     :param stays: whether it outlives the scoring; one that is removed then is to leave its room.
     :raises OSError: where the disk cannot hold the vectors.
     """
-    described = {
+    recipe = {
         "configuration": configuration_name,
         "seed": seed,
         "eigenbasis": settings,
         "parameters": parameters,
     }
-    identity = fingerprint({**described, "code": code}, [weights, split])
-    seen = fingerprint([identity, content_of_images(images, split, [f"train_{configuration_name}"])])
-    if put_back([path, summary_path], seen):
+    identity = fingerprint({**recipe, "code": code}, [weights, split])
+    key = fingerprint([identity, content_of_images(images, split, [f"train_{configuration_name}"])])
+    if put_back([path, summary_path], key):
         return
     compute_basis(
         images,
@@ -85,9 +85,9 @@ def compute_or_put_back(
         settings=settings,
         parameters=parameters,
         checkpoint_folder=Path(path).parent / f".{Path(path).stem}-{identity}",
-        configuration=in_yaml(described),
+        configuration=in_yaml(recipe),
     )
-    (keep if stays else forget)([path, summary_path], seen)
+    (keep if stays else forget)([path, summary_path], key)
 
 
 def compute_basis(
@@ -127,17 +127,17 @@ def compute_basis(
     folder = Path(checkpoint_folder)
     _remove_leftovers(Path(path), folder)
     estimator, count = ESTIMATORS[settings["method"]], parameter_count(params)
-    asked = BasisSettings(**{name: settings[name] for name in BasisSettings.__dataclass_fields__ if name in settings})
-    files = estimator.in_files(asked, count)
-    _check_disk(Path(path), folder, estimator.room(asked, count))
+    options = settings_from(BasisSettings, settings)
+    files = estimator.in_files(options, count)
+    _check_disk(Path(path), folder, estimator.room(options, count))
     folder.mkdir(parents=True, exist_ok=True)
-    for left in (folder / "vectors").glob(KEPT):  # of a run that was killed before it was stored
-        left.unlink()
+    for remnant in (folder / "vectors").glob(KEPT):  # of a run that was killed before it was stored
+        remnant.unlink()
     basis = estimator.basis(
         apply,
         params,
         pixels,
-        asked,
+        options,
         key=key,
         storage=folder / "vectors" if files else None,
         checkpoint=Checkpoint(
@@ -192,14 +192,15 @@ def _remove_leftovers(path: Path, folder: Path) -> None:
     The name of `folder` ends in the fingerprint of what the state depends on.
     """
     left_behind = list(path.parent.glob(f".{path.name}.partial-*"))
-    named = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
-    if named:
-        own = re.compile(re.escape(named[1]) + "[0-9a-f]{12}")
+    match = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
+    if match:
+        own = re.compile(re.escape(match[1]) + "[0-9a-f]{12}")
         siblings = folder.parent.glob(".*")
         left_behind += [other for other in siblings if own.fullmatch(other.name) and other.name != folder.name]
-    for left in left_behind:
-        print(f"{left} is of a run that nobody goes on with ({gigabytes(occupied_bytes(left.rglob('*')))}): removed")
-        shutil.rmtree(left, ignore_errors=True)
+    for remnant in left_behind:
+        size = gigabytes(occupied_bytes(remnant.rglob("*")))
+        print(f"{remnant} is of a run that nobody goes on with ({size}): removed")
+        shutil.rmtree(remnant, ignore_errors=True)
 
 
 def _resumed(path: Path) -> LanczosState | None:

@@ -24,19 +24,19 @@ def fetch_weights(network: str, path: str | os.PathLike[str], *, url: str | None
     :raises DownloadError: where the file could not be had.
     :raises WeightsMismatch: where what came has another checksum; it is deleted.
     """
-    published = weights_file(network)
+    source = weights_file(network)
     path = Path(path)
     unverified = path.with_name(f".{path.name}.unverified")
     with Downloader() as downloader:
-        downloader.fetch(Request(url or published.url, unverified))
+        downloader.fetch(Request(url or source.url, unverified))
     digest = hashlib.sha256()
     with unverified.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
-    if not digest.hexdigest().startswith(published.sha256):
+    if not digest.hexdigest().startswith(source.sha256):
         unverified.unlink()
         raise WeightsMismatch(
-            f"{url or published.url} gave a file whose SHA-256 begins with {digest.hexdigest()[:8]}, not with "
-            f"{published.sha256}; try again, or give training.perceptual.file a copy that you trust"
+            f"{url or source.url} gave a file whose SHA-256 begins with {digest.hexdigest()[:8]}, not with "
+            f"{source.sha256}; try again, or give training.perceptual.file a copy that you trust"
         )
     unverified.replace(path)

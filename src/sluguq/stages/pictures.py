@@ -20,8 +20,8 @@ _SHOWN = 4
 
 def shown_images(store: xr.Dataset, split: str | os.PathLike[str]) -> np.ndarray:
     """The same few test images for every configuration of a seed: evenly spaced through the test sets."""
-    tested = rows_of_role(store, split, "test_*")
-    rows = tested[np.linspace(0, len(tested) - 1, min(_SHOWN, len(tested))).round().astype(int)]
+    members = rows_of_role(store, split, "test_*")
+    rows = members[np.linspace(0, len(members) - 1, min(_SHOWN, len(members))).round().astype(int)]
     return read_rows(store["pixels"], rows)
 
 

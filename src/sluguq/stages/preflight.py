@@ -43,12 +43,12 @@ def check_experiment(experiment: Experiment, *, inputs: bool = True) -> None:
 
 def consents_lacking(experiment: Experiment) -> str:
     """Licences to accept and data sets to ask for before the experiment can run, a line each; empty where none."""
-    wanted = {
+    entries = {
         name: consents_wanted(experiment.datasets[name], Path(acquired_images(name)).parent)
         for name in experiment.scored_datasets
     }
-    told = lines(wanted)
-    return "before the experiment can run:\n" + "\n".join(f"  {line}" for line in told) if told else ""
+    words = lines(entries)
+    return "before the experiment can run:\n" + "\n".join(f"  {line}" for line in words) if words else ""
 
 
 def check_disk(
@@ -74,22 +74,22 @@ def check_disk(
         room = room_of_basis(settings.rank, weights, dtype=settings.dtype)
     # The last one to be computed finds all that are kept; itself it is among them, unless some are removed.
     together = min(at_once, kept + removed)
-    needed = kept * room.store + together * (room.scratch + room.result) + min(together, removed) * room.store
+    need = kept * room.store + together * (room.scratch + room.result) + min(together, removed) * room.store
     # What interrupted runs left is taken up, or removed.
-    left = [file for state in Path(folder).glob("eigenbases/*/.seed-*") for file in state.rglob("*")]
-    free = free_bytes(folder) + occupied_bytes(left)
-    told = (
+    remnants = [file for state in Path(folder).glob("eigenbases/*/.seed-*") for file in state.rglob("*")]
+    free = free_bytes(folder) + occupied_bytes(remnants)
+    words = (
         f"{kept + removed} eigenbases of {settings.rank} vectors of {weights:,} weights, {gigabytes(room.store)} each: "
         f"{gigabytes(kept * room.store)} stay for {kept} models (eigenbasis.keep: {settings.keep}), with "
-        f"{gigabytes(needed)} in use while {'one is' if together < 2 else f'{together} are'} computed"
+        f"{gigabytes(need)} in use while {'one is' if together < 2 else f'{together} are'} computed"
         f"{'' if together < 2 else ' side by side'}; there are {gigabytes(free)}"
     )
-    if needed > free:
+    if need > free:
         raise ConfigurationError(
-            f"the disk of {folder} cannot hold the eigenbases:\n  {told}.\n"
+            f"the disk of {folder} cannot hold the eigenbases:\n  {words}.\n"
             "  Lower eigenbasis.rank, set eigenbasis.dtype to bfloat16, keep fewer (eigenbasis.keep), or make room"
         )
-    return told if needed >= _WORTH_TELLING else ""
+    return words if need >= _WORTH_TELLING else ""
 
 
 def weight_count(model: Model, channels: int = 3) -> dict[str, int] | None:
@@ -130,11 +130,11 @@ def _network(experiment: Experiment) -> list[str]:
     if is_own(model.network) and not source.is_file():
         return [f"model.network: there is no file {source}"]
     keys = () if is_own(model.network) else ARCHITECTURES[model.network].keys
-    given = {*(model.model_fields_set - {"network", "weights", "options"}), *model.options}
+    names = {*(model.model_fields_set - {"network", "weights", "options"}), *model.options}
     if is_own(model.network):
-        given -= set(model.options)
-    taken = f"it takes {', '.join(keys)}" if keys else "give what it takes under model.options"
-    return [f"model.{key}: {model.network} has no such setting; {taken}" for key in sorted(given - set(keys))]
+        names -= set(model.options)
+    hint = f"it takes {', '.join(keys)}" if keys else "give what it takes under model.options"
+    return [f"model.{key}: {model.network} has no such setting; {hint}" for key in sorted(names - set(keys))]
 
 
 def _trained(experiment: Experiment) -> list[str]:
@@ -147,8 +147,8 @@ def _trained(experiment: Experiment) -> list[str]:
         for seed in experiment.seeds
     ]  # fmt: skip
     missing = [file for file in dict.fromkeys(files) if not Path(file).is_file()]
-    shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    return [f"model.weights: {len(missing)} of {len(files)} files are not there: {shown}"] if missing else []
+    examples = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return [f"model.weights: {len(missing)} of {len(files)} files are not there: {examples}"] if missing else []
 
 
 def _rank(experiment: Experiment) -> list[str]:
@@ -184,15 +184,15 @@ def _group_sizes(experiment: Experiment) -> list[str]:
     for group, types in experiment.groups.items():
         there = sum(counts.get(fst, 0) for fst in types)
         share = max((mix.get(group, 0.0) for mix in experiment.configurations.values()), default=0.0)
-        trained = math.ceil(share * split.train_images - 1e-9)
+        training = math.ceil(share * split.train_images - 1e-9)
         if split.replacement or split.shortage != "error":
-            trained = min(trained, 1)
-        needed = split.test_images + trained
-        if there < needed:
+            training = min(training, 1)
+        need = split.test_images + training
+        if there < need:
             noun = "image" if there == 1 else "images"
             reasons.append(
                 f"datasets.{name}: group {group!r} (FST {', '.join(map(str, types))}) has {there} {noun}, but "
-                f"split.test_images and split.train_images need {needed} ({split.test_images} to test, {trained} to "
+                f"split.test_images and split.train_images need {need} ({split.test_images} to test, {training} to "
                 "train); lower them, widen the group under groups, or add images"
             )
     unread = _unread_types(experiment.datasets[name]) if reasons else ""
@@ -206,8 +206,8 @@ def known_counts(options: Source) -> Mapping[int, int] | None:
     """
     if isinstance(options, PhantomSource):
         return options.counts
-    read = _types_of_folder(options)
-    return None if read is None else read[0]
+    types = _types_of_folder(options)
+    return None if types is None else types[0]
 
 
 def _types_of_folder(options: Source) -> tuple[Counter[int], list[str]] | None:
@@ -232,10 +232,10 @@ def _types_of_folder(options: Source) -> tuple[Counter[int], list[str]] | None:
 
 def _unread_types(options: Source) -> str:
     """How many rows of a folder's table have no skin type that can be read, and the first; empty where all have."""
-    read = _types_of_folder(options)
-    if not read or not read[1]:
+    types = _types_of_folder(options)
+    if not types or not types[1]:
         return ""
-    return f"{len(read[1])} rows of its table have no skin type that can be read, the first: {read[1][0]}"
+    return f"{len(types[1])} rows of its table have no skin type that can be read, the first: {types[1][0]}"
 
 
 def _inputs(experiment: Experiment) -> list[str]:
@@ -243,8 +243,10 @@ def _inputs(experiment: Experiment) -> list[str]:
     reasons = lines({name: unmet(experiment.datasets[name]) for name in experiment.scored_datasets})
     training = experiment.training
     file = training.perceptual.file
-    wanted = training.perceptual.weights == "imagenet" and training.perceptual_weight and not experiment.model.weights
-    if file and wanted and not Path(file).is_file():
+    needs_file = (
+        training.perceptual.weights == "imagenet" and training.perceptual_weight and not experiment.model.weights
+    )
+    if file and needs_file and not Path(file).is_file():
         reasons.append(
             f"training.perceptual.file: there is no file {file}; leave it out to download the weights, or set "
             "training.perceptual_weight to 0 to do without"

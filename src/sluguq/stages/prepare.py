@@ -130,14 +130,14 @@ def prepare(
     room = SharedRoom(IN_MEMORY)
 
     def load(index: int) -> _Picture:
-        drawn = {name: files[index] for name, files in masks.items()}
-        return _load(files[index], drawn, size, fit, max_pixels, room.take)
+        own = {name: files[index] for name, files in masks.items()}
+        return _load(files[index], own, size, fit, max_pixels, room.take)
 
-    kept: list[int] = []
+    rows: list[int] = []
     rejected: list[dict[str, Any]] = []
-    found: list[tuple[str, bytes, np.ndarray]] = []
+    identities: list[tuple[str, bytes, np.ndarray]] = []
     unsure: list[str] = []
-    masked: dict[str, list[bool]] = {name: [] for name in masks}
+    has_mask: dict[str, list[bool]] = {name: [] for name in masks}
     Path(store).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, _own_bounds(), warnings.catch_warnings():
         # Pillow's remarks on odd metadata are of no use to somebody who prepares ten thousand files.
@@ -149,17 +149,17 @@ def prepare(
                 row = table.iloc[index]
                 rejected.append({"id": row["id"], "file": row["file"], "fst": row["fst"], "reason": str(result)})
                 continue
-            kept.append(index)
-            found.append((result.sha256, result.key, result.hash))
+            rows.append(index)
+            identities.append((result.sha256, result.key, result.hash))
             if result.unsure:
                 unsure.append(table["id"].iloc[index])
             scratch.write(result.pixels.tobytes())
             for name, mask in result.masks.items():
-                masked[name].append(mask is not None)
+                has_mask[name].append(mask is not None)
                 scratch.write((np.zeros((size, size), np.uint8) if mask is None else mask).tobytes())
         rejections = as_table(rejected, REJECTED_COLUMNS)
         write_table(rejected_csv, rejections)
-        if not kept:
+        if not rows:
             reason = rejected[0]["reason"] if rejected else "the table is empty"
             raise PreparationError(f"{images_csv}: none of {len(files)} files is a usable picture; the first: {reason}")
         scratch.seek(0)
@@ -172,7 +172,7 @@ def prepare(
             "near_duplicate_bits": near_duplicate_bits,
         }
         groups = duplicate_groups(
-            [key for _, key, _ in found], np.stack([hash for _, _, hash in found]), near_duplicate_bits
+            [key for _, key, _ in identities], np.stack([hash for _, _, hash in identities]), near_duplicate_bits
         )
         if unsure:
             print(
@@ -180,10 +180,10 @@ def prepare(
                 "pixels as they are stored or as EXIF turns them, which proportions do not tell: look at their "
                 "outlines in the datasheet, or save photograph and mask without EXIF"
             )
-        _tell_contradictions(table.iloc[kept], [sha for sha, *_ in found], groups)
+        _tell_contradictions(table.iloc[rows], [sha for sha, *_ in identities], groups)
         with StoreWriter(store, attributes=attributes) as writer:
-            _write_labels(writer, table.iloc[kept], [sha for sha, *_ in found], groups, near_duplicate_bits)
-            _write_pictures(writer, scratch, len(kept), size, masked)
+            _write_labels(writer, table.iloc[rows], [sha for sha, *_ in identities], groups, near_duplicate_bits)
+            _write_pictures(writer, scratch, len(rows), size, has_mask)
     return rejections
 
 
@@ -214,7 +214,7 @@ def _load(
 ) -> _Picture:
     try:
         content = file.read_bytes()
-        drawn = {name: mask.read_bytes() if mask else None for name, mask in masks.items()}
+        contents = {name: mask.read_bytes() if mask else None for name, mask in masks.items()}
     except OSError as error:
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
     picture = decode_picture(content, size, fit=fit, max_pixels=max_pixels, room=room)
@@ -241,7 +241,7 @@ def _load(
                 what=name.replace("_", " "),
                 unsure=lambda: unsure.append(True),
             )
-            for name, mask in drawn.items()
+            for name, mask in contents.items()
         },
         hashlib.sha256(content).hexdigest(),
         hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(),
@@ -315,14 +315,14 @@ def _write_labels(
 def _numbers_if_any(column: pd.Series) -> tuple[np.ndarray, Any]:
     """A column of text as integers or numbers where all of it is (empty cells become NaN), else as it is."""
     text = column.to_numpy(object)
-    filled = [value for value in text if value]
+    texts = [value for value in text if value]
     try:
         numbers = np.array([float(value) if value else np.nan for value in text])
     except ValueError:
         return text, object
-    if not filled or not np.isfinite(numbers[~np.isnan(numbers)]).all():
+    if not texts or not np.isfinite(numbers[~np.isnan(numbers)]).all():
         return text, object
-    whole = len(filled) == len(text) and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max() < 2**31
+    whole = len(texts) == len(text) and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max() < 2**31
     return (numbers.astype(np.int32), np.int32) if whole else (numbers, np.float64)
 
 

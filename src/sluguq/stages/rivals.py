@@ -23,6 +23,7 @@ from sluguq.slug.restriction import restrict, restrict_to_share
 from sluguq.stages.eigenbasis import basis_images
 from sluguq.stages.keys import model_key
 from sluguq.stages.rival_table import COLUMNS, WHOLE
+from sluguq.stages.settings import settings_from
 from sluguq.stores.selection import ChosenRows, read_rows, tested_rows
 from sluguq.stores.store import open_store
 from sluguq.stores.tables import write_table
@@ -57,32 +58,40 @@ def score_rivals(
     :raises ValueError: where a pattern matches no weights, with the paths that there are.
     """
     store, network = open_store(images), load_network(Path(weights))
-    trained = basis_images(store, split, configuration_name, seed, basis["max_images"])
+    training = basis_images(store, split, configuration_name, seed, basis["max_images"])
     rows = tested_rows(images, split)
     assert rows is not None
-    tested = ChosenRows(store["pixels"], rows)
+    pixels = ChosenRows(store["pixels"], rows)
     apply, params = reconstruction_function(network, precision=score["precision"])
-    one = jnp.asarray(tested[slice(0, 1)])
+    one = jnp.asarray(pixels[slice(0, 1)])
     whole = _gradient_flop(apply, params, one)
     frames = []
-    for name, chosen in {WHOLE: "*", **rivals}.items():
-        of, some = _some(apply, params, chosen, stream(seed, f"weights of {configuration_name}, {name}"))
+    for name, selection in {WHOLE: "*", **rivals}.items():
+        part_apply, part_params = _some(
+            apply, params, selection, stream(seed, f"weights of {configuration_name}, {name}")
+        )
         estimator = ESTIMATORS[basis["method"]]
-        known = {k: basis[k] for k in BasisSettings.__dataclass_fields__ if k in basis}
-        asked = BasisSettings(**{**known, "rank": min(basis["rank"], parameter_count(some))})
-        found = estimator.basis(of, some, trained, asked, key=model_key(configuration_name, seed, f"basis of {name}"))
+        basis_settings = settings_from(BasisSettings, basis, rank=min(basis["rank"], parameter_count(part_params)))
+        key = model_key(configuration_name, seed, f"basis of {name}")
+        eigenbasis = estimator.basis(part_apply, part_params, training, basis_settings, key=key)
         key = model_key(configuration_name, seed, f"probes of {name}")
-        wanted = {k: score[k] for k in ScoreSettings.__dataclass_fields__ if k in score}
-        settings = ScoreSettings(**{**wanted, "maps": False})
-        settled = estimator.settled(of, some, found, tested, settings, key=key)
-        share = _gradient_flop(of, some, one) / whole
-        probed = settled.split.cost if settled is not None else PROBE * (settings.probes or 0)
-        passes = share * (probed + PRODUCT * int(found.products) * len(trained) / len(rows))
-        print(f"{name}: {parameter_count(some):,} weights, {passes:.1f} forward passes an image")
+        settings = settings_from(ScoreSettings, score, maps=False)
+        settled = estimator.settled(part_apply, part_params, eigenbasis, pixels, settings, key=key)
+        share = _gradient_flop(part_apply, part_params, one) / whole
+        score_cost = settled.split.cost if settled is not None else PROBE * (settings.probes or 0)
+        passes = share * (score_cost + PRODUCT * int(eigenbasis.products) * len(training) / len(rows))
+        print(f"{name}: {parameter_count(part_params):,} weights, {passes:.1f} forward passes an image")
         frame = pd.DataFrame({"rival": name, "id": store["id"].values[rows], "passes": passes})
         if name != WHOLE:
             scores = estimator.score(
-                of, some, found, read_rows(store["pixels"], rows), settings, key=key, settled=settled, progress=False
+                part_apply,
+                part_params,
+                eigenbasis,
+                read_rows(store["pixels"], rows),
+                settings,
+                key=key,
+                settled=settled,
+                progress=False,
             )
             frame = frame.assign(slug=scores.slug, slug_sem=scores.slug_sem)
         frames.append(frame.reindex(columns=list(COLUMNS)))
@@ -105,5 +114,5 @@ def _gradient_flop(apply: Apply, params: Any, image: jax.Array) -> float:
         output, backward = jax.vjp(lambda weights: apply(weights, image), params)
         return backward(output)
 
-    counted = jax.jit(gradient).lower(params, image).compile().cost_analysis()
-    return float((counted or {}).get("flops", 0.0))
+    analysis = jax.jit(gradient).lower(params, image).compile().cost_analysis()
+    return float((analysis or {}).get("flops", 0.0))

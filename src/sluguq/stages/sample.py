@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sluguq.machine.streams import stream
+from sluguq.stages.subset import balanced_subset
 from sluguq.stores.store import open_store
 
 _MOST_VALUES = 12  # of a label that strata are made of; what has more is a number, an age or a name
@@ -27,27 +28,7 @@ def sampled_rows(images: str | os.PathLike[str], sample: Mapping[str, Any] | Non
         return None
     store = open_store(images)
     strata = _strata(store, sample["by"])
-    return stratified(strata, sample["images"], stream(sample["seed"], "sample"))
-
-
-def stratified(strata: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of ``count`` images, rising; every stratum has its share, to the nearest whole image.
-
-    :param strata: (n,) the stratum of every image.
-    :param count: how many images; all where there are no more.
-    :param rng: draws within strata.
-    """
-    if count >= len(strata):
-        return np.arange(len(strata))
-    names, sizes = np.unique(strata, return_counts=True)
-    exact = sizes * count / len(strata)
-    taken = np.floor(exact).astype(int)
-    # Largest remainders: as few images as lack go to the strata that lost most by rounding down.
-    taken[np.argsort(taken - exact, kind="stable")[: count - taken.sum()]] += 1
-    drawn = [
-        rng.choice(np.flatnonzero(strata == name), size, replace=False) for name, size in zip(names, taken, strict=True)
-    ]
-    return np.sort(np.concatenate(drawn))
+    return balanced_subset(strata, sample["images"], stream(sample["seed"], "sample"))
 
 
 def _strata(store: xr.Dataset, by: str | None) -> np.ndarray:
@@ -60,7 +41,7 @@ def _strata(store: xr.Dataset, by: str | None) -> np.ndarray:
     elif by in store.variables or f"label_{by}" in store.variables:
         names = [by if by in store.variables else f"label_{by}"]
     else:
-        known = [name.removeprefix("label_") for name in labels]
-        raise ValueError(f"sample.by: there is no {by!r}; there are label (all of them), fst, {', '.join(known)}")
+        label_names = [name.removeprefix("label_") for name in labels]
+        raise ValueError(f"sample.by: there is no {by!r}; there are label (all of them), fst, {', '.join(label_names)}")
     columns = [[f"{name}={value}" for value in store[name].values] for name in names]
     return np.array(["; ".join(row) for row in zip(*columns, strict=True)] or [""] * store.sizes["image"], object)

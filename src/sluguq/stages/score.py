@@ -69,7 +69,7 @@ def score_or_put_back(
     :param parts: folders of the blocks that other jobs have scored.
     :param share: which share of the blocks this job scores, from 1, and how many shares there are; None for the store.
     """
-    described = {
+    recipe = {
         "configuration": configuration_name,
         "seed": seed,
         "dataset": dataset,
@@ -77,7 +77,7 @@ def score_or_put_back(
         **({"sample": sample} if sample else {}),
     }
     content = content_of_images(images, split, ["*"] if split is None else ["test_*"])
-    identity = fingerprint([described, code, [content, content_of_file(weights), content_of_file(basis)]])
+    identity = fingerprint([recipe, code, [content, content_of_file(weights), content_of_file(basis)]])
     rows = tested_rows(images, split) if split else sampled_rows(images, sample)
     path = Path(path)
     state = path.with_name(f".{path.name}-{identity}")
@@ -90,7 +90,7 @@ def score_or_put_back(
         state.mkdir(exist_ok=True)
         state.rename(path)
     elif not put_back([path], identity):
-        score_store(*inputs, path, **model, configuration=in_yaml(described), finished=finished)
+        score_store(*inputs, path, **model, configuration=in_yaml(recipe), finished=finished)
         keep([path], identity)
     shutil.rmtree(state, ignore_errors=True)
 
@@ -121,16 +121,16 @@ def score_images(
     :param progress: show a progress bar.
     :param settings: as :class:`~sluguq.slug.estimators.ScoreSettings` has them.
     """
-    asked = ScoreSettings(**settings)
+    options = ScoreSettings(**settings)
     apply, params = reconstruction_function(network, parameters=parameters, precision=precision)  # type: ignore[arg-type]
     scores = estimator_of(basis).score(
-        apply, params, basis, pixels, asked, key=key, positions=positions, settled=settled, progress=progress
+        apply, params, basis, pixels, options, key=key, positions=positions, settled=settled, progress=progress
     )
-    seen = reconstruct(network, pixels)
+    forward = reconstruct(network, pixels)
     values = {
-        "mse": seen.mse,
-        "latent_std": seen.latent_std,
-        "kl": seen.kl,
+        "mse": forward.mse,
+        "latent_std": forward.latent_std,
+        "kl": forward.kl,
         "slug": scores.slug,
         "slug_sem": scores.slug_sem,
         "jacobian_norm": scores.jacobian_norm,
@@ -138,8 +138,8 @@ def score_images(
         "probes": np.broadcast_to(np.asarray(scores.probes, "int32"), len(pixels)),
         **{name: added["function"](network, pixels) for name, added in extensions.SIGNALS.items()},
     }
-    if asked.maps:
-        values |= {"error_map": round_mantissa(seen.error_map), "reconstruction": seen.reconstruction}
+    if options.maps:
+        values |= {"error_map": round_mantissa(forward.error_map), "reconstruction": forward.reconstruction}
         if scores.maps is not None:
             values["slug_map"] = round_mantissa(scores.maps)
     return values
@@ -166,9 +166,9 @@ def settled_of(
     :param settings: as :class:`~sluguq.slug.estimators.ScoreSettings` has them.
     :returns: None where no accuracy is asked for.
     """
-    asked = ScoreSettings(**settings)
+    options = ScoreSettings(**settings)
     apply, params = reconstruction_function(network, parameters=parameters, precision=precision)  # type: ignore[arg-type]
-    settled = estimator_of(basis).settled(apply, params, basis, pixels, asked, key=key)
+    settled = estimator_of(basis).settled(apply, params, basis, pixels, options, key=key)
     if settled is not None:
         split = settled.split
         print(
@@ -276,9 +276,9 @@ class _Scoring:
 
     def block(self, start: int) -> Mapping[str, np.ndarray]:
         """Values of the block that begins with image ``start``: as kept, or scored now and kept."""
-        kept = self._finished.load(start)
-        if kept is not None:
-            return kept
+        values = self._finished.load(start)
+        if values is not None:
+            return values
         if self._model is None:
             self._model = load_network(Path(self._weights)), read_basis_store(self._basis)
             whole = ChosenRows(self.store["pixels"], self.rows)
@@ -287,19 +287,19 @@ class _Scoring:
         positions = np.arange(start, start + len(rows))
         pixels = read_rows(self.store["pixels"], rows)
         try:
-            scored = score_images(
+            scores = score_images(
                 *self._model, pixels, key=self._key, positions=positions, settled=self._settled, **self._settings
             )
         except ValueError as error:
             error.add_note(f"images are counted from {self.store['id'].values[rows[0]]!r} on, in {self.images}")
             raise
-        self._finished.save(start, scored)
-        return scored
+        self._finished.save(start, scores)
+        return scores
 
 
 def _declare(writer: StoreWriter, names: Sequence[str], count: int, shape: tuple[int, ...]) -> None:
-    known = {**PER_IMAGE, **MAPS}
+    variables = {**PER_IMAGE, **MAPS}
     for name in names:
-        variable = known[name]
+        variable = variables[name]
         size = (count, *shape[: len(variable.dimensions) - 1])
         writer.create(name, variable.dimensions, size, variable.dtype, attributes=variable.attributes)

@@ -35,8 +35,8 @@ class FinishedBlocks:
         for folder in self._folders:
             path = folder / _name(start)
             try:
-                with np.load(path, allow_pickle=False) as saved:
-                    return {name: saved[name] for name in saved.files}  # the archive has a checksum of each
+                with np.load(path, allow_pickle=False) as archive:
+                    return {name: archive[name] for name in archive.files}  # the archive has a checksum of each
             except FileNotFoundError:
                 continue
             except Exception as error:  # a flipped bit in an archive can be anything

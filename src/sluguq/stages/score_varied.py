@@ -62,20 +62,20 @@ def score_varied(
     frames = []
     for setting, values in varied.items():
         for value in values:
-            used = vectors
+            cut_basis = vectors
             own = {**settings, "maps": False}
             key = model_key(configuration_name, seed, "probes")
             if setting == "rank":
-                used = cut(vectors, int(value))
+                cut_basis = cut(vectors, int(value))
             elif setting == "probes":
                 own |= {"probes": int(value), "tolerance": None, "accuracy": None}
                 key = model_key(configuration_name, seed, f"{int(value)} probes")
             else:
                 own[setting] = value
-            scored = score_images(network, used, pixels, key=key, positions=positions, **own)
-            print(f"{setting} {value:g}: mean SLUG {scored['slug'].mean():.4g}")
+            scores = score_images(network, cut_basis, pixels, key=key, positions=positions, **own)
+            print(f"{setting} {value:g}: mean SLUG {scores['slug'].mean():.4g}")
             fixed = {"setting": setting, "value": value, "configuration": configuration_name, "seed": seed}
-            frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scored[name] for name in COLUMNS[-3:]}}))
+            frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scores[name] for name in COLUMNS[-3:]}}))
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
     write_table(path, table, sealed=False)
 
@@ -91,8 +91,8 @@ def cut(basis: Any, rank: int) -> Any:
 def some_tested(store: xr.Dataset, split: str | os.PathLike[str], per_group: int) -> np.ndarray:
     """Rows of at most `per_group` test images of every group, evenly spaced through its test set, rising."""
     roles = read_split(split)["role"]
-    chosen = []
+    parts = []
     for role in sorted(role for role in roles.unique() if role.startswith("test_")):
-        tested = rows_of_role(store, split, role)
-        chosen.append(tested[np.linspace(0, len(tested) - 1, min(per_group, len(tested))).round().astype(int)])
-    return np.unique(np.concatenate(chosen))
+        members = rows_of_role(store, split, role)
+        parts.append(members[np.linspace(0, len(members) - 1, min(per_group, len(members))).round().astype(int)])
+    return np.unique(np.concatenate(parts))

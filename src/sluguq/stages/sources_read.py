@@ -90,16 +90,16 @@ def check_claim(record: Path, what: str, experiment: str, settings: dict[str, An
     :raises ConfigurationError: with the keys that differ and what to do.
     """
     try:
-        made = json.loads(record.read_text(encoding="utf-8"))
-        other, theirs = str(made["experiment"]), dict(made["settings"])
+        claim = json.loads(record.read_text(encoding="utf-8"))
+        other, theirs = str(claim["experiment"]), dict(claim["settings"])
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or not ours
         return
     mine = json.loads(json.dumps(settings))
     if other == experiment or theirs == mine:
         return
     differing = sorted(key for key in {*theirs, *mine} if theirs.get(key) != mine.get(key))
-    listed = "; ".join(f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} here" for key in differing)
+    differences = "; ".join(f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} here" for key in differing)
     raise ConfigurationError(
-        f"{what} was made for the experiment {other!r} with other settings ({listed}): call it by another name under "
-        f"datasets, or delete {record.parent if record.name.startswith('.made') else record} to give it up"
+        f"{what} was made for the experiment {other!r} with other settings ({differences}): call it by another name "
+        f"under datasets, or delete {record.parent if record.name.startswith('.made') else record} to give it up"
     )

@@ -14,10 +14,10 @@ def balanced_subset(kinds: np.ndarray, count: int, rng: np.random.Generator) -> 
         return np.arange(len(kinds))
     names, sizes = np.unique(kinds, return_counts=True)
     exact = sizes * count / len(kinds)
-    taken = np.floor(exact).astype(int)
-    largest = np.argsort(taken - exact, kind="stable")[: count - taken.sum()]
-    taken[largest] += 1
-    drawn = [
-        rng.choice(np.flatnonzero(kinds == name), size, replace=False) for name, size in zip(names, taken, strict=True)
+    counts = np.floor(exact).astype(int)
+    # Largest remainders: what lacks goes to the kinds that lost most by rounding down.
+    counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
+    parts = [
+        rng.choice(np.flatnonzero(kinds == name), size, replace=False) for name, size in zip(names, counts, strict=True)
     ]
-    return np.sort(np.concatenate(drawn))
+    return np.sort(np.concatenate(parts))

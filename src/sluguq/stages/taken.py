@@ -50,17 +50,17 @@ def taken(experiment: str, logs: str | os.PathLike[str] = "logs") -> dict[str, T
     :param logs: folder of all logs; those of shared data lie in it directly.
     """
     root = Path(logs)
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    jobs_of: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for base in (root / experiment, *(root / name for name in ("acquire", "prepare", "perceptual_weights"))):
         for file in base.rglob("*.tsv"):
             inside = file.relative_to(root).parts
             folder = inside[1] if inside[0] == experiment else inside[0]
-            measured = measurement(file)
-            if measured is not None and folder != "sensitivity":
-                found[_FOLDERS.get(folder, _OTHERS)].append(measured)
+            cost = measurement(file)
+            if cost is not None and folder != "sensitivity":
+                jobs_of[_FOLDERS.get(folder, _OTHERS)].append(cost)
     return {
         stage: Taken(len(jobs), sum(seconds for seconds, _ in jobs), max(memory for _, memory in jobs))
-        for stage, jobs in found.items()
+        for stage, jobs in jobs_of.items()
     }
 
 
@@ -87,25 +87,25 @@ def planned_jobs(configfile: str | os.PathLike[str]) -> dict[str, int]:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         raise RuntimeError((run.stderr or run.stdout).strip()[-2000:])
-    said = run.stdout + run.stderr
-    _, found, listed = said.partition("Job stats:")
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", listed, re.M)} if found else {}
+    output = run.stdout + run.stderr
+    _, heading, table = output.partition("Job stats:")
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)} if heading else {}
 
 
 def left(cost: Cost, planned: Mapping[str, int]) -> list[str]:
     """What planned jobs will take, a line a rule, dearest first."""
-    known = {stage: [other for other in cost.stages if other.stage == stage] for stage in _FOLDERS.values()}
+    by_stage = {stage: [other for other in cost.stages if other.stage == stage] for stage in _FOLDERS.values()}
     lines = []
     for rule, count in planned.items():
         if rule in ("all", "total"):
             continue
-        like = known.get(_FOLDERS.get(rule.split("_")[0], ""), [])
+        like = by_stage.get(_FOLDERS.get(rule.split("_")[0], ""), [])
         jobs = sum(other.jobs for other in like)
         pflop = count * sum(other.pflop for other in like) / jobs if jobs else 0.0
         seconds = expected_seconds({rule: count}, cost.experiment)
-        said = [f"{pflop:.4g} PFLOP"] if pflop else []
-        said += [f"about {duration(seconds)}"] if seconds else []
-        lines.append((pflop, seconds, f"{rule}: {count} jobs" + (f", {', '.join(said)}" if said else "")))
+        words = [f"{pflop:.4g} PFLOP"] if pflop else []
+        words += [f"about {duration(seconds)}"] if seconds else []
+        lines.append((pflop, seconds, f"{rule}: {count} jobs" + (f", {', '.join(words)}" if words else "")))
     return [line for _, _, line in sorted(lines, reverse=True)]
 
 
@@ -123,16 +123,16 @@ def plan_and_taken(cost: Cost) -> list[dict[str, str]]:
     for stage in dict.fromkeys(stage.stage for stage in cost.stages):
         planned = [other for other in cost.stages if other.stage == stage]
         hours = [other.hours for other in planned if other.hours is not None]
-        done = before.get(stage)
+        past = before.get(stage)
         rows.append(
             {
                 "stage": stage,
                 "jobs planned": str(sum(other.jobs for other in planned)),
                 "PFLOP planned": f"{sum(other.pflop for other in planned):.4g}",
                 "hours planned": f"{sum(hours):.3g}" if hours else "",
-                "jobs measured": str(done.jobs) if done else "0",
-                "hours taken": f"{done.seconds / 3600:.3g}" if done else "",
-                "most memory, MB": f"{done.memory_mb:.0f}" if done else "",
+                "jobs measured": str(past.jobs) if past else "0",
+                "hours taken": f"{past.seconds / 3600:.3g}" if past else "",
+                "most memory, MB": f"{past.memory_mb:.0f}" if past else "",
             }
         )
     return rows

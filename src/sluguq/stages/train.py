@@ -31,12 +31,12 @@ from sluguq.stores.tables import write_table
 
 def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> TrainingSettings:
     """Settings of the numerics from the sections `model` and `training` of the configuration."""
-    taken = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "last_batch", "precision")
+    names = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "last_batch", "precision")
     weights = ("mse_weight", "kl_weight", "perceptual_weight", "reduction")
     return TrainingSettings(
         network=settings_of(model, image_size),
         objective=ObjectiveSettings(**{name: training[name] for name in weights}),
-        **{name: training[name] for name in taken},
+        **{name: training[name] for name in names},
     )
 
 
@@ -143,11 +143,11 @@ def train_model(
     store = open_store(images)
     pixels = read_rows(store["pixels"], rows_of_role(store, split, f"train_{configuration_name}"))
     settings = training_settings(model, training, image_size)
-    shown = shown_images(store, split)
+    photographs = shown_images(store, split)
     kept_epochs = snapshot_epochs(settings.epochs, training["snapshots"])
 
     def keep_reconstructions(epoch: int, network: Network, row: Mapping[str, float]) -> dict[str, np.ndarray] | None:
-        return {"reconstruction": reconstruct(network, shown).reconstruction} if epoch in kept_epochs else None
+        return {"reconstruction": reconstruct(network, photographs).reconstruction} if epoch in kept_epochs else None
 
     result = train(
         pixels,
@@ -165,7 +165,7 @@ def train_model(
     write_pictures(
         samples_path,
         store,
-        shown,
+        photographs,
         samples_of(result.network, training["samples"], seed),
         result.snapshots,
         title=f"Pictures of the training of configuration {configuration_name}, seed {seed}",
@@ -189,11 +189,11 @@ def snapshot_epochs(epochs: int, count: int) -> list[int]:
 def _perceptual(training: Mapping[str, Any], file: str | os.PathLike[str] | None) -> Perceptual | None:
     if training["perceptual_weight"] == 0:
         return None
-    wanted = training["perceptual"]
+    section = training["perceptual"]
     return load_perceptual(
-        wanted["network"],
+        section["network"],
         None if file is None else Path(file),
-        weights=wanted["weights"],
-        normalisation=wanted["normalisation"],
-        seed=wanted["seed"],
+        weights=section["weights"],
+        normalisation=section["normalisation"],
+        seed=section["seed"],
     )

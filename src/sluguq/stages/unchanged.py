@@ -40,8 +40,8 @@ def content_of_images(images: PathLike, split: PathLike | None = None, roles: It
         digest.update(f"{role}\0{len(rows)}\0{store['pixels'].shape[1:]}".encode())
         for start in range(0, len(rows), _ROWS):
             block = rows[start : start + _ROWS]
-            named = zip(store["id"].values[block], store["fst"].values[block], strict=True)
-            digest.update("\0".join(f"{name}\0{fst}" for name, fst in named).encode())
+            pairs = zip(store["id"].values[block], store["fst"].values[block], strict=True)
+            digest.update("\0".join(f"{name}\0{fst}" for name, fst in pairs).encode())
             digest.update(np.ascontiguousarray(read_rows(store["pixels"], block)).data)
     return digest.hexdigest()
 

@@ -111,11 +111,11 @@ def load_perceptual(
         raise ValueError(f"normalisation={normalisation!r}: must be imagenet or none")
     if weights == "random":
         generator = plain_stream(seed)
-        drawn = {}
+        layers = {}
         for name, shape in shapes.items():
             kernel = math.sqrt(2 / math.prod(shape[:3])) * generator.standard_normal(shape, np.float32)
-            drawn[name] = {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(shape[3], jnp.float32)}
-        return Perceptual(drawn, network, normalisation)
+            layers[name] = {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(shape[3], jnp.float32)}
+        return Perceptual(layers, network, normalisation)
     if weights != "imagenet":
         raise ValueError(f"weights={weights!r}: must be imagenet or random")
     if path is None:
@@ -127,13 +127,13 @@ def load_perceptual(
 
 
 def _read(network: Network, path: Path, shapes: dict[str, tuple[int, int, int, int]]) -> dict:
-    wanted = {f"{layer}.{part}" for layer in shapes for part in ("weight", "bias")}
+    names = {f"{layer}.{part}" for layer in shapes for part in ("weight", "bias")}
     verify_hash(path)
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in wanted & set(archive.files)}
+            arrays = {name: archive[name] for name in names & set(archive.files)}
     else:
-        arrays = read_torch_weights(path, only=wanted.__contains__)
+        arrays = read_torch_weights(path, only=names.__contains__)
     layers = {}
     for layer, shape in shapes.items():
         if missing := {f"{layer}.weight", f"{layer}.bias"} - set(arrays):
@@ -224,9 +224,9 @@ def perceptual_loss(network: Perceptual, images: jax.Array, reconstructions: jax
     :param reconstructions: likewise.
     :returns: a scalar, summed in float32.
     """
-    wanted = features(network, lax.stop_gradient(images))
+    targets = features(network, lax.stop_gradient(images))
     terms = [
         jnp.mean(jnp.square(lax.stop_gradient(a).astype(jnp.float32) - b.astype(jnp.float32)))
-        for a, b in zip(wanted, features(network, reconstructions), strict=True)
+        for a, b in zip(targets, features(network, reconstructions), strict=True)
     ]
     return jnp.mean(jnp.stack(terms))

@@ -114,8 +114,8 @@ def verify_hash(path: str | Path, expected: str | None = None) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     if expected is None:
-        found = re.search(r"-([0-9a-f]{8,64})(?=\.[a-z]+$)", path.name)
-        expected = found.group(1) if found else ""
+        match = re.search(r"-([0-9a-f]{8,64})(?=\.[a-z]+$)", path.name)
+        expected = match.group(1) if match else ""
     if not digest.hexdigest().startswith(expected.lower()):
         raise WeightsFileError(
             f"{path}: its SHA-256 is {digest.hexdigest()}, expected one that begins with {expected}: "
@@ -186,7 +186,7 @@ def read_torch_weights(path: str | Path, *, only: Callable[[str], bool] = lambda
     with path.open("rb") as file:
         archive = zipfile.ZipFile(file) if zipfile.is_zipfile(file) else None
         file.seek(0)
-        content, read = _from_archive(archive, path) if archive else _from_stream(file, path)
+        content, reader = _from_archive(archive, path) if archive else _from_stream(file, path)
         tensors: Collection[Any] = content.values() if isinstance(content, dict) else ()
         if not tensors or not all(isinstance(item, _Tensor) for item in tensors):
             raise WeightsFileError(f"{path}: holds no plain dictionary of tensors")
@@ -195,7 +195,7 @@ def read_torch_weights(path: str | Path, *, only: Callable[[str], bool] = lambda
             if not only(name):
                 continue
             try:
-                values = np.frombuffer(read(tensor.storage), tensor.storage.dtype)
+                values = np.frombuffer(reader(tensor.storage), tensor.storage.dtype)
                 arrays[name] = tensor.read(values)
             except (KeyError, ValueError, zipfile.BadZipFile) as error:
                 raise WeightsFileError(f"{path}: {name}: {error}") from error

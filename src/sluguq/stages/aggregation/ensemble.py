@@ -31,10 +31,10 @@ def ensemble_variance(members: Sequence[tuple[xr.DataArray, np.ndarray]], count:
     :returns: float32 (count,), on the scale [-1, 1]; NaN where fewer than two seeds reconstructed the image.
     """
     shape = members[0][0].shape[1:]
-    tested = np.bincount(np.concatenate([places for _, places in members]), minlength=count)
+    counts = np.bincount(np.concatenate([places for _, places in members]), minlength=count)
     out = np.full(count, np.nan, np.float32)
     for start in range(0, count, BLOCK):
-        several = tested[start : start + BLOCK] > 1
+        several = counts[start : start + BLOCK] > 1
         if not several.any():
             continue
         # Sums of integers are exact, so the order of the seeds does not matter; 32 bits hold those of 66,000 seeds.
@@ -47,7 +47,7 @@ def ensemble_variance(members: Sequence[tuple[xr.DataArray, np.ndarray]], count:
                 pictures = read_rows(values, inside).astype(np.uint32)
                 total[places[inside] - start] += pictures
                 squares[places[inside] - start] += pictures * pictures
-        n = tested[start : start + BLOCK][several].reshape(-1, *[1] * len(shape))
+        n = counts[start : start + BLOCK][several].reshape(-1, *[1] * len(shape))
         variance = (squares[several] - total[several] * (total[several] / n)) / (n - 1)
         out[start : start + BLOCK][several] = variance.mean(axis=tuple(range(1, 1 + len(shape)))) / 127.5**2
     return out

@@ -99,8 +99,8 @@ def _write_samples(
     samples: Mapping[tuple[str, int], str | os.PathLike[str]],
 ) -> None:
     """Pictures that every model's store holds, with the two model dimensions in front."""
-    opened = {key: open_store(file) for key, file in samples.items()}
-    first = next(iter(opened.values()))
+    stores = {key: open_store(file) for key, file in samples.items()}
+    first = next(iter(stores.values()))
     for name in (str(n) for n in first.data_vars):
         template = first[name]
         writer.create(
@@ -110,5 +110,5 @@ def _write_samples(
             template.dtype,
             attributes=dict(template.attrs),
         )
-        for (configuration, seed), store in opened.items():
+        for (configuration, seed), store in stores.items():
             writer.write(name, (configurations.index(configuration), seeds.index(seed)), store[name].values)

@@ -31,12 +31,12 @@ def write_rivals(
     :param seeds: likewise.
     :param ids: names of the store's images.
     """
-    read = {key: read_rivals(path) for key, path in tables.items()}
-    every = pd.concat(read.values())
+    frames = {key: read_rivals(path) for key, path in tables.items()}
+    every = pd.concat(frames.values())
     passes = every.groupby("rival")["passes"].mean()
     for name in (name for name in dict.fromkeys(every["rival"]) if name != WHOLE):
         values = np.full((len(configurations), len(seeds), len(ids)), np.nan, np.float32)
-        for (configuration, seed), table in read.items():
+        for (configuration, seed), table in frames.items():
             part = table[table["rival"] == name]
             place = configurations.index(configuration), seeds.index(seed)
             values[place][ids.get_indexer(part["id"])] = part["slug"].to_numpy(np.float32)

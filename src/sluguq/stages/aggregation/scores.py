@@ -58,11 +58,11 @@ def aggregate_scores(
         store.
     """
     configurations, seeds = model_axes(scores)
-    opened = {key: open_store(store) for key, store in scores.items()}
-    scored = pd.Index(sorted({i for store in opened.values() for i in store.id.values}))
-    images = _Images([open_store(store) for store in image_stores], scored)
+    stores = {key: open_store(store) for key, store in scores.items()}
+    names = pd.Index(sorted({i for store in stores.values() for i in store.id.values}))
+    images = _Images([open_store(store) for store in image_stores], names)
     group_of = {fst: group for group, types in groups.items() for fst in types}
-    first = next(iter(opened.values()))
+    first = next(iter(stores.values()))
     attributes = {
         "experiment": experiment,
         "dataset": dataset,
@@ -71,7 +71,7 @@ def aggregate_scores(
         "groups": json.dumps({group: list(types) for group, types in groups.items()}),
         **provenance(
             f"Scores of {dataset} by every configuration and seed of the experiment {experiment}",
-            "; ".join(dict.fromkeys(str(store.attrs.get("source", "")) for store in opened.values())),
+            "; ".join(dict.fromkeys(str(store.attrs.get("source", "")) for store in stores.values())),
             configuration,
             str(first.attrs.get("device", "")),
         ),
@@ -79,7 +79,7 @@ def aggregate_scores(
     models = (len(configurations), len(seeds))
     with StoreWriter(path, attributes=attributes) as writer:
         write_model_axes(writer, configurations, seeds)
-        digests = [[opened[name, seed].attrs.get("weights_sha256", "") for seed in seeds] for name in configurations]
+        digests = [[stores[name, seed].attrs.get("weights_sha256", "") for seed in seeds] for name in configurations]
         writer.create(
             "weights_sha256",
             ("configuration", "seed"),
@@ -91,12 +91,12 @@ def aggregate_scores(
         writer.write("weights_sha256", ..., np.array(digests, dtype=object))
         images.write(writer, group_of)
         count = len(images.ids)
-        rows = {key: images.ids.get_indexer(store.id.values) for key, store in opened.items()}
+        rows = {key: images.ids.get_indexer(store.id.values) for key, store in stores.items()}
         writer.create("tested", ("seed", "image"), (len(seeds), count), bool, attributes=TESTED, coordinate=True)
-        tested = np.zeros((len(seeds), count), bool)
+        membership = np.zeros((len(seeds), count), bool)
         for (_, seed), places in rows.items():
-            tested[seeds.index(seed), places] = True
-        writer.write("tested", ..., tested)
+            membership[seeds.index(seed), places] = True
+        writer.write("tested", ..., membership)
         for name, variable in {**PER_IMAGE, **MAPS}.items():
             if name not in first:
                 continue
@@ -107,7 +107,7 @@ def aggregate_scores(
                 variable.dtype,
                 attributes=dict(first[name].attrs),
             )
-        for (name, seed), store in opened.items():
+        for (name, seed), store in stores.items():
             position = (configurations.index(name), seeds.index(seed))
             whole = np.array_equal(rows[name, seed], np.arange(count))
             for scored_name in (n for n in (*PER_IMAGE, *MAPS) if n in store):
@@ -124,7 +124,7 @@ def aggregate_scores(
                 attributes=ENSEMBLE_VARIANCE,
             )
             for place, name in enumerate(configurations):
-                members = [(opened[name, seed]["reconstruction"], rows[name, seed]) for seed in seeds]
+                members = [(stores[name, seed]["reconstruction"], rows[name, seed]) for seed in seeds]
                 writer.write("ensemble_variance", place, ensemble_variance(members, count))
 
 
@@ -133,15 +133,15 @@ class _Images:
 
     def __init__(self, stores: Sequence[xr.Dataset], scored: pd.Index):
         self.parts: list[tuple[xr.Dataset, np.ndarray]] = []
-        found: list[str] = []
+        names: list[str] = []
         for store in stores:
-            rows = np.flatnonzero(np.isin(store.id.values, scored.difference(pd.Index(found)).values))
+            rows = np.flatnonzero(np.isin(store.id.values, scored.difference(pd.Index(names)).values))
             self.parts.append((store, rows))
-            found += list(store.id.values[rows])
-        self.ids = pd.Index(found)
-        lost = scored.difference(self.ids)
-        if len(lost):
-            raise ValueError(f"{len(lost)} scored images are in no image store, the first is {lost[0]!r}")
+            names += list(store.id.values[rows])
+        self.ids = pd.Index(names)
+        absent = scored.difference(self.ids)
+        if len(absent):
+            raise ValueError(f"{len(absent)} scored images are in no image store, the first is {absent[0]!r}")
         self.synthetic = any(store.attrs.get("synthetic", 0) for store, _ in self.parts)
 
     def _gather(self, name: str) -> np.ndarray:
@@ -176,13 +176,13 @@ class _Images:
             writer.create(name, ("image",), (count,), "float32", attributes=described(long_name, source))
         for store, rows in self.parts:
             for start in range(0, len(rows), BLOCK):
-                chosen = rows[start : start + BLOCK]
-                pixels = read_rows(store["pixels"], chosen)
+                block = rows[start : start + BLOCK]
+                pixels = read_rows(store["pixels"], block)
                 writer.append("pixels", pixels)
                 writer.append("total_variation", total_variation(pixels))
                 writer.append("compressed_size", compressed_size(pixels))
                 for name in planes:
-                    writer.append(name, read_rows(store[name], chosen))
+                    writer.append(name, read_rows(store[name], block))
 
 
 _COMPLEXITY = {

@@ -40,29 +40,29 @@ def write_tones(
     rows = {
         (name, seed): rows_of_role(store, splits[seed], f"train_{name}") for name in configurations for seed in seeds
     }
-    used = np.unique(np.concatenate(list(rows.values())))
+    distinct = np.unique(np.concatenate(list(rows.values())))
     angle = np.full(store.sizes["image"], np.nan)
-    for start in range(0, len(used), _BLOCK):
-        some = used[start : start + _BLOCK]
+    for start in range(0, len(distinct), _BLOCK):
+        some = distinct[start : start + _BLOCK]
         angle[some] = angles(read_rows(store["pixels"], some))
     types = store["fst"].values
     shape = (len(configurations), len(seeds), max(map(len, rows.values())))
     training = np.full(shape, np.nan)
     fst = np.full(shape, -1, np.int8)
-    for (name, seed), chosen in rows.items():
-        place = configurations.index(name), seeds.index(seed), slice(len(chosen))
-        training[place], fst[place] = angle[chosen], types[chosen]
+    for (name, seed), own in rows.items():
+        place = configurations.index(name), seeds.index(seed), slice(len(own))
+        training[place], fst[place] = angle[own], types[own]
     axes = ("configuration", "seed", "training_image")
     source = "ITA of the picture's median colour; Chardon et al. 1991"
     _write(writer, "training_ita", axes, training, described("skin tone of the training images", source, "degree"))
     _write(writer, "training_fst", axes, fst, FST_ATTRIBUTES)
     pictures = {key: open_store(file) for key, file in samples.items()}
     if all("samples" in store for store in pictures.values()):
-        drawn = np.stack(
+        sample_tones = np.stack(
             [[angles(pictures[name, seed]["samples"].values) for seed in seeds] for name in configurations]
         )
         attributes = described("skin tone of images drawn from the prior", source, "degree")
-        _write(writer, "sample_ita", ("configuration", "seed", "sample"), drawn, attributes)
+        _write(writer, "sample_ita", ("configuration", "seed", "sample"), sample_tones, attributes)
 
 
 def angles(pictures: np.ndarray) -> np.ndarray:
