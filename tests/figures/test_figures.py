@@ -23,10 +23,20 @@ from sluguq.figures import FIGURES, TITLES, drawing, names_for
 from sluguq.figures.catalogue import caption_text
 from sluguq.figures.choice import at_quantiles, by_label
 from sluguq.figures.drawing import draw, save
-from sluguq.figures.marks import interval
+from sluguq.figures.marks import beside, interval
 from sluguq.figures.pictures import rim_of, scaled, show_map
-from sluguq.figures.style import by_lines, configuration_colours, figure, finish, fst_colours, group_colours, is_wide
-from sluguq.figures.words import decimal, group_label, number, percentage, span, times
+from sluguq.figures.style import (
+    by_lines,
+    configuration_colours,
+    figure,
+    finish,
+    fst_colours,
+    group_colours,
+    is_wide,
+    legend_of,
+    ratio_axis,
+)
+from sluguq.figures.words import decimal, group_label, images_and_seeds, number, percentage, span, times
 from tests.figures.stand_in import aggregated, draw_of, models, tables, with_artefacts
 from tests.places import ROOT
 
@@ -377,6 +387,32 @@ def test_words():
     assert span([1498, 512]) == "512–1,498"
     assert is_wide(np.array([1.0, 100.0]))
     assert not is_wide(np.array([0.0, 100.0]))
+
+
+def test_what_estimates_rest_on_is_said_with_the_most_seeds():
+    table = pd.DataFrame({"images": [498, 512], "seeds": [1, 1]})
+    assert images_and_seeds(table) == "498–512 images a seed, 1 seed"
+    assert images_and_seeds(table.assign(seeds=[9, 10])) == "498–512 images a seed, 10 seeds"
+
+
+def test_marks_stand_side_by_side_about_their_tick_and_begin_again_after_the_last():
+    assert [beside(j, 3, 0.6) for j in range(3)] == pytest.approx([-0.2, 0, 0.2])
+    assert beside(0, 1, 0.6) == 0
+    handles = legend_of("ABCDEFGHI", configuration_colours("ABCDEFGHI"), label=str.lower)
+    assert [handle.get_label() for handle in handles] == list("abcdefghi")
+    assert handles[0].get_marker() == handles[8].get_marker() != handles[1].get_marker()
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_an_axis_of_ratios_is_as_wide_below_one_as_above(which):
+    axes = figure().subplots()
+    ratio_axis(axes, which, np.log([0.5, 8.0, np.nan]), margin=1.5)
+    low, high = getattr(axes, f"get_{which}lim")()
+    assert (low, high) == pytest.approx((1 / 8**1.5, 8**1.5))
+    labels = [label.get_text() for label in getattr(axes, f"get_{which}ticklabels")()]
+    assert labels == ["1/16×", "1/4×", "1×", "4×", "16×"]
+    ratio_axis(axes, which, np.array([]), margin=1.5, least=0.6, finest=0.5)
+    assert getattr(axes, f"get_{which}lim")() == pytest.approx((2**-0.6, 2**0.6))
 
 
 def test_every_figure_has_a_function_and_a_caption_file():

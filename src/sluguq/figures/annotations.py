@@ -7,13 +7,21 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.annotations import ANNOTATIONS
-from sluguq.figures.marks import interval
-from sluguq.figures.style import EDGE, MARKERS, configuration_colours, empty, figure, finish
-from sluguq.figures.words import group_label, plural, span, times
+from sluguq.figures.marks import beside, interval
+from sluguq.figures.style import (
+    EDGE,
+    configuration_colours,
+    empty,
+    figure,
+    finish,
+    legend_of,
+    marker_of,
+    ratio_axis,
+)
+from sluguq.figures.words import group_label, plural, span
 
 _SHOWN = {"mse": "mean squared error", "slug": "SLUG"}
 _TICKS = {
@@ -44,19 +52,19 @@ def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.D
             rows = table[(table["variable"] == variable) & (table["measure"] == measure)]
             for row in rows.to_dict("records"):
                 j = configurations.index(row["configuration"])
-                place = annotations.index(row["by"]) + 0.55 * ((j + 0.5) / len(configurations) - 0.5)
+                place = annotations.index(row["by"]) + beside(j, len(configurations), 0.55)
                 scale = np.exp if measure == "log_ratio" else float
-                interval(axes, row, place, colours[row["configuration"]], MARKERS[j % len(MARKERS)], scale=scale)
-            (_ratios if measure == "log_ratio" else _correlations)(axes, rows)
+                interval(axes, row, place, colours[row["configuration"]], marker_of(j), scale=scale)
+            if measure == "log_ratio":
+                ratio_axis(axes, "y", rows["value"].to_numpy(float), margin=1.6, least=0.6, finest=0.5)
+            else:
+                _correlations(axes, rows)
             axes.set_xticks(range(len(annotations)), [_TICKS[by] for by in annotations], fontsize=6.6)
             axes.set_xlim(-0.5, len(annotations) - 0.5)
             axes.grid(axis="x", visible=False)
         line[0].set_ylabel(f"{_SHOWN[variable]},\nratio of means")
         line[1].set_ylabel("rank correlation\nwith darkness")
-    handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    handles = legend_of(configurations, colours)
     names = list(groups)
     dark, light = (group_label(name, groups) for name in (names[-1], names[0]))
     ratios = table[table["measure"] == "log_ratio"]
@@ -71,17 +79,6 @@ def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.D
         "depends on light and camera, not on skin alone."
     )
     return finish(fig, title, note, dataset, handles=handles, columns=8), table
-
-
-def _ratios(axes: Axes, rows: pd.DataFrame) -> None:
-    values = rows["value"].to_numpy(float) / np.log(2)
-    reach = float(np.clip(1.6 * np.nanmax(np.abs(values), initial=0.0), 0.6, 12.0))
-    axes.set_yscale("log", base=2)
-    axes.set_ylim(2**-reach, 2**reach)
-    step = 0.5 if reach < 1.5 else max(int(np.ceil(reach / 3)), 1)
-    powers = np.arange(-step * int(reach // step), reach + 0.01, step)
-    axes.set_yticks(2.0**powers, [times(2.0**p) for p in powers])
-    axes.axhline(1, color=EDGE, lw=0.7)
 
 
 def _correlations(axes: Axes, rows: pd.DataFrame) -> None:

@@ -16,12 +16,11 @@ from sluguq.analysis.aggregated import groups_of, middle_configuration
 from sluguq.analysis.percentiles import percentiles_by_model
 from sluguq.analysis.tables import per_image, signals_in
 from sluguq.figures.boxes import box_plots
-from sluguq.figures.marks import interval, percent
+from sluguq.figures.marks import beside, interval, percent
 from sluguq.figures.signals import name_of
 from sluguq.figures.style import (
     ACCENT,
     EDGE,
-    MARKERS,
     UNLABELLED,
     configuration_colours,
     empty,
@@ -29,7 +28,9 @@ from sluguq.figures.style import (
     finish,
     group_colours,
     is_wide,
+    legend_of,
     logarithmic,
+    marker_of,
 )
 from sluguq.figures.words import group_label, number, plural, span
 
@@ -139,7 +140,7 @@ def _scatter(axes: Axes, frame: pd.DataFrame, dataset: xr.Dataset) -> list[Line2
     axes.add_patch(Rectangle((_WORST, _WORST), 100 - _WORST, 100 - _WORST, color=ACCENT, alpha=0.25, lw=0))
     for group, seed in itertools.product(colours, seeds):
         part = frame[(frame["group"] == group) & (frame["seed"] == seed)]
-        marker = MARKERS[seeds.index(seed) % len(MARKERS)]
+        marker = marker_of(seeds.index(seed))
         axes.plot(
             part["mse_percentile"], part["slug_percentile"], marker, ms=2.8, mfc=colours[group], mec=EDGE, mew=0.25,
             alpha=0.8, rasterized=len(frame) > 500,
@@ -162,8 +163,8 @@ def _caught(axes: Axes, table: pd.DataFrame, dataset: xr.Dataset) -> list[Line2D
     colours = configuration_colours(dataset["configuration"].values.astype(str))
     for row in table.to_dict("records"):
         j = configurations.index(row["configuration"])
-        place = names.index(row["signal"]) + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
-        marker = MARKERS[j % len(MARKERS)]
+        place = names.index(row["signal"]) + beside(j, len(configurations), 0.6)
+        marker = marker_of(j)
         interval(axes, row, place, colours[row["configuration"]], marker, along=True, scale=percent)
     axes.axvline(100 - _WORST, color=EDGE, lw=0.8, ls="--")
     axes.set_xlim(-2, 102)
@@ -171,7 +172,4 @@ def _caught(axes: Axes, table: pd.DataFrame, dataset: xr.Dataset) -> list[Line2D
     axes.set_yticks(range(len(names)), [name_of(name) for name in names])
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("worst tenth of errors caught (%)")
-    return [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    return legend_of(configurations, colours)

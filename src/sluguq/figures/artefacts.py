@@ -8,15 +8,28 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import middle_configuration
 from sluguq.analysis.drawn_artefacts import MAPS
 from sluguq.analysis.labelled_images import SUMMARIES
 from sluguq.figures.choice import first_seed
-from sluguq.figures.marks import interval
+from sluguq.figures.marks import beside, interval
 from sluguq.figures.pictures import RIM_NOTE, SCALE_NOTE, colour_bar, rim_of, show, show_map
-from sluguq.figures.style import ACCENT, EDGE, INK, MARKERS, PALE, QUIET, SECOND, THIRD, empty, figure, finish, is_wide
+from sluguq.figures.style import (
+    ACCENT,
+    EDGE,
+    INK,
+    PALE,
+    QUIET,
+    SECOND,
+    THIRD,
+    empty,
+    figure,
+    finish,
+    is_wide,
+    legend_of,
+    marker_of,
+)
 from sluguq.figures.words import decimal, plural, span, times
 
 _COLOURS = {"slug_map": ACCENT, "error_map": SECOND, "slug_bare": THIRD, "gradient": QUIET, "colour": PALE}
@@ -43,8 +56,8 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                 if not match.any():
                     continue
                 row = table[match].iloc[0]
-                place = i + 0.7 * ((j + 0.5) / len(MAPS) - 0.5)
-                interval(axes, row, place, _COLOURS[name], MARKERS[j], line=1.2, size=3.8)
+                place = i + beside(j, len(MAPS), 0.7)
+                interval(axes, row, place, _COLOURS[name], marker_of(j), line=1.2, size=3.8)
         axes.axhline(0.5, color=EDGE, lw=0.7)
         count = table.loc[(table["artefact"] == kind), "images"]
         axes.set_title(f"{kind}\n{span(count)} images a seed", fontsize=7.8)
@@ -54,10 +67,7 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
         axes.set_xlabel("configuration")
     panels[0].set_ylabel("pixel AUROC")
     panels[0].set_ylim(min(0.4, float(np.nanmin(table.loc[table["measure"] == "auroc", "low"])) - 0.03), 1.02)
-    handles = [
-        Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=label)
-        for j, (n, label) in enumerate(MAPS.items())
-    ]
+    handles = legend_of(MAPS, _COLOURS, size=3.8, label=MAPS.__getitem__)
     note = (
         f"n = {span(table['images'])} images of a kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
         "over images of the area under the ROC curve of artefact pixels against the rest of the image; 0.5 is a map "
@@ -149,7 +159,7 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
             for j, configuration in enumerate(configurations):
                 match = (table["artefact"] == kind) & (table["configuration"] == configuration)
                 match &= table["variable"] == variable
-                place = i + 0.8 * ((j + 0.5) / len(configurations) - 0.5)
+                place = i + beside(j, len(configurations), 0.8)
                 axes.boxplot(
                     single.loc[match[single.index], "value"],
                     positions=[place],
@@ -170,7 +180,7 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
         axes.yaxis.set_major_formatter(lambda value, _: times(value))
         axes.set_xticks(range(len(kinds)), [f"\n{kind}" for kind in kinds])
         names = [
-            (i + 0.8 * ((j + 0.5) / len(configurations) - 0.5), c)
+            (i + beside(j, len(configurations), 0.8), c)
             for i in range(len(kinds))
             for j, c in enumerate(configurations)
         ]
@@ -218,7 +228,7 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
             part = table_shown[(table_shown["summary"] == summary) & (table_shown["map"] == variable)]
             for row in part.to_dict("records"):
                 place = labels.index(row["label"]) + 0.3 * (j - 0.5)
-                interval(axes, row, place, _COLOURS[variable], MARKERS[j], along=True, line=1.2, size=3.8)
+                interval(axes, row, place, _COLOURS[variable], marker_of(j), along=True, line=1.2, size=3.8)
         axes.axvline(0.5, color=EDGE, lw=0.7)
         axes.set_title(heading.replace(" over ", "\nover "), fontsize=7.8)
         axes.set_xlabel("AUROC")
@@ -231,10 +241,7 @@ def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     if is_artefact.any() and not is_artefact.all():
         for axes in panels:
             axes.axhline(is_artefact.sum() - 0.5, color=EDGE, lw=0.7, ls=":")
-    handles = [
-        Line2D([], [], color=_COLOURS[n], marker=MARKERS[j], ms=3.8, label=MAPS[n])
-        for j, n in enumerate(("slug_map", "error_map"))
-    ]
+    handles = legend_of(("slug_map", "error_map"), _COLOURS, size=3.8, label=MAPS.__getitem__)
     note = (
         f"Configuration {name}; n = {span(table_shown['images'])} images, "
         f"{plural(int(table_shown['seeds'].max()), 'seed')}; in brackets the images that carry the label. "

@@ -26,6 +26,7 @@ from sluguq.figures.style import (
     group_colours,
     is_wide,
     logarithmic,
+    marker_of,
 )
 from sluguq.figures.words import decimal, group_label, plural, span
 
@@ -61,7 +62,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
             axes.plot(
                 some["mse"],
                 some["slug"],
-                MARKERS[number % len(MARKERS)],
+                marker_of(number),
                 ms=2.8,
                 mfc=colours[group],
                 mec=EDGE,
@@ -99,7 +100,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
     ]
     if len(seeds) > 1:
         handles += [
-            Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], ms=4, mfc="white", mec=EDGE, label=f"seed {s}")
+            Line2D([], [], ls="", marker=marker_of(i), ms=4, mfc="white", mec=EDGE, label=f"seed {s}")
             for i, s in enumerate(seeds[: len(MARKERS)])
         ]
     counts = frame.groupby(["configuration", "seed"]).size()

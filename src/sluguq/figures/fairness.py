@@ -6,14 +6,24 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.fairness import SHARE
-from sluguq.figures.marks import interval
-from sluguq.figures.style import EDGE, MARKERS, WHISKER, configuration_colours, empty, figure, finish, group_colours
-from sluguq.figures.words import group_label, plural, span, times
+from sluguq.figures.marks import beside, interval
+from sluguq.figures.style import (
+    EDGE,
+    WHISKER,
+    configuration_colours,
+    empty,
+    figure,
+    finish,
+    group_colours,
+    legend_of,
+    marker_of,
+    ratio_axis,
+)
+from sluguq.figures.words import group_label, images_and_seeds
 
 _NAMES = {"mse": "mean squared error", "latent_std": "latent standard deviation", "slug": "SLUG"}
 _FEW = "fewer than two groups have scores"
@@ -45,20 +55,14 @@ def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Dat
                     & (table["configuration"] == configuration)
                     & (table["measure"] == measure)
                 ].iloc[0]
-                place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
+                place = i + beside(j, len(configurations), 0.6)
                 colour, scale = colours[configuration], np.exp if measure == "log_ratio" else float
-                interval(axes, row, place, colour, MARKERS[j % len(MARKERS)], along=True, scale=scale)
+                interval(axes, row, place, colour, marker_of(j), along=True, scale=scale)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
     # The axis is as wide as the estimates need: an interval of two seeds may run out of it on either side.
-    ratios = table.loc[table["measure"] == "log_ratio", "value"].to_numpy(float) / np.log(2)
-    reach = float(np.clip(1.7 * np.nanmax(np.abs(ratios), initial=0.0), 1.0, 12.0))
-    panels[0].set_xscale("log", base=2)
-    panels[0].set_xlim(2**-reach, 2**reach)
-    step = max(int(np.ceil(reach / 3)), 1)
-    powers = np.arange(-step * int(reach // step), reach + 0.01, step)
-    panels[0].set_xticks(2.0**powers, [times(2.0**p) for p in powers])
-    panels[0].axvline(1, color=EDGE, lw=0.7)
+    ratios = table.loc[table["measure"] == "log_ratio", "value"].to_numpy(float)
+    ratio_axis(panels[0], "x", ratios, margin=1.7)
     panels[1].axvline(0, color=EDGE, lw=0.7)
     panels[0].set_title("ratio of means")
     panels[1].set_title("Cliff's delta")
@@ -66,14 +70,11 @@ def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Dat
     many = len(others) > 1
     panels[0].set_yticks(range(len(lines)), [_NAMES[v] + (f"\n{g}" if many else "") for v, g in lines])
     whom = "each group" if many else group_label(others[0], groups)
-    handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    handles = legend_of(configurations, colours)
     note = (
-        f"{whom} against {group_label(reference, groups)}. n = {span(table['images'])} images a seed, "
-        f"{plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. Cliff's delta: 0 "
-        "where the groups do not differ, 1 where every image of the one is above every image of the other."
+        f"{whom} against {group_label(reference, groups)}. n = {images_and_seeds(table)}; intervals at 95 % over "
+        "seeds and patients. Cliff's delta: 0 where the groups do not differ, 1 where every image of the one is above "
+        "every image of the other."
     )
     finish(fig, title, note, dataset, handles=handles, columns=8)
     return fig, table
@@ -123,9 +124,9 @@ def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> t
     fig.axes[0].set_ylabel("%")
     handles = [Patch(facecolor=colours[g], edgecolor=EDGE, label=group_label(g, groups)) for g in names]
     note = (
-        f"n = {span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % "
-        f"over seeds and patients. Dashed: {100 * share:.0f} %, what each group would have if groups did not differ. "
-        "Thresholds are over the test images of all groups of a seed. –: no image of the group is among the worst."
+        f"n = {images_and_seeds(table)}; intervals at 95 % over seeds and patients. Dashed: "
+        f"{100 * share:.0f} %, what each group would have if groups did not differ. Thresholds are over the test "
+        "images of all groups of a seed. –: no image of the group is among the worst."
     )
     finish(fig, title, note, dataset, handles=handles, columns=4)
     return fig, table

@@ -10,19 +10,21 @@ from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.fairness import FEWEST, QUANTILES
-from sluguq.figures.marks import interval
+from sluguq.figures.marks import beside, interval
 from sluguq.figures.style import (
     EDGE,
-    MARKERS,
     configuration_colours,
     empty,
     figure,
     finish,
     group_colours,
     is_wide,
+    legend_of,
     logarithmic,
+    marker_of,
+    ratio_axis,
 )
-from sluguq.figures.words import group_label, number, plural, span, times
+from sluguq.figures.words import group_label, number, plural, span
 
 _SHOWN = {"mse": "mean squared error", "slug": "SLUG"}
 BEYOND = 2
@@ -55,9 +57,9 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
             part = table[(table["variable"] == variable) & (table["configuration"] == configuration)]
             for row in part[part["measure"].isin(measures)].to_dict("records"):
                 j = names.index(row["group"])
-                place = list(measures).index(row["measure"]) + 0.55 * ((j + 0.5) / len(names) - 0.5)
+                place = list(measures).index(row["measure"]) + beside(j, len(names), 0.55)
                 interval(
-                    axes, row, place, colours[row["group"]], MARKERS[j % len(MARKERS)],
+                    axes, row, place, colours[row["group"]], marker_of(j),
                     line=0.8, line_colour=EDGE, size=4.2, mec=EDGE, mew=0.5,
                 )  # fmt: skip
                 if row["worst"] and len(names) > 1:
@@ -77,7 +79,7 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
         if not log:
             line[0].yaxis.set_major_formatter(lambda value, _: number(value))
     handles = [
-        Line2D([], [], ls="", marker=MARKERS[j % len(MARKERS)], ms=4.2, mfc=colours[g], mec=EDGE, mew=0.5,
+        Line2D([], [], ls="", marker=marker_of(j), ms=4.2, mfc=colours[g], mec=EDGE, mew=0.5,
                label=group_label(g, groups))
         for j, g in enumerate(names)
     ]  # fmt: skip
@@ -119,8 +121,8 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
         match = (gaps["label"] == label) & (gaps["level"] == level) & (gaps["measure"] == measure)
         for j, configuration in enumerate(configurations):
             row = gaps[match & (gaps["configuration"] == configuration)].iloc[0]
-            place = i + 0.6 * ((j + 0.5) / len(configurations) - 0.5)
-            interval(axes, row, place, colours[configuration], MARKERS[j % len(MARKERS)], along=True, scale=np.exp)
+            place = i + beside(j, len(configurations), 0.6)
+            interval(axes, row, place, colours[configuration], marker_of(j), along=True, scale=np.exp)
         alone = [other for other, _, _ in lines].count(label) == 1
         level_name = f"{label.replace('_', ' ')}: “{level[:28]}”" if alone else f"“{level[:28]}”"
         name = {"all": f"{label.replace('_', ' ')}: all", "adjusted": "adjusted"}.get(measure, level_name)
@@ -130,19 +132,9 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     axes.set_yticks(range(len(lines)), ticks)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
-    ratios = gaps["value"].to_numpy(float) / np.log(2)
-    reach = float(np.clip(1.5 * np.nanmax(np.abs(ratios), initial=0.0), 1.0, 12.0))
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(2**-reach, 2**reach)
-    step = max(int(np.ceil(reach / 4)), 1)
-    powers = np.arange(-step * int(reach // step), reach + 0.01, step)
-    axes.set_xticks(2.0**powers, [times(2.0**p) for p in powers])
-    axes.axvline(1, color=EDGE, lw=0.7)
+    ratio_axis(axes, "x", gaps["value"].to_numpy(float), margin=1.5, ticks=4)
     axes.set_xlabel("ratio of mean squared errors")
-    handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.6, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    handles = legend_of(configurations, colours)
     note = (
         f"{group_label(group, groups)} against {group_label(reference, groups)}, images with the "
         f"label: n = {span(gaps.loc[gaps['measure'] == 'all', 'images'])} images a seed, "

@@ -28,6 +28,16 @@ def percent(share: float) -> float:
     return 100 * share
 
 
+def beside(place: int, count: int, width: float) -> float:
+    """How far from its tick one of several marks stands that share it.
+
+    :param place: its place among them, from 0.
+    :param count: how many they are.
+    :param width: that they take together.
+    """
+    return width * ((place + 0.5) / count - 0.5)
+
+
 def interval(
     axes: Axes,
     row: Mapping[Any, Any],

@@ -7,11 +7,19 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from sluguq.analysis.sensitivity import COLUMNS
 from sluguq.figures.marks import interval
-from sluguq.figures.style import EDGE, MARKERS, configuration_colours, empty, figure, finish, is_wide
+from sluguq.figures.style import (
+    EDGE,
+    configuration_colours,
+    empty,
+    figure,
+    finish,
+    is_wide,
+    legend_of,
+    marker_of,
+)
 from sluguq.figures.words import plural, span
 
 SETTINGS = {
@@ -67,10 +75,7 @@ def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple
             if setting == settings[0]:
                 axes.set_title(MEASURES[measure], fontsize=7.5)
             axes.set_xlabel(SETTINGS[setting])
-    handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    handles = legend_of(configurations, colours, size=3)
     seeds = plural(len(set(table["seed"]) - {-1}), "seed")
     note = (
         f"n = {span(table['images'])} images a seed, {seeds}: thin lines single seeds, markers their mean, with 95 % "
@@ -100,7 +105,7 @@ def _panel(axes: Axes, part: pd.DataFrame, of_setting: pd.DataFrame, colours: di
             axes.plot(at, means["result"], color=colour, lw=1.1)
         rows = means.rename(columns={"value": "setting_value", "result": "value"}).to_dict("records")
         for at_row, row in zip(at, rows, strict=True):
-            interval(axes, row, at_row, colour, MARKERS[j % len(MARKERS)], line=0.9, size=3)
+            interval(axes, row, at_row, colour, marker_of(j), line=0.9, size=3)
     if part.empty:
         axes.text(0.5, 0.5, "too few images", transform=axes.transAxes, ha="center", va="center", fontsize=7)
     many = len(values) > 5

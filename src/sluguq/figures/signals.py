@@ -7,14 +7,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from sluguq.analysis.aggregated import groups_of, middle_configuration
 from sluguq.analysis.signals import ENSEMBLE, FEWEST
 from sluguq.analysis.tables import signal_label, signals_in
-from sluguq.figures.marks import interval, percent
-from sluguq.figures.style import EDGE, MARKERS, configuration_colours, empty, figure, finish
-from sluguq.figures.words import group_label, number, plural, span
+from sluguq.figures.marks import beside, interval, percent
+from sluguq.figures.style import EDGE, configuration_colours, empty, figure, finish, legend_of, marker_of
+from sluguq.figures.words import group_label, images_and_seeds, number, plural, span
 
 _TESTS = {
     "spearman": "rank correlation\nwith the error",
@@ -55,10 +54,7 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
         axes.tick_params(axis="x", labelsize=6.8)
     panels[0].set_yticks(range(len(names)), [_with_passes(name, table) for name in names])
     left_out = [signal_label(n) for n in signals_in(dataset.data_vars) if n not in names]
-    handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    handles = legend_of(configurations, colours, size=3.4)
     all_images, seeds = table[(table["among"] == "all") & (table["signal"] != ENSEMBLE)], int(table["seeds"].max())
     note = (
         f"n = {span(all_images['images'])} images a seed, {plural(seeds, 'seed')}; intervals at 95 % over seeds and "
@@ -96,10 +92,10 @@ def _with_passes(signal: str, table: pd.DataFrame) -> str:
 def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: str) -> None:
     """One interval with its mark; SLUG on the ensemble's images stands hollow in the ensemble's row."""
     hollow = row["among"] == ENSEMBLE
-    place = names.index(ENSEMBLE if hollow else row["signal"]) + 0.6 * ((j + 0.5) / of - 0.5)
+    place = names.index(ENSEMBLE if hollow else row["signal"]) + beside(j, of, 0.6)
     place += 0.08 * hollow
     line, face = (0.7, "white") if hollow else (1.1, colour)
-    marker = MARKERS[j % len(MARKERS)]
+    marker = marker_of(j)
     interval(axes, row, place, colour, marker, along=True, line=line, size=3.4, mfc=face, mew=0.8)
 
 
@@ -131,9 +127,9 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
         for row in rows[rows["test"] == test].to_dict("records"):
             both = row["configuration"] == ""
             j = 0 if both else configurations.index(row["configuration"])
-            place = names.index(row["signal"]) + (0 if both else 0.6 * ((j + 0.5) / len(configurations) - 0.5))
+            place = names.index(row["signal"]) + (0 if both else beside(j, len(configurations), 0.6))
             colour = EDGE if both else colours[row["configuration"]]
-            marker = "D" if both else MARKERS[j % len(MARKERS)]
+            marker = "D" if both else marker_of(j)
             interval(axes, row, place, colour, marker, along=True, scale=scale, size=3.4)
         axes.set_title(heading, fontsize=6.8)
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -148,16 +144,12 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     panels[0].axvline(0, color=EDGE, lw=0.7)
     panels[2].axvline(10, color=EDGE, lw=0.8, ls="--")
     panels[0].set_yticks(range(len(names)), [name_of(name) for name in names])
-    handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[j % len(MARKERS)], ms=3.4, label=c)
-        for j, c in enumerate(configurations)
-    ]
+    handles = legend_of(configurations, colours, size=3.4)
     note = (
-        f"{group_label(group, groups)} against {group_label(reference, groups)}; n = "
-        f"{span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over "
-        "seeds and patients. Above the dotted line, what a signal should look like: the error itself. Second panel: "
-        "the share of pairs of configurations that the gaps of the signal order as those of the error do; one half is "
-        "chance. Dashed: a tenth of every group."
+        f"{group_label(group, groups)} against {group_label(reference, groups)}; n = {images_and_seeds(table)}; "
+        "intervals at 95 % over seeds and patients. Above the dotted line, what a signal should look like: the error "
+        "itself. Second panel: the share of pairs of configurations that the gaps of the signal order as those of the "
+        "error do; one half is chance. Dashed: a tenth of every group."
     )
     finish(fig, title, note, dataset, handles=handles, columns=8)
     return fig, table
@@ -181,8 +173,8 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     axes = fig.subplots()
     for row in rows.to_dict("records"):
         j = names.index(row["signal"])
-        place = labels.index(row["label"]) + 0.8 * ((j + 0.5) / len(names) - 0.5)
-        interval(axes, row, place, colours[row["signal"]], MARKERS[j % len(MARKERS)], along=True)
+        place = labels.index(row["label"]) + beside(j, len(names), 0.8)
+        interval(axes, row, place, colours[row["signal"]], marker_of(j), along=True)
     axes.axvline(0.5, color=EDGE, lw=0.7)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -192,8 +184,7 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
     ticks = [f"{r['label'].replace('_', ' ')} ({r['carrying']})" for r in first.to_dict("records")]
     axes.set_yticks(range(len(labels)), ticks)
     note = (
-        f"Configuration {name}; n = {span(rows['images'])} images a seed, "
-        f"{plural(int(rows['seeds'].max()), 'seed')}; in brackets the images that carry the label. "
+        f"Configuration {name}; n = {images_and_seeds(rows)}; in brackets the images that carry the label. "
         "AUROC: the chance that an image with the label has the higher value than one without. Intervals at 95 % over "
         "seeds and patients."
     )
@@ -203,8 +194,5 @@ def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
             " Below the dotted line: labels of no known artefact, which may be a diagnosis or anything else that is "
             "said with yes or no."
         )
-    handles = [
-        Line2D([], [], color=colours[n], marker=MARKERS[j % len(MARKERS)], label=name_of(n).replace("\n", " "), ms=3.6)
-        for j, n in enumerate(names)
-    ]
+    handles = legend_of(names, colours, label=lambda name: name_of(name).replace("\n", " "))
     return finish(fig, title, note, dataset, handles=handles, columns=3), table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -17,11 +17,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sluguq.analysis.aggregated import FITZPATRICK, Groups, Scale
 from sluguq.figures.marks import mark_clipped
-from sluguq.figures.words import number
+from sluguq.figures.words import number, times
 
 _EDGE = 0.06
 WIDTH = 6.9
@@ -115,6 +116,27 @@ def _tone(level: float, scale: Scale) -> str:
 def configuration_colours(configurations: Iterable[str]) -> dict[str, str]:
     """The colour of every configuration, by its place in the experiment."""
     return {str(c): _CONFIGURATIONS[i % len(_CONFIGURATIONS)] for i, c in enumerate(configurations)}
+
+
+def marker_of(place: int) -> str:
+    """The marker of what stands at this place in its order; after the eighth they begin again."""
+    return MARKERS[place % len(MARKERS)]
+
+
+def legend_of(
+    names: Iterable[str], colours: Mapping[str, str], *, size: float = 3.6, label: Callable[[str], str] = str
+) -> list[Line2D]:
+    """Handles of lines with marks, in the order of their names.
+
+    :param names: of the lines.
+    :param colours: of each.
+    :param size: of the marks, in points.
+    :param label: what the legend says of a name.
+    """
+    return [
+        Line2D([], [], color=colours[name], marker=marker_of(j), ms=size, label=label(name))
+        for j, name in enumerate(names)
+    ]
 
 
 def finish(
@@ -262,3 +284,33 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
         axis.set_major_locator(LogLocator(subs=few))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def ratio_axis(
+    axes: Axes,
+    which: Literal["x", "y"],
+    logarithms: np.ndarray,
+    *,
+    margin: float,
+    ticks: int = 3,
+    least: float = 1.0,
+    finest: float = 1.0,
+) -> None:
+    """An axis of ratios, logarithmic and as wide below 1 as above, with a line at 1 and ticks at powers of two.
+
+    :param axes: to be given the axis.
+    :param which: of its two axes.
+    :param logarithms: natural ones of the ratios, which must have room.
+    :param margin: the axis goes so many times as far as the largest of them.
+    :param ticks: at most so many on either side.
+    :param least: powers of two that it goes at least.
+    :param finest: powers of two between two ticks where it goes no further than 1.5.
+    """
+    powers_of_two = np.abs(logarithms) / np.log(2)
+    reach = float(np.clip(margin * np.nanmax(powers_of_two, initial=0.0), least, 12.0))
+    getattr(axes, f"set_{which}scale")("log", base=2)
+    getattr(axes, f"set_{which}lim")(2**-reach, 2**reach)
+    step = finest if reach < 1.5 else max(int(np.ceil(reach / ticks)), 1)
+    powers = np.arange(-step * int(reach // step), reach + 0.01, step)
+    getattr(axes, f"set_{which}ticks")(2.0**powers, [times(2.0**p) for p in powers])
+    (axes.axvline if which == "x" else axes.axhline)(1, color=EDGE, lw=0.7)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from sluguq.analysis.aggregated import Groups, groups_of
 from sluguq.analysis.tones import SAMPLES, TRAINING
-from sluguq.figures.marks import interval, percent
+from sluguq.figures.marks import beside, interval, percent
 from sluguq.figures.style import EDGE, FAINT, INK, QUIET, configuration_colours, empty, figure, finish, group_colours
 from sluguq.figures.words import group_label, plural, span
 from sluguq.images.skin_colour import ITA_CLASSES
@@ -140,7 +140,7 @@ def _shares(axes: Axes, compared: pd.DataFrame, configurations: list[str], group
     colours = group_colours(groups)
     for place, configuration in enumerate(configurations):
         for j, group in enumerate(others):
-            at = place + 0.5 * ((j + 0.5) / len(others) - 0.5)
+            at = place + beside(j, len(others), 0.5)
             sample, training = (rows[name, group, configuration] for name in ("share", "share_training"))
             axes.plot(at, 100 * training["value"], "o", ms=7, mfc="none", mec=EDGE, mew=0.9, zorder=3)
             interval(

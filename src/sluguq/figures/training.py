@@ -8,7 +8,7 @@ import xarray as xr
 import yaml
 from matplotlib.figure import Figure
 
-from sluguq.figures.style import MARKERS, configuration_colours, empty, figure, finish, logarithmic
+from sluguq.figures.style import configuration_colours, empty, figure, finish, logarithmic, marker_of
 from sluguq.figures.words import number, plural, span
 
 _PANELS = 8
@@ -107,7 +107,7 @@ def spectrum(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
                 rank,
                 np.where(values[i, j] > 0, values[i, j], np.nan),
                 color=colours[configuration],
-                marker=MARKERS[i % len(MARKERS)],
+                marker=marker_of(i),
                 ms=2.4,
                 lw=0.8,
                 label=label,

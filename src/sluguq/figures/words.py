@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
+
 from sluguq.analysis.aggregated import Groups
 
 
@@ -27,6 +29,14 @@ def span(counts: Iterable[float]) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def images_and_seeds(table: pd.DataFrame) -> str:
+    """What estimates rest on: `512 images a seed, 10 seeds`.
+
+    :param table: with the columns `images` and `seeds`, a row an estimate.
+    """
+    return f"{span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}"
 
 
 def number(value: Any, digits: int = 3) -> str:

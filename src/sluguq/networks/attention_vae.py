@@ -20,7 +20,7 @@ from flax import nnx
 
 from sluguq.networks.convolution import Padding
 from sluguq.networks.gaussian_vae import GaussianVAE, graph_definition
-from sluguq.networks.layers import Convolution, Draw, Normalisation, drawing
+from sluguq.networks.layers import Convolution, Draw, Normalisation, check_shape, drawing
 
 # Of the log-variance, as the published autoencoders clip it.
 _LOWEST, _HIGHEST = -30.0, 20.0
@@ -47,17 +47,7 @@ class AttentionVAESettings:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "latent_channels", "channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
-        if not 32 <= self.image_size <= 256:
-            raise ValueError(f"image_size={self.image_size}: must be from 32 to 256 pixels")
-        if self.image_size % 2**self.depth or self.image_size // 2**self.depth < 2:
-            raise ValueError(
-                f"image_size={self.image_size} cannot be halved depth={self.depth} times with at least 2 pixels left"
-            )
-        if self.padding not in ("zero", "reflect"):
-            raise ValueError(f"padding={self.padding!r}: must be zero or reflect")
+        check_shape(self, dict.fromkeys(("width", "depth", "latent_channels", "channels"), 1))
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -102,3 +103,25 @@ class Normalisation(nnx.Module):
             mean, variance = self.mean[...].astype(wide.dtype), self.variance[...].astype(wide.dtype)
         factor = scale * jax.lax.rsqrt(variance + _EPSILON)
         return ((wide - mean) * factor + bias).astype(x.dtype)
+
+
+def check_shape(settings: Any, least: Mapping[str, int]) -> None:
+    """Refuse the settings of a network that halves its images, where a value is impossible.
+
+    :param settings: with ``image_size``, ``depth`` and ``padding``, and what `least` names.
+    :param least: the smallest value of each count.
+    :raises ValueError: naming the setting.
+    """
+    for name, smallest in least.items():
+        if getattr(settings, name) < smallest:
+            raise ValueError(f"{name}={getattr(settings, name)}: must be at least {smallest}")
+    size, depth = settings.image_size, settings.depth
+    if not 32 <= size <= 256:
+        raise ValueError(f"image_size={size}: must be from 32 to 256 pixels")
+    if size % 2**depth or size // 2**depth < 2:
+        raise ValueError(
+            f"image_size={size} cannot be halved depth={depth} times with at least 2 pixels left: choose a multiple "
+            f"of {2**depth} that is at least {2 ** (depth + 1)}, or a smaller depth"
+        )
+    if settings.padding not in ("zero", "reflect"):
+        raise ValueError(f"padding={settings.padding!r}: must be zero or reflect")

@@ -18,7 +18,7 @@ from flax import nnx
 
 from sluguq.networks.convolution import Padding
 from sluguq.networks.gaussian_vae import GaussianVAE, graph_definition
-from sluguq.networks.layers import Convolution, Draw, Normalisation, drawing, elu
+from sluguq.networks.layers import Convolution, Draw, Normalisation, check_shape, drawing, elu
 
 
 @dataclass(frozen=True)
@@ -46,27 +46,9 @@ class VAESettings:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in {
-            "width": 1,
-            "depth": 1,
-            "latent_channels": 1,
-            "bottleneck_blocks": 0,
-            "channels": 1,
-        }.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")
-        if not 32 <= self.image_size <= 256:
-            raise ValueError(f"image_size={self.image_size}: must be from 32 to 256 pixels")
-        if self.image_size % 2**self.depth or self.image_size // 2**self.depth < 2:
-            raise ValueError(
-                f"image_size={self.image_size} cannot be halved depth={self.depth} times with at least 2 pixels "
-                f"left: choose a multiple of {2**self.depth} that is at least {2 ** (self.depth + 1)}, "
-                "or a smaller depth"
-            )
+        check_shape(self, {"width": 1, "depth": 1, "latent_channels": 1, "bottleneck_blocks": 0, "channels": 1})
         if self.normalisation not in ("batch", "group", "none"):
             raise ValueError(f"normalisation={self.normalisation!r}: must be batch, group or none")
-        if self.padding not in ("zero", "reflect"):
-            raise ValueError(f"padding={self.padding!r}: must be zero or reflect")
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
