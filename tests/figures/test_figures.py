@@ -202,9 +202,10 @@ def test_photographs_bear_no_mark(usual):
     assert "SYNTHETIC" not in texts(draw_of("boxes_by_group", store)[0])
 
 
-def test_saves_svg_png_and_csv_the_same_twice(tmp_path, usual):
+@pytest.mark.parametrize("name", ["boxes_by_group", "boxes_by_fst"])
+def test_saves_svg_png_and_csv_the_same_twice(tmp_path, usual, name):
     for folder in ("a", "b"):
-        paths = save(*drawn("boxes_by_group", usual), tmp_path / folder, "boxes")
+        paths = save(*drawn(name, usual), tmp_path / folder, "boxes")
         assert [path.name for path in paths] == ["boxes.svg", "boxes.png", "boxes.csv"]
     for path in paths:
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()

@@ -37,11 +37,13 @@ def boxes(
 ) -> tuple[Figure, pd.DataFrame]:
     """Error, latent standard deviation and SLUG by configuration, and by group or skin type within.
 
-    per: `image` has one value an image and model in each box; `seed` one point a seed, the mean over its
-    images, with a line at the mean over seeds. Images in no group, or without a skin type, are left out.
+    Images in no group, or without a skin type, are left out. The table has one row an image and model, or a seed:
+    configuration, seed, id, group or fst, and the three numbers.
 
-    The table has one row an image and model, or a seed: configuration, seed, id, group or fst, and the
-    three numbers.
+    :param dataset: an opened aggregated store.
+    :param by: what the boxes of a configuration are told apart by.
+    :param per: `image` has one value an image and model in each box; `seed` one point a seed, the mean over its images,
+        with a line at the mean over seeds.
     """
     frame = per_image(dataset, [name for name in PANELS if name in dataset])
     keys, colours, labels = _categories(dataset, frame, by)
@@ -167,5 +169,6 @@ def box_plots(
                 linecolor=EDGE,
             )  # fmt: skip
     if len(few):
-        sns.stripplot(data=few, **shared, dodge=True, size=2.8, linewidth=0.4, edgecolor=EDGE, jitter=0.15)
+        # No jitter: Seaborn draws it from the global state, so that no two pictures of the same numbers are the same.
+        sns.stripplot(data=few, **shared, dodge=True, size=2.8, linewidth=0.4, edgecolor=EDGE, jitter=False)
     axes.set(xlabel="", ylabel="")
