@@ -10,17 +10,15 @@ from sluguq.machine.jobs import job
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
     from sluguq.stages.adopt import adopt_model
+    from sluguq.stages.keys import ModelId
+    from sluguq.stages.model_files import ModelFiles
 
     adopt_model(
         snakemake.input.images,
         snakemake.input.split,
         snakemake.input.trained,
-        weights_path=snakemake.output.weights,
-        history_path=snakemake.output.history,
-        samples_path=snakemake.output.samples,
-        configuration_path=snakemake.output.configuration,
-        configuration_name=snakemake.wildcards.configuration,
-        seed=int(snakemake.wildcards.seed),
+        ModelFiles(**dict(snakemake.output.items())),
+        model_id=ModelId(snakemake.wildcards.configuration, int(snakemake.wildcards.seed)),
         image_size=snakemake.params.image_size,
         model=snakemake.params.model,
         samples=snakemake.params.samples,

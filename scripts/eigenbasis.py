@@ -11,6 +11,7 @@ from sluguq.machine.owner import owned
 with job(snakemake.log[0], threads=snakemake.threads), owned(snakemake.output.basis):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
     from sluguq.stages.eigenbasis import compute_or_put_back
+    from sluguq.stages.keys import ModelId
 
     compute_or_put_back(
         snakemake.input.images,
@@ -18,8 +19,7 @@ with job(snakemake.log[0], threads=snakemake.threads), owned(snakemake.output.ba
         snakemake.input.weights,
         snakemake.output.basis,
         snakemake.output.summary,
-        configuration_name=snakemake.wildcards.configuration,
-        seed=int(snakemake.wildcards.seed),
+        model_id=ModelId(snakemake.wildcards.configuration, int(snakemake.wildcards.seed)),
         settings=snakemake.params.eigenbasis,
         parameters=snakemake.params.parameters,
         code=snakemake.params.code,

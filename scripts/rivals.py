@@ -9,6 +9,7 @@ from sluguq.machine.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
+    from sluguq.stages.keys import ModelId
     from sluguq.stages.rivals import score_rivals
 
     score_rivals(
@@ -16,8 +17,7 @@ with job(snakemake.log[0], threads=snakemake.threads):
         snakemake.input.split,
         snakemake.input.weights,
         snakemake.output[0],
-        configuration_name=snakemake.wildcards.configuration,
-        seed=int(snakemake.wildcards.seed),
+        model_id=ModelId(snakemake.wildcards.configuration, int(snakemake.wildcards.seed)),
         rivals=snakemake.params.rivals,
         basis=snakemake.params.eigenbasis,
         score=snakemake.params.score,

@@ -10,6 +10,7 @@ from sluguq.machine.owner import owned
 
 with job(snakemake.log[0], threads=snakemake.threads), owned(snakemake.output[0]):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
+    from sluguq.stages.keys import ModelId
     from sluguq.stages.score import score_or_put_back
 
     names = snakemake.wildcards
@@ -19,8 +20,7 @@ with job(snakemake.log[0], threads=snakemake.threads), owned(snakemake.output[0]
         snakemake.input.weights,
         snakemake.input.basis,
         snakemake.output[0],
-        configuration_name=names.configuration,
-        seed=int(names.seed),
+        model_id=ModelId(names.configuration, int(names.seed)),
         dataset=names.dataset,
         settings=snakemake.params.score,
         sample=snakemake.params.sample,

@@ -9,6 +9,7 @@ from sluguq.machine.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
+    from sluguq.stages.keys import ModelId
     from sluguq.stages.score_varied import score_varied
 
     score_varied(
@@ -17,8 +18,7 @@ with job(snakemake.log[0], threads=snakemake.threads):
         snakemake.input.weights,
         snakemake.input.basis,
         snakemake.output[0],
-        configuration_name=snakemake.wildcards.configuration,
-        seed=int(snakemake.wildcards.seed),
+        model_id=ModelId(snakemake.wildcards.configuration, int(snakemake.wildcards.seed)),
         settings=snakemake.params.score,
         varied=snakemake.params.varied,
         per_group=snakemake.params.per_group,

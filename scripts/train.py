@@ -12,17 +12,18 @@ from sluguq.machine.owner import owned
 
 with job(snakemake.log[0], threads=snakemake.threads), owned(Path(snakemake.output.weights).parent):
     prepare_networks(gpu=snakemake.resources.get("gpu", 0) > 0)
+    from sluguq.stages.keys import ModelId
+    from sluguq.stages.model_files import ModelFiles
     from sluguq.stages.train import train_or_put_back
 
     # Not parameters of the rule, which would cause a rerun.
     told = snakemake.config["told"]
     train_or_put_back(
-        dict(snakemake.output.items()),
         snakemake.input.images,
         snakemake.input.split,
         next(iter(snakemake.input.get("perceptual", [])), None),
-        configuration_name=snakemake.wildcards.configuration,
-        seed=int(snakemake.wildcards.seed),
+        ModelFiles(**dict(snakemake.output.items())),
+        model_id=ModelId(snakemake.wildcards.configuration, int(snakemake.wildcards.seed)),
         image_size=snakemake.params.image_size,
         model=snakemake.params.model,
         training=snakemake.params.training,

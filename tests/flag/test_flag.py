@@ -28,6 +28,7 @@ from sluguq.networks.weights import save_network
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.stages.aggregation import aggregate_scores
 from sluguq.stages.basis_store import write_basis_store
+from sluguq.stages.keys import ModelId
 from sluguq.stages.score import score_store
 from sluguq.stores import selection
 from sluguq.stores.store import open_store, write_store
@@ -97,7 +98,7 @@ def made(tmp_path_factory):
             scores[name, seed] = results / "scores" / name / f"seed-{seed}" / "drawn.zarr"
             score_store(
                 images, selection.tested_rows(images, split), weights, basis, scores[name, seed],
-                configuration_name=name, seed=seed, settings=EXPERIMENT.score.settings(), configuration="",
+                model_id=ModelId(name, seed), settings=EXPERIMENT.score.settings(), configuration="",
             )  # fmt: skip
     aggregate_scores(
         [images], scores, results / "drawn.zarr", experiment="small", dataset="drawn", role="training",

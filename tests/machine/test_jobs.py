@@ -10,7 +10,7 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 from sluguq.machine import devices
-from sluguq.machine.jobs import fingerprint, job
+from sluguq.machine.jobs import abandon_others, fingerprint, job
 from tests.places import ROOT
 
 CLAIMING = """
@@ -191,3 +191,15 @@ def test_a_fingerprint_tells_settings_and_files_apart(tmp_path):
     assert fingerprint({"rank": 2, "seed": 0}, [file]) != first
     file.write_text("two")
     assert fingerprint({"rank": 1, "seed": 0}, [file]) != first
+
+
+def test_states_of_other_settings_are_removed_and_nothing_else(tmp_path, capsys):
+    current, other = tmp_path / ".seed-1-0123456789ab", tmp_path / ".seed-1-ba9876543210"
+    others = [tmp_path / ".seed-10-ba9876543210", tmp_path / ".seed-1-notes", tmp_path / "seed-1-ba9876543210"]
+    for folder in (current, other, *others):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x")
+    abandon_others(current)
+    assert all(folder.exists() for folder in (current, *others))
+    assert not other.exists()
+    assert f"{other} is of a run with other settings or code" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from sluguq.slug.eigenbasis import eigenbasis
 from sluguq.slug.exact import score_exact
 from sluguq.slug.restriction import restrict
 from sluguq.stages.aggregation import aggregate_scores
+from sluguq.stages.keys import ModelId
 from sluguq.stages.rival_table import COLUMNS, WHOLE, read_rivals
 from sluguq.stages.rivals import score_rivals
 from sluguq.stores.store import open_store
@@ -31,7 +32,7 @@ def table(world, tmp_path_factory):
     path = tmp_path_factory.mktemp("rivals") / "seed-0.csv"
     score_rivals(
         world / "images.zarr", world / "split.csv", world / "weights.safetensors", path,
-        configuration_name="A", seed=0, rivals=RIVALS, basis=SETTINGS,
+        model_id=ModelId("A", 0), rivals=RIVALS, basis=SETTINGS,
         score={**SCORE, "accuracy": None, "precision": "float32", "probes": 64},
     )  # fmt: skip
     return read_rivals(path)
@@ -67,7 +68,7 @@ def test_a_pattern_of_no_weights_is_told_with_the_paths(world, tmp_path):
     with pytest.raises(ValueError, match=r"no weights match 'head/\*'; their paths are decoder"):
         score_rivals(
             world / "images.zarr", world / "split.csv", world / "weights.safetensors", tmp_path / "t.csv",
-            configuration_name="A", seed=0, rivals={"last_layer": "head/*"}, basis=SETTINGS,
+            model_id=ModelId("A", 0), rivals={"last_layer": "head/*"}, basis=SETTINGS,
             score={**SCORE, "precision": "float32"},
         )  # fmt: skip
     assert not (tmp_path / "t.csv").exists()

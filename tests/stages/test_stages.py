@@ -18,6 +18,7 @@ from sluguq.stages import eigenbasis as stage
 from sluguq.stages import score as score_stage
 from sluguq.stages.basis_store import StoredVectors, read_basis_store, write_basis_store
 from sluguq.stages.eigenbasis import compute_basis
+from sluguq.stages.keys import ModelId
 from sluguq.stages.preflight import weight_count
 from sluguq.stages.score import score_store
 from sluguq.stages.score_blocks import FinishedBlocks
@@ -39,7 +40,7 @@ SCORE = {
 def compute(world, folder, **changes):
     compute_basis(
         world / "images.zarr", world / "split.csv", world / "weights.safetensors",
-        folder / "basis.zarr", folder / "basis.json", configuration_name="A", seed=0,
+        folder / "basis.zarr", folder / "basis.json", model_id=ModelId("A", 0),
         settings={**SETTINGS, **changes}, parameters="all", checkpoint_folder=folder / "checkpoint", configuration="",
     )  # fmt: skip
     return read_basis_store(folder / "basis.zarr")
@@ -89,7 +90,7 @@ def test_scores_do_not_depend_on_where_the_vectors_lie(world, tmp_path, monkeypa
     def scored(name):
         score_store(
             world / "images.zarr", np.array([6, 7]), world / "weights.safetensors", tmp_path / "basis.zarr",
-            tmp_path / name, configuration_name="A", seed=0, settings={**SCORE, "probes": 4}, configuration="",
+            tmp_path / name, model_id=ModelId("A", 0), settings={**SCORE, "probes": 4}, configuration="",
         )  # fmt: skip
         return open_store(tmp_path / name).slug.values
 
@@ -191,25 +192,12 @@ def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch, capsy
     assert "of an earlier run's" in capsys.readouterr().out
 
 
-def test_leftovers_of_killed_runs_are_removed(tmp_path, capsys):
-    current, other = tmp_path / ".seed-1-0123456789ab", tmp_path / ".seed-1-ba9876543210"
-    kept = [current, tmp_path / ".seed-10-ba9876543210", tmp_path / ".seed-1-notes", tmp_path / "seed-1-ba9876543210"]
-    gone = [other, tmp_path / ".seed-1.zarr.partial-77"]
-    for folder in (*kept, *gone):
-        folder.mkdir()
-        (folder / "file").write_bytes(b"x")
-    stage._remove_leftovers(tmp_path / "seed-1.zarr", current)
-    assert all(folder.exists() for folder in kept)
-    assert not any(folder.exists() for folder in gone)
-    assert str(other) in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("method", ["projected", "sketched"])
 def test_scores_of_both_estimators_fill_a_store(world, tmp_path, method):
     compute(world, tmp_path, method=method)
     score_store(
         world / "images.zarr", np.array([6, 7, 9]), world / "weights.safetensors", tmp_path / "basis.zarr",
-        tmp_path / "scores.zarr", configuration_name="A", seed=0, settings=SCORE, configuration="",
+        tmp_path / "scores.zarr", model_id=ModelId("A", 0), settings=SCORE, configuration="",
     )  # fmt: skip
     scores = open_store(tmp_path / "scores.zarr").load()
     assert list(scores.id.values) == ["i6", "i7", "i9"]
@@ -225,14 +213,14 @@ def test_a_missing_basis_is_named(world, tmp_path):
     with pytest.raises(StoreError, match=r"no store at .*basis\.zarr"):
         score_store(
             world / "images.zarr", None, world / "weights.safetensors", tmp_path / "basis.zarr",
-            tmp_path / "scores.zarr", configuration_name="A", seed=0, settings=SCORE, configuration="",
+            tmp_path / "scores.zarr", model_id=ModelId("A", 0), settings=SCORE, configuration="",
         )  # fmt: skip
 
 
 def scored(world, basis, path, finished=None):
     score_store(
         world / "images.zarr", None, world / "weights.safetensors", basis, path,
-        configuration_name="A", seed=0, settings=SCORE, configuration="", finished=finished,
+        model_id=ModelId("A", 0), settings=SCORE, configuration="", finished=finished,
     )  # fmt: skip
     return open_store(path).load()
 
@@ -264,7 +252,7 @@ def test_scoring_goes_on_from_the_last_whole_block_and_is_shared_by_any_number_o
             folders.append(tmp_path / f"{part}-of-{parts}")
             score_stage.score_part(
                 world / "images.zarr", None, world / "weights.safetensors", basis,
-                configuration_name="A", seed=0, settings=SCORE, finished=FinishedBlocks(folders[-1]),
+                model_id=ModelId("A", 0), settings=SCORE, finished=FinishedBlocks(folders[-1]),
                 part=part, parts=parts,
             )  # fmt: skip
         done = len(calls)

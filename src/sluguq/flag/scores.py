@@ -26,14 +26,14 @@ def score_photographs(
     # JAX takes seconds to import: a wrong folder is told before.
     from sluguq.networks.weights import load_network
     from sluguq.stages.basis_store import read_basis_store
-    from sluguq.stages.keys import model_key
+    from sluguq.stages.keys import ModelId
     from sluguq.stages.score import BLOCK, score_images, settled_of
 
     scores: list[dict[str, np.ndarray]] = []
     sums: dict[str, np.ndarray] = {}
     for judge in judges.networks:
         network, basis = load_network(judge.weights), read_basis_store(judge.basis)
-        key = model_key(judges.configuration, judge.seed, "probes")
+        key = ModelId(judges.configuration, judge.seed).key("probes")
         options = {**settings, "maps": maps}
         settled = settled_of(network, basis, pixels, key=key, **options)
         blocks = [
@@ -51,7 +51,11 @@ def score_photographs(
 
 
 def scored_anew(judges: Judges, settings: Mapping[str, Any]) -> Judges:
-    """The same networks with their reference scored by other settings."""
+    """The same networks with their reference scored by other settings.
+
+    :param judges: with their references.
+    :param settings: the section ``score`` of the configuration.
+    """
     networks = []
     for network in judges.networks:
         pixels = read_rows(judges.pixels, network.reference.index.to_numpy())
@@ -72,6 +76,9 @@ class Maps(NamedTuple):
     slug_map: np.ndarray | None
 
     def taken(self, rows: np.ndarray) -> Maps:
-        """The pictures of these photographs, in this order."""
+        """The pictures of these photographs, in this order.
+
+        :param rows: (k,) their places.
+        """
         slug_map = None if self.slug_map is None else self.slug_map[rows]
         return Maps(self.reconstruction[rows], self.error_map[rows], slug_map)

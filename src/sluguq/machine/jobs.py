@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from sluguq.machine.disk import gigabytes, occupied_bytes
+
 
 @contextlib.contextmanager
 def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
@@ -52,7 +54,10 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
 
 
 def in_words(error: BaseException) -> str:
-    """What an error says, with its notes; its kind, too, unless it is of this library: those explain themselves."""
+    """What an error says, with its notes; its kind, too, unless it is of this library: those explain themselves.
+
+    :param error: the error.
+    """
     text = "\n".join([str(error) or "no further explanation", *getattr(error, "__notes__", [])])
     own = type(error).__module__.partition(".")[0] == "sluguq"
     return text if own else f"{type(error).__name__}: {text}"
@@ -104,7 +109,8 @@ def abandon_others(folder: Path) -> None:
     own = re.compile(re.escape(match[1]) + "[0-9a-f]{12}")
     for other in list(folder.parent.iterdir()):
         if own.fullmatch(other.name) and other.name != folder.name:
-            print(f"{other} is of a run with other settings or code: removed")
+            size = gigabytes(occupied_bytes(other.rglob("*")))
+            print(f"{other} is of a run with other settings or code ({size}): removed")
             shutil.rmtree(other, ignore_errors=True)
 
 
@@ -112,6 +118,9 @@ def fingerprint(settings: Any, files: Iterable[str | os.PathLike[str]] = ()) -> 
     """Twelve hexadecimal digits that change with the settings or with the content of any of the files.
 
     Checkpoints lie in folders of this name, so that one of another configuration or code is never taken up.
+
+    :param settings: anything that JSON can hold.
+    :param files: whose bytes count.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for file in files:

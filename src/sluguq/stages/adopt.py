@@ -13,6 +13,8 @@ from sluguq.machine.devices import device_in_words
 from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.registry import found, is_own, place_of
 from sluguq.networks.weights import WeightsError, load_network, save_network, save_reference
+from sluguq.stages.keys import ModelId
+from sluguq.stages.model_files import ModelFiles
 from sluguq.stages.pictures import samples_of, shown_images, write_pictures
 from sluguq.stages.settings import in_yaml, write_settings
 from sluguq.stores.store import open_store
@@ -23,13 +25,9 @@ def adopt_model(
     images: str | os.PathLike[str],
     split: str | os.PathLike[str],
     trained: str | os.PathLike[str],
+    files: ModelFiles,
     *,
-    weights_path: str | os.PathLike[str],
-    history_path: str | os.PathLike[str],
-    samples_path: str | os.PathLike[str],
-    configuration_path: str | os.PathLike[str],
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     image_size: int,
     model: Mapping[str, Any],
     samples: int,
@@ -39,19 +37,16 @@ def adopt_model(
     :param images: prepared images of the training data set.
     :param split: the seed's split.
     :param trained: file of the trained weights, which ``model.weights`` names.
-    :param weights_path: safetensors to write.
-    :param history_path: csv to write, of no epochs.
-    :param samples_path: store to write: some test images, and prior samples where the network can draw them.
-    :param configuration_path: YAML to write, of what the model depends on.
-    :param configuration_name: name of the configuration.
-    :param seed: the model's seed.
+    :param files: what to write: weights; a history of no epochs; some test images, and prior samples where the network
+        can draw them; what the model depends on.
+    :param model_id: which model.
     :param image_size: height and width in pixels of the images that it is to see.
     :param model: the section ``model`` of the configuration.
     :param samples: number of prior samples.
     :raises WeightsError: naming the file, where it holds another network than ``model`` names, or of another size.
     """
-    trained, weights_path = Path(trained), Path(weights_path)
-    name = {"configuration": configuration_name, "seed": seed}
+    trained, weights_path = Path(trained), Path(files.weights)
+    name = model_id._asdict()
     settings = {**name, "image_size": image_size, "model": model}
     if is_own(model["network"]):
         save_reference(weights_path, model["network"], trained, image_size=image_size, options=model["options"], **name)
@@ -69,15 +64,15 @@ def adopt_model(
     photographs = shown_images(store, split)
     reconstruct(network, photographs)  # what cannot reconstruct is told here, before hours of eigenbasis
     write_pictures(
-        samples_path,
+        files.samples,
         store,
         photographs,
-        samples_of(network, samples, seed),
+        samples_of(network, samples, model_id.seed),
         {},
-        title=f"Pictures by the given network of configuration {configuration_name}, seed {seed}",
+        title=f"Pictures by the given network of configuration {model_id.configuration}, seed {model_id.seed}",
         source="network trained elsewhere",
         configuration=in_yaml(settings),
         device=device_in_words(),
     )
-    write_table(history_path, pd.DataFrame(columns=["epoch"]), sealed=False)
-    write_settings(configuration_path, settings)
+    write_table(files.history, pd.DataFrame(columns=["epoch"]), sealed=False)
+    write_settings(files.configuration, settings)

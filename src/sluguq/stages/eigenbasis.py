@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import xarray as xr
 
 from sluguq.machine.devices import device_in_words
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
-from sluguq.machine.jobs import fingerprint
+from sluguq.machine.jobs import abandon_others, fingerprint
 from sluguq.machine.streams import stream
 from sluguq.networks.network import reconstruction_function
 from sluguq.networks.weights import load_network
@@ -24,10 +23,11 @@ from sluguq.slug.network import parameter_count
 from sluguq.slug.room import BasisRoom
 from sluguq.slug.rows import KEPT
 from sluguq.stages.basis_store import write_basis_store, write_summary
-from sluguq.stages.keys import model_key
+from sluguq.stages.keys import ModelId
 from sluguq.stages.settings import in_yaml, settings_from
 from sluguq.stages.subset import balanced_subset
 from sluguq.stages.unchanged import content_of_images, forget, keep, put_back
+from sluguq.stores.files import remove_partials
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
 
@@ -42,8 +42,7 @@ def compute_or_put_back(
     path: str | os.PathLike[str],
     summary_path: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     settings: Mapping[str, Any],
     parameters: str,
     code: str,
@@ -56,8 +55,7 @@ def compute_or_put_back(
     :param weights: weights of the model.
     :param path: store to write.
     :param summary_path: JSON to write.
-    :param configuration_name: name of the configuration.
-    :param seed: the model's seed.
+    :param model_id: which model.
     :param settings: the section ``eigenbasis`` of the configuration.
     :param parameters: all or decoder.
     :param code: fingerprint of the code that computes it.
@@ -65,13 +63,12 @@ def compute_or_put_back(
     :raises OSError: where the disk cannot hold the vectors.
     """
     recipe = {
-        "configuration": configuration_name,
-        "seed": seed,
+        **model_id._asdict(),
         "eigenbasis": settings,
         "parameters": parameters,
     }
     identity = fingerprint({**recipe, "code": code}, [weights, split])
-    key = fingerprint([identity, content_of_images(images, split, [f"train_{configuration_name}"])])
+    key = fingerprint([identity, content_of_images(images, split, [f"train_{model_id.configuration}"])])
     if put_back([path, summary_path], key):
         return
     compute_basis(
@@ -80,8 +77,7 @@ def compute_or_put_back(
         weights,
         path,
         summary_path,
-        configuration_name=configuration_name,
-        seed=seed,
+        model_id=model_id,
         settings=settings,
         parameters=parameters,
         checkpoint_folder=Path(path).parent / f".{Path(path).stem}-{identity}",
@@ -97,8 +93,7 @@ def compute_basis(
     path: str | os.PathLike[str],
     summary_path: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     settings: Mapping[str, Any],
     parameters: str,
     checkpoint_folder: str | os.PathLike[str],
@@ -111,21 +106,21 @@ def compute_basis(
     :param weights: weights of the model.
     :param path: store to write.
     :param summary_path: JSON to write.
-    :param configuration_name: name of the configuration.
-    :param seed: the model's seed.
+    :param model_id: which model.
     :param settings: the section ``eigenbasis`` of the configuration.
     :param parameters: all or decoder.
     :param checkpoint_folder: where an interrupted run leaves its state; removed at the end.
     :param configuration: what the basis depends on, as YAML.
     :raises OSError: where the disk cannot hold the vectors.
     """
-    pixels = basis_images(open_store(images), split, configuration_name, seed, settings["max_images"])
+    pixels = basis_images(open_store(images), split, model_id, settings["max_images"])
     network = load_network(Path(weights))
     apply, params = reconstruction_function(network, parameters=parameters)  # type: ignore[arg-type]
-    key = model_key(configuration_name, seed, "eigenbasis")
+    key = model_id.key("eigenbasis")
     attributes = {"training_images": len(pixels), "parameters": parameters}
     folder = Path(checkpoint_folder)
-    _remove_leftovers(Path(path), folder)
+    remove_partials(Path(path))
+    abandon_others(folder)
     estimator, count = ESTIMATORS[settings["method"]], parameter_count(params)
     options = settings_from(BasisSettings, settings)
     files = estimator.in_files(options, count)
@@ -152,9 +147,7 @@ def compute_basis(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def basis_images(
-    store: xr.Dataset, split: str | os.PathLike[str], configuration_name: str, seed: int, most: int | None
-) -> np.ndarray:
+def basis_images(store: xr.Dataset, split: str | os.PathLike[str], model_id: ModelId, most: int | None) -> np.ndarray:
     """Pixels of the training images that the GGN matrix of a model is the sum over.
 
     A repeated image counts as often in the sum as it is trained on.
@@ -163,10 +156,10 @@ def basis_images(
     :param split: the seed's split.
     :param most: how many at most, of every skin type its share; None for all.
     """
-    rows = rows_of_role(store, split, f"train_{configuration_name}")
+    rows = rows_of_role(store, split, f"train_{model_id.configuration}")
     if most is not None:
         kinds = store["fst"].values[rows]
-        rows = rows[balanced_subset(kinds, most, stream(seed, f"eigenbasis {configuration_name}"))]
+        rows = rows[balanced_subset(kinds, most, stream(model_id.seed, f"eigenbasis {model_id.configuration}"))]
     return read_rows(store["pixels"], rows)
 
 
@@ -184,23 +177,6 @@ def _check_disk(path: Path, folder: Path, room: BasisRoom) -> None:
             f"disk has {gigabytes(free)}: lower eigenbasis.rank, set eigenbasis.dtype to bfloat16, keep fewer "
             "(eigenbasis.keep), or make room"
         )
-
-
-def _remove_leftovers(path: Path, folder: Path) -> None:
-    """Remove what killed runs left of this eigenbasis: half a store, and states of other settings or code.
-
-    The name of `folder` ends in the fingerprint of what the state depends on.
-    """
-    left_behind = list(path.parent.glob(f".{path.name}.partial-*"))
-    match = re.fullmatch(r"(.+-)[0-9a-f]{12}", folder.name)
-    if match:
-        own = re.compile(re.escape(match[1]) + "[0-9a-f]{12}")
-        siblings = folder.parent.glob(".*")
-        left_behind += [other for other in siblings if own.fullmatch(other.name) and other.name != folder.name]
-    for remnant in left_behind:
-        size = gigabytes(occupied_bytes(remnant.rglob("*")))
-        print(f"{remnant} is of a run that nobody goes on with ({size}): removed")
-        shutil.rmtree(remnant, ignore_errors=True)
 
 
 def _resumed(path: Path) -> LanczosState | None:

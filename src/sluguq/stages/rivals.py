@@ -21,7 +21,7 @@ from sluguq.slug.estimators import ESTIMATORS, BasisSettings, ScoreSettings
 from sluguq.slug.network import Apply, parameter_count
 from sluguq.slug.restriction import restrict, restrict_to_share
 from sluguq.stages.eigenbasis import basis_images
-from sluguq.stages.keys import model_key
+from sluguq.stages.keys import ModelId
 from sluguq.stages.rival_table import COLUMNS, WHOLE
 from sluguq.stages.settings import settings_from
 from sluguq.stores.selection import ChosenRows, read_rows, tested_rows
@@ -35,8 +35,7 @@ def score_rivals(
     weights: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     rivals: Mapping[str, float | str | Sequence[str]],
     basis: Mapping[str, Any],
     score: Mapping[str, Any],
@@ -50,15 +49,14 @@ def score_rivals(
     :param split: the seed's split.
     :param weights: weights of the model.
     :param path: csv to write.
-    :param configuration_name: name of the model's configuration.
-    :param seed: the model's seed.
+    :param model_id: which model.
     :param rivals: by name, patterns of the weights' paths or a share of all weights.
     :param basis: the section ``eigenbasis`` of the configuration.
     :param score: the section ``score``.
     :raises ValueError: where a pattern matches no weights, with the paths that there are.
     """
     store, network = open_store(images), load_network(Path(weights))
-    training = basis_images(store, split, configuration_name, seed, basis["max_images"])
+    training = basis_images(store, split, model_id, basis["max_images"])
     rows = tested_rows(images, split)
     assert rows is not None
     pixels = ChosenRows(store["pixels"], rows)
@@ -68,13 +66,13 @@ def score_rivals(
     frames = []
     for name, selection in {WHOLE: "*", **rivals}.items():
         part_apply, part_params = _some(
-            apply, params, selection, stream(seed, f"weights of {configuration_name}, {name}")
+            apply, params, selection, stream(model_id.seed, f"weights of {model_id.configuration}, {name}")
         )
         estimator = ESTIMATORS[basis["method"]]
         basis_settings = settings_from(BasisSettings, basis, rank=min(basis["rank"], parameter_count(part_params)))
-        key = model_key(configuration_name, seed, f"basis of {name}")
+        key = model_id.key(f"basis of {name}")
         eigenbasis = estimator.basis(part_apply, part_params, training, basis_settings, key=key)
-        key = model_key(configuration_name, seed, f"probes of {name}")
+        key = model_id.key(f"probes of {name}")
         settings = settings_from(ScoreSettings, score, maps=False)
         settled = estimator.settled(part_apply, part_params, eigenbasis, pixels, settings, key=key)
         share = _gradient_flop(part_apply, part_params, one) / whole

@@ -20,7 +20,7 @@ from sluguq.networks.weights import load_network
 from sluguq.slug.accuracy import Settled
 from sluguq.slug.estimators import ScoreSettings, estimator_of
 from sluguq.stages.basis_store import read_basis_store, words_of_basis
-from sluguq.stages.keys import model_key
+from sluguq.stages.keys import ModelId
 from sluguq.stages.sample import sampled_rows
 from sluguq.stages.score_blocks import FinishedBlocks, of_part
 from sluguq.stages.settings import in_yaml
@@ -42,8 +42,7 @@ def score_or_put_back(
     basis: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     dataset: str,
     settings: Mapping[str, Any],
     sample: Mapping[str, Any] | None,
@@ -60,8 +59,7 @@ def score_or_put_back(
     :param weights: weights of the model.
     :param basis: its eigenbasis.
     :param path: store to write; of a share, folder of its blocks.
-    :param configuration_name: name of the model's configuration.
-    :param seed: the model's seed.
+    :param model_id: which model.
     :param dataset: name of the data set.
     :param settings: the section ``score`` of the configuration.
     :param sample: the data set's ``sample``, None without one.
@@ -70,8 +68,7 @@ def score_or_put_back(
     :param share: which share of the blocks this job scores, from 1, and how many shares there are; None for the store.
     """
     recipe = {
-        "configuration": configuration_name,
-        "seed": seed,
+        **model_id._asdict(),
         "dataset": dataset,
         "score": settings,
         **({"sample": sample} if sample else {}),
@@ -83,7 +80,7 @@ def score_or_put_back(
     state = path.with_name(f".{path.name}-{identity}")
     abandon_others(state)
     inputs = (images, rows, weights, basis)
-    model: dict[str, Any] = {"configuration_name": configuration_name, "seed": seed, "settings": settings}
+    model: dict[str, Any] = {"model_id": model_id, "settings": settings}
     finished = FinishedBlocks(state, parts)
     if share is not None:
         score_part(*inputs, **model, finished=finished, part=share[0], parts=share[1])
@@ -185,8 +182,7 @@ def score_store(
     basis: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     settings: Mapping[str, Any],
     configuration: str,
     finished: FinishedBlocks | None = None,
@@ -198,18 +194,17 @@ def score_store(
     :param weights: weights of the model.
     :param basis: its eigenbasis.
     :param path: store to write.
-    :param configuration_name: name of the model's configuration, of which its probes are drawn.
-    :param seed: the model's seed, likewise.
+    :param model_id: which model.
     :param settings: the section ``score`` of the configuration.
     :param configuration: what the scores depend on, as YAML, for the store's attributes.
     :param finished: blocks that an earlier run or other jobs have scored; those that lack are scored and kept there.
     """
-    scoring = _Scoring(images, rows, weights, basis, configuration_name, seed, settings, finished or FinishedBlocks())
+    scoring = _Scoring(images, rows, weights, basis, model_id, settings, finished or FinishedBlocks())
     store, rows = scoring.store, scoring.rows
     first = scoring.block(0)
     origin = {"synthetic": int(store.attrs.get("synthetic", 0)), "weights_sha256": file_sha256(weights)}
     attributes = provenance(
-        f"Scores of configuration {configuration_name}, seed {seed}",
+        f"Scores of configuration {model_id.configuration}, seed {model_id.seed}",
         words_of_basis(basis),
         configuration,
         device_in_words(),
@@ -234,8 +229,7 @@ def score_part(
     weights: str | os.PathLike[str],
     basis: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     settings: Mapping[str, Any],
     finished: FinishedBlocks,
     part: int,
@@ -247,7 +241,7 @@ def score_part(
     :param part: number of this job, from 1.
     :param parts: how many jobs there are.
     """
-    scoring = _Scoring(images, rows, weights, basis, configuration_name, seed, settings, finished)
+    scoring = _Scoring(images, rows, weights, basis, model_id, settings, finished)
     for start in of_part(scoring.starts, part, parts):
         scoring.block(start)
 
@@ -261,8 +255,7 @@ class _Scoring:
         rows: np.ndarray | None,
         weights: str | os.PathLike[str],
         basis: str | os.PathLike[str],
-        configuration_name: str,
-        seed: int,
+        model_id: ModelId,
         settings: Mapping[str, Any],
         finished: FinishedBlocks,
     ) -> None:
@@ -270,7 +263,7 @@ class _Scoring:
         self.rows = np.arange(self.store.sizes["image"]) if rows is None else rows
         self.starts = range(0, len(self.rows), BLOCK)
         self._weights, self._basis, self._settings, self._finished = weights, basis, settings, finished
-        self._key = model_key(configuration_name, seed, "probes")
+        self._key = model_id.key("probes")
         self._model: tuple[Network, Any] | None = None
         self._settled: Settled | None = None  # of all images, whichever of them this job scores
 

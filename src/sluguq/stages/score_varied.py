@@ -14,7 +14,7 @@ import xarray as xr
 from sluguq.networks.weights import load_network
 from sluguq.slug.estimators import estimator_of
 from sluguq.stages.basis_store import read_basis_store
-from sluguq.stages.keys import model_key
+from sluguq.stages.keys import ModelId
 from sluguq.stages.score import score_images
 from sluguq.stores.selection import read_rows, rows_of_role
 from sluguq.stores.store import open_store
@@ -30,8 +30,7 @@ def score_varied(
     basis: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     settings: Mapping[str, Any],
     varied: Mapping[str, Sequence[float]],
     per_group: int,
@@ -47,8 +46,7 @@ def score_varied(
     :param weights: weights of the model.
     :param basis: its eigenbasis, cut to every rank.
     :param path: csv to write.
-    :param configuration_name: name of the model's configuration.
-    :param seed: the model's seed.
+    :param model_id: which model.
     :param settings: the section ``score`` of the configuration.
     :param varied: values of ``rank``, ``probes`` and ``prior_precision``.
     :param per_group: test images of every group, evenly spaced through its test set.
@@ -64,17 +62,17 @@ def score_varied(
         for value in values:
             cut_basis = vectors
             own = {**settings, "maps": False}
-            key = model_key(configuration_name, seed, "probes")
+            key = model_id.key("probes")
             if setting == "rank":
                 cut_basis = cut(vectors, int(value))
             elif setting == "probes":
                 own |= {"probes": int(value), "tolerance": None, "accuracy": None}
-                key = model_key(configuration_name, seed, f"{int(value)} probes")
+                key = model_id.key(f"{int(value)} probes")
             else:
                 own[setting] = value
             scores = score_images(network, cut_basis, pixels, key=key, positions=positions, **own)
             print(f"{setting} {value:g}: mean SLUG {scores['slug'].mean():.4g}")
-            fixed = {"setting": setting, "value": value, "configuration": configuration_name, "seed": seed}
+            fixed = {"setting": setting, "value": value, **model_id._asdict()}
             frames.append(pd.DataFrame({**fixed, "id": ids, **{name: scores[name] for name in COLUMNS[-3:]}}))
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
     write_table(path, table, sealed=False)
@@ -83,13 +81,20 @@ def score_varied(
 def cut(basis: Any, rank: int) -> Any:
     """The leading ``rank`` pairs of a basis without a copy; None, no projection, for rank 0.
 
+    :param basis: of any estimator.
+    :param rank: how many pairs stay.
     :raises ValueError: where the basis cannot be cut, or has fewer pairs.
     """
     return None if rank == 0 else estimator_of(basis).truncated(basis, rank)
 
 
 def some_tested(store: xr.Dataset, split: str | os.PathLike[str], per_group: int) -> np.ndarray:
-    """Rows of at most `per_group` test images of every group, evenly spaced through its test set, rising."""
+    """Rows of at most `per_group` test images of every group, evenly spaced through its test set, rising.
+
+    :param store: prepared images.
+    :param split: the seed's split.
+    :param per_group: at most.
+    """
     roles = read_split(split)["role"]
     parts = []
     for role in sorted(role for role in roles.unique() if role.startswith("test_")):

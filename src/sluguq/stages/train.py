@@ -20,7 +20,8 @@ from sluguq.networks.reconstruction import reconstruct
 from sluguq.networks.registry import settings_of
 from sluguq.networks.training import TrainingSettings, train
 from sluguq.networks.weights import save_network
-from sluguq.stages.keys import model_number
+from sluguq.stages.keys import ModelId
+from sluguq.stages.model_files import ModelFiles
 from sluguq.stages.pictures import samples_of, shown_images, write_pictures
 from sluguq.stages.settings import in_yaml, write_settings
 from sluguq.stages.unchanged import content_of_file, content_of_images, keep, put_back
@@ -30,7 +31,12 @@ from sluguq.stores.tables import write_table
 
 
 def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> TrainingSettings:
-    """Settings of the numerics from the sections `model` and `training` of the configuration."""
+    """Settings of the numerics from the sections `model` and `training` of the configuration.
+
+    :param model: the section ``model``.
+    :param training: the section ``training``.
+    :param image_size: height and width in pixels.
+    """
     names = ("epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "flip", "last_batch", "precision")
     weights = ("mse_weight", "kl_weight", "perceptual_weight", "reduction")
     return TrainingSettings(
@@ -41,13 +47,12 @@ def training_settings(model: Mapping[str, Any], training: Mapping[str, Any], ima
 
 
 def train_or_put_back(
-    outputs: Mapping[str, str | os.PathLike[str]],
     images: str | os.PathLike[str],
     split: str | os.PathLike[str],
     perceptual_file: str | os.PathLike[str] | None,
+    files: ModelFiles,
     *,
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     image_size: int,
     model: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -57,12 +62,11 @@ def train_or_put_back(
 ) -> None:
     """Train one network, unless nothing that its weights depend on has changed since it was trained.
 
-    :param outputs: what to write: weights, history, configuration and samples, see :func:`train_model`.
     :param images: prepared images of the training data set.
     :param split: the seed's split.
     :param perceptual_file: ImageNet weights of the perceptual network, None for random ones or no such term.
-    :param configuration_name: name of the configuration.
-    :param seed: the model's seed.
+    :param files: what to write.
+    :param model_id: which model.
     :param image_size: height and width in pixels.
     :param model: the section ``model`` of the configuration.
     :param training: the section ``training``, without what changes no weight.
@@ -70,78 +74,59 @@ def train_or_put_back(
     :param checkpoint_minutes: minutes between two checkpoints.
     :param code: fingerprint of the code that trains.
     """
-    settings: dict[str, Any] = {
-        "configuration": configuration_name,
-        "seed": seed,
-        "image_size": image_size,
-        "model": model,
-        "training": training,
-    }
+    settings = _recipe(model_id, image_size, model, training)
     identity = fingerprint({**settings, "code": code})
-    content = content_of_images(images, split, [f"train_{configuration_name}", "test_*"])
+    content = content_of_images(images, split, [f"train_{model_id.configuration}", "test_*"])
     learnt = fingerprint([identity, content, content_of_file(perceptual_file) if perceptual_file else None])
-    if put_back(list(outputs.values()), learnt):
+    if put_back(list(files), learnt):
         return
-    settings["training"] = {**training, **pictures}
-    folder = Path(outputs["weights"]).parent
+    folder = Path(files.weights).parent
     state = folder.parent / f".{folder.name}-{identity}"
     abandon_others(state)
     train_model(
         images,
         split,
         perceptual_file,
-        weights_path=outputs["weights"],
-        history_path=outputs["history"],
-        samples_path=outputs["samples"],
-        configuration_name=configuration_name,
-        seed=seed,
+        files,
+        model_id=model_id,
         image_size=image_size,
         model=model,
-        training=settings["training"],
+        training={**training, **pictures},
         checkpoint_folder=state,
         checkpoint_minutes=checkpoint_minutes,
-        configuration=in_yaml(settings),
     )
-    write_settings(outputs["configuration"], settings)
-    keep(list(outputs.values()), learnt)
+    keep(list(files), learnt)
 
 
 def train_model(
     images: str | os.PathLike[str],
     split: str | os.PathLike[str],
     perceptual_file: str | os.PathLike[str] | None,
+    files: ModelFiles,
     *,
-    weights_path: str | os.PathLike[str],
-    history_path: str | os.PathLike[str],
-    samples_path: str | os.PathLike[str],
-    configuration_name: str,
-    seed: int,
+    model_id: ModelId,
     image_size: int,
     model: Mapping[str, Any],
     training: Mapping[str, Any],
     checkpoint_folder: str | os.PathLike[str],
     checkpoint_minutes: float,
-    configuration: str,
 ) -> None:
     """Train one network and write its weights, its history and pictures of what it learnt.
 
     :param images: prepared images of the training data set.
     :param split: the seed's split.
     :param perceptual_file: ImageNet weights of the perceptual network, None for random ones or no such term.
-    :param weights_path: safetensors to write.
-    :param history_path: csv to write, a row an epoch.
-    :param samples_path: store to write: prior samples, and reconstructions at a few epochs.
-    :param configuration_name: name of the configuration.
-    :param seed: the model's seed.
+    :param files: what to write; of pictures, prior samples and reconstructions at a few epochs.
+    :param model_id: which model.
     :param image_size: height and width in pixels.
     :param model: the section ``model`` of the configuration.
     :param training: the section ``training``.
     :param checkpoint_folder: where the state is kept while training runs; removed at the end.
     :param checkpoint_minutes: minutes between two checkpoints.
-    :param configuration: what the model depends on, as YAML.
     """
+    recipe = _recipe(model_id, image_size, model, training)
     store = open_store(images)
-    pixels = read_rows(store["pixels"], rows_of_role(store, split, f"train_{configuration_name}"))
+    pixels = read_rows(store["pixels"], rows_of_role(store, split, f"train_{model_id.configuration}"))
     settings = training_settings(model, training, image_size)
     photographs = shown_images(store, split)
     kept_epochs = snapshot_epochs(settings.epochs, training["snapshots"])
@@ -152,7 +137,7 @@ def train_model(
     result = train(
         pixels,
         settings,
-        seed=model_number(configuration_name, seed, "training"),
+        seed=model_id.number("training"),
         perceptual=_perceptual(training, perceptual_file),
         checkpoint_folder=Path(checkpoint_folder),
         checkpoint_minutes=checkpoint_minutes,
@@ -161,26 +146,36 @@ def train_model(
     if result.resumed_at:
         print(f"resumed at step {result.resumed_at} of a checkpoint")
     print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
-    write_table(history_path, pd.DataFrame(result.history), sealed=False)
+    write_table(files.history, pd.DataFrame(result.history), sealed=False)
     write_pictures(
-        samples_path,
+        files.samples,
         store,
         photographs,
-        samples_of(result.network, training["samples"], seed),
+        samples_of(result.network, training["samples"], model_id.seed),
         result.snapshots,
-        title=f"Pictures of the training of configuration {configuration_name}, seed {seed}",
+        title=f"Pictures of the training of configuration {model_id.configuration}, seed {model_id.seed}",
         source="training of the network",
-        configuration=configuration,
+        configuration=in_yaml(recipe),
         device=device_in_words(),
     )
-    save_network(
-        Path(weights_path), result.network, architecture=model["network"], configuration=configuration_name, seed=seed
-    )
+    save_network(Path(files.weights), result.network, architecture=model["network"], **model_id._asdict())
+    write_settings(files.configuration, recipe)
     shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
+def _recipe(
+    model_id: ModelId, image_size: int, model: Mapping[str, Any], training: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a network depends on, beside images and code."""
+    return {**model_id._asdict(), "image_size": image_size, "model": model, "training": training}
+
+
 def snapshot_epochs(epochs: int, count: int) -> list[int]:
-    """`count` epochs from the first to the last, spread evenly on a logarithmic scale."""
+    """`count` epochs from the first to the last, spread evenly on a logarithmic scale.
+
+    :param epochs: of the training.
+    :param count: how many are wanted; fewer where some would be the same.
+    """
     if count == 0:
         return []
     return sorted({round(epoch) for epoch in np.geomspace(1, epochs, count)})
