@@ -14,7 +14,10 @@ from sluguq.datasets.units import TIES, units_of
 
 
 def middle_configuration(dataset: xr.Dataset) -> int:
-    """The position of the configuration with the most even mix of groups, or of the first."""
+    """The position of the configuration with the most even mix of groups, or of the first.
+
+    :param dataset: an opened aggregated store.
+    """
     names = list(dataset["configuration"].values.astype(str))
     mixes = mixes_of(dataset)
 
@@ -45,27 +48,39 @@ class Groups(dict[str, list[int]]):
 
 
 def scale_of(dataset: xr.Dataset) -> Scale:
-    """The scale of a dataset's skin types, as its experiment named it."""
+    """The scale of a dataset's skin types, as its experiment named it.
+
+    :param dataset: an opened aggregated store.
+    """
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}")
     named = resolved.get("scale") if isinstance(resolved, dict) else None
     return Scale(**{key: named[key] for key in Scale._fields if key in named}) if named else FITZPATRICK
 
 
 def groups_of(dataset: xr.Dataset) -> Groups:
-    """The groups of a dataset by name, from the lightest to the darkest mean skin type."""
+    """The groups of a dataset by name, from the lightest to the darkest mean skin type.
+
+    :param dataset: an opened aggregated store.
+    """
     groups = json.loads(dataset.attrs.get("groups", "{}"))
     return Groups(sorted(groups.items(), key=lambda item: float(np.mean(item[1]))), scale_of(dataset))
 
 
 def mixes_of(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
-    """The share of every group in the training images of each configuration; empty where not recorded."""
+    """The share of every group in the training images of each configuration; empty where not recorded.
+
+    :param dataset: an opened aggregated store.
+    """
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}")
     mixes = resolved.get("configurations", {}) if isinstance(resolved, dict) else {}
     return {str(name): {str(g): float(s) for g, s in mix.items()} for name, mix in mixes.items()}
 
 
 def blocks_of(dataset: xr.Dataset) -> np.ndarray | None:
-    """(seed,) the block of the pool that each seed was trained on; None where seeds share one pool."""
+    """(seed,) the block of the pool that each seed was trained on; None where seeds share one pool.
+
+    :param dataset: an opened aggregated store.
+    """
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
     split = resolved.get("split") if isinstance(resolved, dict) else None
     number = split.get("blocks") if isinstance(split, dict) else None
@@ -73,17 +88,27 @@ def blocks_of(dataset: xr.Dataset) -> np.ndarray | None:
 
 
 def labels_of(dataset: xr.Dataset) -> list[str]:
-    """Names of the label variables (`label_*`) of a dataset."""
+    """Names of the label variables (`label_*`) of a dataset.
+
+    :param dataset: an opened aggregated store.
+    """
     return sorted(str(name) for name in dataset.variables if str(name).startswith("label_"))
 
 
 def label_values(dataset: xr.Dataset, name: str) -> np.ndarray:
-    """(image,) a label as numbers, NaN where it is none or is not known."""
+    """(image,) a label as numbers, NaN where it is none or is not known.
+
+    :param dataset: an opened aggregated store.
+    :param name: of the label's variable.
+    """
     return pd.to_numeric(pd.Series(dataset[name].values), errors="coerce").to_numpy(float)
 
 
 def flags_of(dataset: xr.Dataset) -> list[str]:
-    """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere."""
+    """The labels that only say yes or no (0 and 1, or missing) and do say yes somewhere.
+
+    :param dataset: an opened aggregated store.
+    """
     found = []
     for name in labels_of(dataset):
         values = label_values(dataset, name)
@@ -94,6 +119,9 @@ def flags_of(dataset: xr.Dataset) -> list[str]:
 
 
 def clusters_of(dataset: xr.Dataset) -> np.ndarray:
-    """Integers (image,): images of one patient, one lesion or one group of duplicates share theirs."""
+    """Integers (image,): images of one patient, one lesion or one group of duplicates share theirs.
+
+    :param dataset: an opened aggregated store.
+    """
     columns = {name: dataset[name].values for name in TIES if name in dataset}
     return units_of(columns, dataset.sizes["image"])

@@ -14,6 +14,9 @@ def correlations(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFr
 
     Columns: configuration, seed (-1 for the mean over seeds), kind (spearman, pearson), value, low, high,
     seeds, undefined, images, clusters; intervals at 95 %, those of one seed over its images alone.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, ["mse", "slug"])
     columns = {"x": "slug", "y": "mse"}

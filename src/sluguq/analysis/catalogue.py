@@ -52,5 +52,8 @@ TABLES |= {name: Table(added["roles"], added["caption"]) for name, added in exte
 
 
 def tables_for(role: str) -> list[str]:
-    """The tables of a store of this role (training, external, artefacts, models)."""
+    """The tables of a store of this role (training, external, artefacts, models).
+
+    :param role: of the store.
+    """
     return [name for name, table in TABLES.items() if role in table.roles]

@@ -42,14 +42,20 @@ _WHO = ("configuration", "seed", "id", "clean_image", "artefact", "group")
 
 
 def gradient_map(pixels: np.ndarray) -> np.ndarray:
-    """The length of the image's gradient, smoothed by one pixel: edges of anything. (y, x) from (y, x, 3)."""
+    """The length of the image's gradient, smoothed by one pixel: edges of anything. (y, x) from (y, x, 3).
+
+    :param pixels: uint8.
+    """
     grey = pixels.astype(np.float64).mean(axis=-1) / 127.5
     down, along = np.gradient(grey)
     return gaussian_filter(np.hypot(down, along), 1.0)
 
 
 def colour_map(pixels: np.ndarray) -> np.ndarray:
-    """Distance of every pixel's colour from the median colour of its image, on [-1, 1]. (y, x)."""
+    """Distance of every pixel's colour from the median colour of its image, on [-1, 1]. (y, x).
+
+    :param pixels: (y, x, 3) uint8.
+    """
     scaled = pixels.astype(np.float64) / 127.5
     return np.linalg.norm(scaled - np.median(scaled, axis=(0, 1)), axis=-1)
 
@@ -59,6 +65,9 @@ def find_scores(truth: np.ndarray, values: np.ndarray) -> tuple[float, float]:
 
     As scikit-learn's roc_auc_score and average_precision_score, several times faster on the tens of thousands of
     pixels of a map. Equal values count as one threshold.
+
+    :param truth: (n,) boolean, neither all true nor all false.
+    :param values: (n,).
     """
     order = np.argsort(-values, kind="stable")
     hits = np.cumsum(truth[order])
@@ -79,11 +88,14 @@ def pixel_scores(
 ) -> pd.DataFrame:
     """How well each map tells the pixels of the drawn artefact from the rest, image by image.
 
-    maps: of `MAPS`. The control `slug_bare` is there where the same model scored the bare image; the plain maps
-    of the image alone are repeated for every model, so that they can be compared seed by seed. configuration:
-    this one alone. Columns: configuration, seed, id, clean_image, artefact, group, map, auroc,
-    average_precision, prevalence (share of artefact pixels: the average precision of a map that knows nothing).
-    An image whose mask is empty or full is left out; no rows where the store has no maps.
+    The control `slug_bare` is there where the same model scored the bare image; the plain maps of the image alone are
+    repeated for every model, so that they can be compared seed by seed. Columns: configuration, seed, id, clean_image,
+    artefact, group, map, auroc, average_precision, prevalence (share of artefact pixels: the average precision of a
+    map that knows nothing). An image whose mask is empty or full is left out; no rows where the store has no maps.
+
+    :param dataset: the opened aggregated store of images with drawn artefacts.
+    :param maps: of `MAPS`.
+    :param configuration: this one alone; None for all.
     """
     columns = [*_WHO, "map", "auroc", "average_precision", "prevalence"]
     if not {"artefact_mask", "slug_map", "error_map"} <= set(dataset.data_vars):
@@ -127,7 +139,10 @@ def pixel_scores(
 
 
 def with_kinds(dataset: xr.Dataset) -> xr.Dataset:
-    """The store with `artefact` and `clean_image`, also where a person outlined the artefacts of photographs."""
+    """The store with `artefact` and `clean_image`, also where a person outlined the artefacts of photographs.
+
+    :param dataset: an opened aggregated store.
+    """
     if "clean_image" in dataset:
         return dataset
     kinds = np.full(dataset.sizes["image"], MASKED, dtype=object)
@@ -146,11 +161,13 @@ def _plain_scores(dataset: xr.Dataset, image: int, truth: np.ndarray) -> dict[st
 def region_means(dataset: xr.Dataset, lesions: xr.Dataset | None = None) -> pd.DataFrame:
     """The mean of the SLUG map and the error map inside the artefact, inside the lesion, and elsewhere.
 
-    lesions: a store with `lesion_mask` of the bare images by `id`, for example the training data set's; by
-    default `dataset` itself. The lesion is without what the artefact covers; NaN where there is no mask or it
-    is empty. Columns: configuration, seed, id, clean_image, artefact, group,
-    {slug,error}_{artefact,lesion,rest}, and error_bare: the error of the same image without the artefact, over the
-    artefact's pixels; NaN where the model did not score it.
+    The lesion is without what the artefact covers; NaN where there is no mask or it is empty. Columns: configuration,
+    seed, id, clean_image, artefact, group, {slug,error}_{artefact,lesion,rest}, and error_bare: the error of the same
+    image without the artefact, over the artefact's pixels; NaN where the model did not score it.
+
+    :param dataset: the opened aggregated store of images with drawn artefacts.
+    :param lesions: a store with `lesion_mask` of the bare images by `id`, for example the training data set's; by
+        default `dataset` itself.
     """
     masks = _lesion_masks(dataset, lesions)
     artefacts = dataset["artefact_mask"].transpose("image", "y", "x")
@@ -204,6 +221,8 @@ def with_and_without(dataset: xr.Dataset) -> pd.DataFrame:
 
     Columns: configuration, seed, id, clean_image, artefact, group, mse, mse_clean, slug, slug_clean. Rows
     without a bare counterpart in the same seed are left out.
+
+    :param dataset: the opened aggregated store of images with drawn artefacts.
     """
     rows: list[dict[str, object]] = []
     values = {n: dataset[n].transpose("configuration", "seed", "image").values for n in ("mse", "slug")}
@@ -235,6 +254,9 @@ def changes(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
 
     Columns: configuration, seed, id, clean_image, artefact, group, variable (`slug`, `mse`), with_artefact, without,
     value (their ratio), and for the means over seeds, whose seed is -1, those of `mean_changes`.
+
+    :param dataset: the opened aggregated store of images with drawn artefacts.
+    :param replicates: of the bootstrap behind every interval.
     """
     pairs = with_and_without(dataset)
     means = mean_changes(with_blocks(pairs, dataset), artefact_clusters(dataset), replicates)
@@ -275,6 +297,8 @@ def artefact_clusters(dataset: xr.Dataset) -> dict[str, int]:
     """The patient's integer by id of the bare image, as `artefacts_found` takes it.
 
     All drawings on one image are together, and so are those on images of one patient, lesion or group of duplicates.
+
+    :param dataset: the opened aggregated store of images with drawn artefacts.
     """
     origin = with_kinds(dataset)["clean_image"].values.astype(str)
     images = np.unique(origin, return_inverse=True)[1]
@@ -287,9 +311,12 @@ def artefacts_found(
 ) -> pd.DataFrame:
     """Pixel AUROC and average precision of every map by kind of artefact and configuration, with intervals.
 
-    scores: from `pixel_scores`. cluster: from `artefact_clusters`; without it every image counts as a patient. Columns:
-    configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
+    Columns: configuration, artefact, map, measure (`auroc`, `average_precision`, `prevalence`), value, low, high,
     seeds, undefined, images, clusters.
+
+    :param scores: from `pixel_scores`.
+    :param cluster: from `artefact_clusters`; without it every image counts as a patient.
+    :param replicates: of the bootstrap behind every interval.
     """
     codes = pd.factorize(scores["clean_image"])[0]
     if cluster is not None:

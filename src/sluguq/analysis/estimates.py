@@ -56,7 +56,10 @@ class Estimate(NamedTuple):
     patients: int | None = None
 
     def at(self, level: float) -> Estimate:
-        """The same estimate with its interval at another level, 0 to 1."""
+        """The same estimate with its interval at another level, 0 to 1.
+
+        :param level: of the interval.
+        """
         if not self.variances or not np.isfinite(self.standard_error):
             return self
         tail = 0.5 + level / 2
@@ -69,7 +72,10 @@ class Estimate(NamedTuple):
 def resample(cluster: ArrayLike, replicates: int, rng: np.random.Generator) -> Array:
     """How often each image is drawn when whole clusters are drawn with replacement.
 
-    cluster: (images,) integers from 0. Returns counts (replicates, images), float64.
+    :param cluster: (images,) integers from 0.
+    :param replicates: how often.
+    :param rng: of the draws.
+    :returns: counts (replicates, images), float64.
     """
     cluster = np.asarray(cluster)
     number = int(cluster.max()) + 1
@@ -115,6 +121,9 @@ def over_seeds(
     :param clusters: one integer array a seed, (images of that seed,); an image, or a patient, that is in the
         test sets of several seeds has the same integer in each.
     :param transform: the range that the statistic lives in; the interval never leaves it.
+    :param replicates: of the bootstrap over patients.
+    :param level: of the interval, 0 to 1.
+    :param key: of the draws, so that the same images are drawn for every statistic.
     :param units: how many independent units a share is of, where it is all or none; by default the patients, of the
         smaller side where a column says yes or no.
     :param most: the largest value that the statistic can have.
@@ -191,7 +200,11 @@ def _units(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> int:
 
 
 def over_values(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """The mean of one number a seed, with Student's interval; it rests on no images. NaN count as undefined."""
+    """The mean of one number a seed, with Student's interval; it rests on no images. NaN count as undefined.
+
+    :param values: (seeds,).
+    :param level: of the interval, 0 to 1.
+    """
     value = np.asarray(values, float)
     undefined = int((~np.isfinite(value)).sum())
     value = value[np.isfinite(value)]
@@ -209,6 +222,9 @@ def interval_within(mean: float, width: float, transform: Transform, unit: float
     many observations as would give this width; so does a correlation of exactly ±1. Correlations are symmetric
     on Fisher's scale, levels and gains on a logarithmic one (delta method).
 
+    :param mean: of the statistic.
+    :param width: not negative.
+    :param transform: names the range.
     :param unit: squared quantile over the number of units: where a share is all or none, what is not known of it.
     """
     if transform == "fisher" and abs(mean) < 1:

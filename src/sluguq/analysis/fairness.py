@@ -46,6 +46,9 @@ def gaps(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
 
     Columns: variable, configuration, group, reference, measure, value, low, high, seeds, undefined, images, clusters.
     Measures: `difference` of means, `log_ratio` of means, `cliffs_delta`, `standardised` difference.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
     names = grouped(frame, dataset)
@@ -71,6 +74,9 @@ def levels(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     images, clusters, worst (whether this group has the largest value of its configuration). None of the variables
     is ever negative; intervals are symmetric on a logarithmic scale, so they are positive too, and end at the largest
     value that can be.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
     rows: list[dict[str, Any]] = []
@@ -87,6 +93,9 @@ def skin_types(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFram
     """Mean of every variable by configuration and skin type (-1: not known).
 
     Columns: variable, configuration, fst, measure (`mean`), value, low, high, seeds, undefined, images, clusters.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, [v for v in VARIABLES if v in dataset])
     types = sorted(set(frame["fst"]), key=lambda t: (t < 1, t))
@@ -128,6 +137,10 @@ def flagging(dataset: xr.Dataset, share: float = SHARE, replicates: int = REPLIC
     the share of the group's images that is flagged (`share` for each group if flags fell evenly); `worst`,
     the share of the group's images among the worst `share` of errors; `caught`, the share of the group's
     worst errors that is flagged. All thresholds are over the test images of all groups of one seed.
+
+    :param dataset: an opened aggregated store.
+    :param share: of the images, 0 to 1.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, ["mse", "slug"])
     names = grouped(frame, dataset)
@@ -142,7 +155,12 @@ def flagging(dataset: xr.Dataset, share: float = SHARE, replicates: int = REPLIC
 
 
 def flag_measures(signal: str, share: float = SHARE, pooled: bool = False) -> dict[str, Measure]:
-    """`flagged` and `caught` of a signal; the frame has a column `inside`, true in the group."""
+    """`flagged` and `caught` of a signal; the frame has a column `inside`, true in the group.
+
+    :param signal: column that the images are flagged by.
+    :param share: of the images, 0 to 1.
+    :param pooled: whether the images of all seeds are one, see `sluguq.analysis.tables.Measure`.
+    """
 
     def caught(score: Array, error: Array, group: np.ndarray, weights: Array) -> Array:
         return caught_share(score, error, group, weights, share)
@@ -173,6 +191,9 @@ def intersections(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataF
 
     Columns: label, level, group, configuration, variable, value, low, high, seeds, undefined, images, clusters. Labels
     with more than 30 values and crossings with fewer than `FEWEST` images in all are left out.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, ["mse", "slug", *labels_of(dataset)])
     measures = {variable: _levels(variable)["mean"] for variable in ("mse", "slug")}
@@ -200,6 +221,9 @@ def gaps_within(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFra
     the lightest group. Measures: `within`, in one level; and, over all levels that count (level empty), `all`, the
     plain gap of their images, and `adjusted`, the mean of the levels' gaps, each with the weight of nm/(n + m) images
     (Mantel and Haenszel, Journal of the National Cancer Institute 22, 1959).
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     labels = labels_of(dataset)
     frame = per_image(dataset, ["mse", "slug", *labels])

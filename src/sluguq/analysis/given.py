@@ -22,7 +22,10 @@ class HasTraining(Protocol):
 
 
 def dataset_of(given: xr.Dataset | HasTraining) -> xr.Dataset:
-    """The dataset itself, opened by xarray alone or by `sluguq.stores.store.open_store`, or that of the results."""
+    """The dataset itself, opened by xarray alone or by `sluguq.stores.store.open_store`, or that of the results.
+
+    :param given: a dataset, or an object with a dataset `training`.
+    """
     dataset = given if isinstance(given, xr.Dataset) else given.training
     return with_plain_text(dataset) if any(v.dtype.kind == "T" for v in dataset.variables.values()) else dataset
 
@@ -30,7 +33,10 @@ def dataset_of(given: xr.Dataset | HasTraining) -> xr.Dataset:
 def takes_results(
     analysis: Callable[Concatenate[xr.Dataset, Rest], Returned],
 ) -> Callable[Concatenate[Any, Rest], Returned]:
-    """An analysis that may be given results or a plainly opened store in place of a dataset."""
+    """An analysis that may be given results or a plainly opened store in place of a dataset.
+
+    :param analysis: its first parameter is a dataset.
+    """
 
     @functools.wraps(analysis)
     def of_any(dataset: Any, /, *arguments: Rest.args, **named: Rest.kwargs) -> Returned:

@@ -29,7 +29,10 @@ RIM = 16
 
 
 def without_rim(maps: np.ndarray) -> np.ndarray:
-    """Maps (images, y, x) without their rim."""
+    """Maps (images, y, x) without their rim.
+
+    :param maps: of any number.
+    """
     width = min(maps.shape[1:]) // RIM
     return maps[:, width : maps.shape[1] - width, width : maps.shape[2] - width]
 
@@ -39,6 +42,8 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
 
     Columns: configuration, seed, image (position), id, map, and a column for each of `SUMMARIES`; all but the sum
     are of the map without its rim.
+
+    :param dataset: an opened aggregated store.
     """
     ids = dataset["id"].values.astype(str)
     parts = []
@@ -69,6 +74,8 @@ def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
     """The yes-or-no labels of a dataset: those of known artefacts (`ARTEFACT_LABELS`), and any other.
 
     Only the first are artefacts or marks of the camera; another may be a diagnosis, or anything.
+
+    :param dataset: an opened aggregated store.
     """
     flags = flags_of(dataset)
     known = [flag for flag in flags if flag.removeprefix("label_") in ARTEFACT_LABELS]
@@ -78,9 +85,13 @@ def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
 def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int = REPLICATES) -> pd.DataFrame:
     """How well summaries of the maps tell images that carry a label (ruler, ink) from those that do not.
 
-    summaries: from `map_summaries` of the same dataset. Only labels that say yes or no, those of known artefacts first.
+    Only labels that say yes or no, those of known artefacts first.
     Columns: configuration, label, known_artefact (whether the label is of a known artefact), map, summary,
     value (AUROC), low, high, seeds, undefined, images, clusters, carrying (images with the label).
+
+    :param dataset: an opened aggregated store.
+    :param summaries: from `map_summaries` of the same dataset.
+    :param replicates: of the bootstrap behind every interval.
     """
     clusters = clusters_of(dataset)
     artefacts, others = ordered_flags(dataset)
@@ -99,7 +110,11 @@ def labels_found(dataset: xr.Dataset, summaries: pd.DataFrame, replicates: int =
 
 
 def labelled(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
-    """`labels_found` by the stored maps; no rows where a dataset has no maps or no yes-or-no labels."""
+    """`labels_found` by the stored maps; no rows where a dataset has no maps or no yes-or-no labels.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
+    """
     if not {"slug_map", "error_map"} <= set(dataset.data_vars) or not flags_of(dataset):
         dataset, summaries = dataset.drop_vars(labels_of(dataset)), pd.DataFrame({"image": [], "map": []})
         return labels_found(dataset, summaries.astype({"image": int}), replicates)

@@ -85,6 +85,9 @@ def make_table(
 ) -> pd.DataFrame:
     """One table of a store, see :func:`make_tables`.
 
+    :param name: of the table.
+    :param store: an aggregated store, or the store of models.
+    :param replicates: bootstrap replicates behind every interval.
     :param pixels: the table ``artefact_pixels``, where it is made already: it is dear.
     """
     if name == "artefact_pixels":

@@ -17,6 +17,9 @@ def maps_by_model(
 
     At most `block` images at a time, by default all of a model's, so that a store's files are read from one end to
     the other.
+
+    :param dataset: an opened aggregated store.
+    :param block: how many images; None for all.
     """
     scored = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
     maps = {n: dataset[n].transpose("configuration", "seed", "image", "y", "x") for n in ("slug_map", "error_map")}

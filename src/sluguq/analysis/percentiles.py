@@ -15,7 +15,11 @@ UNUSUAL = 95
 
 
 def percentiles(values: Any, reference: Any) -> np.ndarray:
-    """The share of the reference below each value, in per cent; equal values count half."""
+    """The share of the reference below each value, in per cent; equal values count half.
+
+    :param values: (n,).
+    :param reference: (m,) without NaN.
+    """
     ordered = np.sort(np.asarray(reference, dtype=float))
     below = np.searchsorted(ordered, values, side="left")
     not_above = np.searchsorted(ordered, values, side="right")

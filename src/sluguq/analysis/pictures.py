@@ -55,6 +55,9 @@ def ssim(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
 
     Wang, Bovik, Sheikh and Simoncelli, IEEE Transactions on Image Processing 13, 2004: Gaussian windows of 1.5
     pixels, constants 0.01 and 0.03 of the range of 255.
+
+    :param first: uint8.
+    :param second: uint8, of the same shape.
     """
     x, y = (picture.astype(np.float64).mean(axis=-1) for picture in (first, second))
 
@@ -72,6 +75,8 @@ def picture_measures(dataset: xr.Dataset) -> pd.DataFrame:
 
     Columns: configuration, seed, image, id, group, fst, cluster, mse, slug, and a column a measure; those of lesions
     are NaN where there is no mask.
+
+    :param dataset: an opened aggregated store.
     """
     if not {"pixels", "reconstruction", "slug_map", "error_map"} <= set(dataset.data_vars):
         return pd.DataFrame(columns=list(_COLUMNS))
@@ -119,6 +124,8 @@ def appearance(dataset: xr.Dataset, replicates: int = REPLICATES, frame: pd.Data
     Columns: configuration, group, reference, measure (of `MEASURES`), kind (`mean`; `log_ratio` of the group over the
     lightest), value, low, high, seeds, undefined, images, clusters.
 
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     :param frame: from `picture_measures`, where it is there already.
     """
     frame = picture_measures(dataset) if frame is None else frame
@@ -147,6 +154,9 @@ def tone_trend(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFram
     Columns: configuration, variable (`mse`, `slug`), measure (`spearman` with the angle; `mean` in a class of skin
     colour), tone (the class), value, low, high, seeds, undefined, images, clusters. No rows where pixels are not
     stored.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     frame = per_image(dataset, [v for v in ("mse", "slug") if v in dataset])
     rows: list[dict[str, Any]] = []
@@ -176,7 +186,10 @@ _ROUNDING = 1e-9
 
 
 def features(pixels: NDArray[np.uint8]) -> Array:
-    """Plain features of pictures (images, y, x, channel): mean and deviation of colour and of edges in 4 x 4 cells."""
+    """Plain features of pictures (images, y, x, channel): mean and deviation of colour and of edges in 4 x 4 cells.
+
+    :param pixels: uint8.
+    """
     values = pixels.astype(np.float64) / 127.5 - 1
     down, along = np.gradient(values.mean(axis=-1), axis=(1, 2))
     maps = np.concatenate([values, np.hypot(down, along)[..., None]], axis=-1)
@@ -213,6 +226,9 @@ def variability(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFra
     Columns: group, reference, space (`pixels`, `features`), measure (`trace` of the covariance, `dimension`, the
     effective one), value (logarithm of the ratio), low, high, seeds (0: it is of images alone), undefined, images,
     clusters.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     names = list(groups_of(dataset))
     rows = []
@@ -230,6 +246,10 @@ def variability_estimates(dataset: xr.Dataset, replicates: int, groups: tuple[st
 
     Of each group as many tested images, `MOST` at most, drawn at random with a fixed key: an effective dimension grows
     with the number of images.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
+    :param groups: which two.
     """
     tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values).any(axis=(0, 1))
     names = dataset["group"].values.astype(str)

@@ -19,6 +19,9 @@ def removal(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
     Columns: configuration, seed (-1 over seeds), score (`slug`, `latent_std`, and of curves `oracle`, the error
     itself, and `random`), measure, removed, value, low, high, seeds, undefined, images, clusters. Measures: `mse`, the
     curve of a seed at every share `removed`; `gain`, that of a seed, and over seeds with its interval.
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     scores = [name for name in ("slug", "latent_std") if name in dataset]
     frame = per_image(dataset, ["mse", *scores])

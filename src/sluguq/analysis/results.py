@@ -95,16 +95,25 @@ class Results(Mapping[str, xr.Dataset]):
         return read_claims(ResultPaths(self.folder).claims())
 
     def tables(self, name: str | None = None) -> Tables:
-        """Tables of a data set, by default of the one that was trained on: levels, gaps and so on."""
+        """Tables of a data set, by default of the one that was trained on: levels, gaps and so on.
+
+        :param name: of the data set.
+        """
         name = str(self.training.attrs.get("dataset", "")) if name is None else name
         return Tables(Path(ResultPaths(self.folder).table(name, "any")).parent)
 
     def numbers(self, name: str) -> Tables:
-        """The numbers behind the figures of a data set, or of the ``models``."""
+        """The numbers behind the figures of a data set, or of the ``models``.
+
+        :param name: of the data set, or ``models``.
+        """
         return Tables(Path(ResultPaths(self.folder).figures(name)))
 
     def images(self, name: str | None = None) -> pd.DataFrame:
-        """One row an image and network, with every score and label; by default of the data set that was trained on."""
+        """One row an image and network, with every score and label; by default of the data set that was trained on.
+
+        :param name: of the data set.
+        """
         return per_image(self.training if name is None else self[name])
 
     def _lines(self) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ def retention_curve(error: Array, score: Array, weights: Array, fractions: Array
 
     :param error: (images,).
     :param score: (images,).
+    :param weights: how often each image is drawn, (replicates, images).
     :param fractions: (points,), shares kept, in (0, 1].
     :returns: (replicates, points).
     """
@@ -48,6 +49,10 @@ def retention_gain(error: Array, score: Array, weights: Array) -> Array:
     The area between the random curve (flat at the mean error) and the score's curve, over the area between
     the random curve and the oracle's, which removes by the error itself; trapezoids over `FRACTIONS`.
     Negative where removal by the score does harm. (replicates,).
+
+    :param error: (images,).
+    :param score: (images,).
+    :param weights: how often each image is drawn, (replicates, images).
     """
     level = mean(error, weights)[:, None]
     by_score = np.trapezoid(level - retention_curve(error, score, weights), FRACTIONS, axis=1)

@@ -62,7 +62,10 @@ def write_sensitivity(
 
 
 def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The columns id, mse, slug and slug_sem of a score store."""
+    """The columns id, mse, slug and slug_sem of a score store.
+
+    :param path: of the store.
+    """
     store = open_store(path)
     return pd.DataFrame({name: store[name].values for name in ("id", "mse", "slug", "slug_sem")})
 

@@ -25,7 +25,10 @@ ENSEMBLE = "ensemble_variance"
 
 
 def comparable_signals(dataset: xr.Dataset) -> list[str]:
-    """The signals that at least `FEWEST` test images of every model have, the dearest first."""
+    """The signals that at least `FEWEST` test images of every model have, the dearest first.
+
+    :param dataset: an opened aggregated store.
+    """
     tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values)
     known = []
     for name in signals_in(dataset.data_vars):
@@ -56,6 +59,9 @@ def compare_signals(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Dat
     seeds' errors, its intervals are of the images alone, and `seeds` is 1.
 
     passes: forward passes of the network that the signal of an image takes (`passes_of`).
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     names = comparable_signals(dataset)
     frame = per_image(dataset, ["mse", *names]).assign(inside=True)
@@ -84,6 +90,9 @@ def passes_of(dataset: xr.Dataset, signal: str) -> float:
 
     Those of SLUG and its rivals were counted by `sluguq.stages.rivals`, their eigenbases included. What needs the
     encoder alone counts as one.
+
+    :param dataset: an opened aggregated store.
+    :param signal: its name.
     """
     if signal.startswith(RIVAL):
         return float(dataset[signal].attrs.get(PASSES, np.nan))
@@ -95,7 +104,10 @@ def passes_of(dataset: xr.Dataset, signal: str) -> float:
 
 
 def signal_tests(name: str) -> dict[str, Measure]:
-    """The tests of one signal by itself."""
+    """The tests of one signal by itself.
+
+    :param name: of the signal.
+    """
     return {
         "spearman": Measure(spearman, {"x": name, "y": "mse"}, "fisher"),
         "retention_gain": Measure(_gain, {"error": "mse", "score": name}, "gain"),

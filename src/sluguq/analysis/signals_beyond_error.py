@@ -42,6 +42,10 @@ def signals_by_group(dataset: xr.Dataset, share: float = SHARE, replicates: int 
     in which the gap has the sign that it has in the error; `same_order`, the share of pairs of configurations that the
     gaps of the signal order as those of the error do, ties counted half. An ensemble is one for all seeds (see
     `sluguq.analysis.signals.compare_signals`). No rows where fewer than two groups have scores.
+
+    :param dataset: an opened aggregated store.
+    :param share: of the images that is flagged, 0 to 1.
+    :param replicates: of the bootstrap behind every interval.
     """
     signals = ["mse", *comparable_signals(dataset)]
     frame = per_image(dataset, signals)
@@ -122,6 +126,9 @@ def labels_by_signal(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.Da
 
     Columns: configuration, label, known_artefact (whether the label is of a known artefact; those come first), signal,
     value (AUROC), low, high, seeds, undefined, images, clusters, carrying (images with the label).
+
+    :param dataset: an opened aggregated store.
+    :param replicates: of the bootstrap behind every interval.
     """
     artefacts, others = ordered_flags(dataset)
     signals = ["mse", *comparable_signals(dataset)]

@@ -25,22 +25,40 @@ def _divide(numerator: Array, denominator: Array) -> Array:
 
 
 def mean(x: Array, weights: Array) -> Array:
-    """The mean of x."""
+    """The mean of x.
+
+    :param x: a number of every image, (images,).
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     return _divide(weights @ x, weights.sum(axis=1))
 
 
 def difference(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
-    """The mean of x where `group` is true less its mean elsewhere."""
+    """The mean of x where `group` is true less its mean elsewhere.
+
+    :param x: a number of every image, (images,).
+    :param group: (images,) boolean.
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     return mean(x[group], weights[:, group]) - mean(x[~group], weights[:, ~group])
 
 
 def log_ratio(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
-    """The logarithm of the mean of x where `group` is true over its mean elsewhere; x is positive."""
+    """The logarithm of the mean of x where `group` is true over its mean elsewhere; x is positive.
+
+    :param x: a number of every image, (images,).
+    :param group: (images,) boolean.
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     return np.log(mean(x[group], weights[:, group])) - np.log(mean(x[~group], weights[:, ~group]))
 
 
 def ranks(x: Array, weights: Array) -> Array:
-    """Mid-ranks of x in every replicate, (replicates, images); an image drawn w times takes w places."""
+    """Mid-ranks of x in every replicate, (replicates, images); an image drawn w times takes w places.
+
+    :param x: a number of every image, (images,).
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     order = np.argsort(x, kind="stable")
     sorted_x = x[order]
     new = np.concatenate(([True], sorted_x[1:] != sorted_x[:-1]))
@@ -63,12 +81,22 @@ def _correlation(x: Array, y: Array, weights: Array) -> Array:
 
 
 def pearson(x: Array, y: Array, weights: Array) -> Array:
-    """The linear (Pearson) correlation of x and y."""
+    """The linear (Pearson) correlation of x and y.
+
+    :param x: a number of every image, (images,).
+    :param y: another, (images,).
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     return _correlation(x, y, weights)
 
 
 def spearman(x: Array, y: Array, weights: Array) -> Array:
-    """The rank (Spearman) correlation of x and y."""
+    """The rank (Spearman) correlation of x and y.
+
+    :param x: a number of every image, (images,).
+    :param y: another, (images,).
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     return _correlation(ranks(x, weights), ranks(y, weights), weights)
 
 
@@ -119,6 +147,10 @@ def auroc(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
     """The probability that x is larger where `group` is true than elsewhere, ties counted half.
 
     The area under the ROC curve, Mann and Whitney's U over its largest value.
+
+    :param x: a number of every image, (images,).
+    :param group: (images,) boolean.
+    :param weights: how often each image is drawn, (replicates, images).
     """
     positives = weights[:, group].sum(axis=1)
     negatives = weights[:, ~group].sum(axis=1)
@@ -127,12 +159,22 @@ def auroc(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
 
 
 def cliffs_delta(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
-    """Cliff's delta, 2 AUROC - 1: 0 where the groups do not differ, 1 where `group` is always above."""
+    """Cliff's delta, 2 AUROC - 1: 0 where the groups do not differ, 1 where `group` is always above.
+
+    :param x: a number of every image, (images,).
+    :param group: (images,) boolean.
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     return 2 * auroc(x, group, weights) - 1
 
 
 def standardised_difference(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
-    """The difference of means over the pooled standard deviation (Cohen's d)."""
+    """The difference of means over the pooled standard deviation (Cohen's d).
+
+    :param x: a number of every image, (images,).
+    :param group: (images,) boolean.
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     squares = 0.0
     for part in (group, ~group):
         centred = x[part] - mean(x[part], weights[:, part])[:, None]
@@ -142,7 +184,12 @@ def standardised_difference(x: Array, group: NDArray[np.bool_], weights: Array) 
 
 
 def quantile(x: Array, q: float, weights: Array) -> Array:
-    """The smallest x such that at least a share q of the images lies at or below it."""
+    """The smallest x such that at least a share q of the images lies at or below it.
+
+    :param x: a number of every image, (images,).
+    :param q: 0 to 1.
+    :param weights: how often each image is drawn, (replicates, images).
+    """
     order = np.argsort(x, kind="stable")
     reached = np.cumsum(weights[:, order], axis=1)
     place = (reached < q * reached[:, -1:] - 1e-9).sum(axis=1)

@@ -37,7 +37,10 @@ SIGNALS |= {name: added["long_name"] for name, added in extensions.SIGNALS.items
 
 
 def signals_in(names: Iterable[object]) -> list[str]:
-    """Those of these names that are signals, the dearest first: SLUG, its rivals of some weights, then the others."""
+    """Those of these names that are signals, the dearest first: SLUG, its rivals of some weights, then the others.
+
+    :param names: of variables, or of columns.
+    """
     there = list(map(str, names))
     rivals = [name for name in there if name.startswith(RIVAL)]
     first, *others = SIGNALS
@@ -45,7 +48,10 @@ def signals_in(names: Iterable[object]) -> list[str]:
 
 
 def signal_label(name: str) -> str:
-    """A signal's name for people; that of the error is among them."""
+    """A signal's name for people; that of the error is among them.
+
+    :param name: of the variable.
+    """
     if name.startswith(RIVAL):
         return f"SLUG, {name.removeprefix(RIVAL).replace('_', ' ')} alone"
     return COLUMN_LABELS.get(name, name)
@@ -78,7 +84,10 @@ FLAGS = ("worst", "known_artefact")
 
 
 def estimate_fields(estimate: Estimate) -> dict[str, float]:
-    """An estimate as the columns `ESTIMATE`."""
+    """An estimate as the columns `ESTIMATE`.
+
+    :param estimate: the estimate.
+    """
     return {name: getattr(estimate, name) for name in ESTIMATE}
 
 
@@ -86,10 +95,12 @@ def estimate_fields(estimate: Estimate) -> dict[str, float]:
 def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """One row an image and model: configuration, seed, id, image, group, fst, cluster, and numbers.
 
-    columns: variables to take, by default mse and every signal and label that the dataset has; those
-    without configuration and seed are repeated. Rows without an error (image not in that seed's test
-    set) are left out. `cluster` is the integer of the patient (see `clusters_of`); `block` that of the seed's training
-    images, where seeds are trained on blocks of the pool.
+    Rows without an error (image not in that seed's test set) are left out. `cluster` is the integer of the patient (see
+    `clusters_of`); `block` that of the seed's training images, where seeds are trained on blocks of the pool.
+
+    :param dataset: an opened aggregated store.
+    :param columns: variables to take, by default mse and every signal and label that the dataset has; those without
+        configuration and seed are repeated.
     """
     if columns is None:
         columns = ["mse", *signals_in(dataset.data_vars), *labels_of(dataset)]
@@ -116,7 +127,11 @@ def per_image(dataset: xr.Dataset, columns: Sequence[str] | None = None) -> pd.D
 
 
 def with_blocks(frame: pd.DataFrame, dataset: xr.Dataset) -> pd.DataFrame:
-    """A table with a column seed, and the block of the pool that its seed was trained on, where there are blocks."""
+    """A table with a column seed, and the block of the pool that its seed was trained on, where there are blocks.
+
+    :param frame: the table.
+    :param dataset: an opened aggregated store.
+    """
     blocks = blocks_of(dataset)
     if blocks is None:
         return frame
@@ -180,10 +195,14 @@ def estimate_rows(
 ) -> list[dict[str, Any]]:
     """A row a configuration and measure: `key`, configuration, the measure's name, and its estimate over seeds.
 
-    frame: from `per_image`, rows that the measures are of. A seed that the frame has under another configuration and
-    not under this one counts as undefined. Nothing where a configuration has no row with all columns.
+    A seed that the frame has under another configuration and not under this one counts as undefined. Nothing where a
+    configuration has no row with all columns.
 
+    :param frame: from `per_image`, rows that the measures are of.
+    :param measures: by name.
+    :param key: columns that are the same in every row.
     :param name: the column for the measure's name.
+    :param replicates: of the bootstrap behind every interval.
     """
     expected = frame["seed"].nunique()
     rows = []
@@ -225,7 +244,11 @@ def as_one(
 ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray], Statistic]:
     """What an ensemble is tested by: it is one for all seeds, so its images are drawn, and no seeds.
 
-    Returns one entry in place of the seeds', and the statistic that averages `statistic` over their parts of it.
+    :param seeds: from `by_seed`.
+    :param clusters: from `by_seed`.
+    :param statistic: of one seed.
+    :returns: one entry in place of the seeds', its clusters, and the statistic that averages `statistic` over their
+        parts of it.
     """
     places = np.cumsum([0, *map(len, clusters)])
     joined = {name: np.concatenate([s[name] for s in seeds]) for name in seeds[0]}
@@ -241,19 +264,30 @@ def as_one(
 
 
 def grouped(frame: pd.DataFrame, dataset: xr.Dataset) -> list[str]:
-    """The groups that have rows, from the lightest to the darkest."""
+    """The groups that have rows, from the lightest to the darkest.
+
+    :param frame: with a column group.
+    :param dataset: an opened aggregated store.
+    """
     return [group for group in groups_of(dataset) if (frame["group"] == group).any()]
 
 
 def against_lightest(frame: pd.DataFrame, groups: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Every group but the first, with the rows of both and a column `inside`, true in the group."""
+    """Every group but the first, with the rows of both and a column `inside`, true in the group.
+
+    :param frame: with a column group.
+    :param groups: from `grouped`.
+    """
     for group in groups[1:]:
         pair = frame[frame["group"].isin([groups[0], group])]
         yield group, pair.assign(inside=pair["group"] == group)
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """A table as it was written: names stay text, also such that look like numbers or like nothing."""
+    """A table as it was written: names stay text, also such that look like numbers or like nothing.
+
+    :param path: csv.
+    """
     header = pd.read_csv(path, nrows=0).columns
     texts = {name: str for name in header if name not in NUMBERS and name not in FLAGS}
     nothing = {name: [""] for name in header if name in NUMBERS}
@@ -264,6 +298,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 def read_claims(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The table of claims as it was judged: words stay text, also a version in digits alone; what is empty is missing.
 
+    :param path: csv.
     :raises FileNotFoundError: where the claims have not been judged.
     """
     header = pd.read_csv(path, nrows=0).columns

@@ -46,7 +46,9 @@ def tone_comparison(models: xr.Dataset, replicates: int = REPLICATES) -> pd.Data
       `share_difference` the first less the second. Nearest to which group's median, over the training images of all
       configurations of the seed; left out where fewer than two groups were trained on.
 
-    Raises ValueError where the store has no tones.
+    :param models: the opened store of models.
+    :param replicates: of the bootstrap behind every interval.
+    :raises ValueError: where the store has no tones.
     """
     for name in ("sample_ita", "training_ita", "training_fst"):
         if name not in models:
@@ -71,6 +73,8 @@ def tone_quantiles(models: xr.Dataset) -> pd.DataFrame:
 
     Columns configuration, seed, of, group, n, then `ita_05`, ... `ita_95` in degrees, and the share in each class of
     skin colour, `very light` to `dark` (`sluguq.images.skin_colour.ITA_CLASSES`).
+
+    :param models: the opened store of models.
     """
     rows = []
     for place, seed in enumerate(models["seed"].values):
@@ -98,6 +102,9 @@ def tones(models: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFrame:
 
     Columns: configuration, seed (-1 over seeds), of, group, measure, value, low, high, seeds, undefined, images,
     clusters, n (samples or images of the row). No rows where the store has no samples.
+
+    :param models: the opened store of models.
+    :param replicates: of the bootstrap behind every interval.
     """
     columns = ["configuration", "seed", "of", "group", "measure", *ESTIMATE, "n"]
     if "sample_ita" not in models or not models.sizes.get("sample"):
@@ -179,7 +186,12 @@ def _constant(x: Array, weights: Array) -> Array:
 
 
 def wasserstein(x: Array, reference: Array, weights: Array) -> Array:
-    """Area between the distribution functions of x, drawn `weights` (replicates, n) times, and of the reference."""
+    """Area between the distribution functions of x, drawn `weights` (replicates, n) times, and of the reference.
+
+    :param x: (n,).
+    :param reference: (m,).
+    :param weights: how often each of x is drawn, (replicates, n).
+    """
     points = np.concatenate([x, reference])
     order = np.argsort(points, kind="stable")
     gaps = np.diff(points[order])

@@ -47,7 +47,10 @@ def schema_text() -> str:
 
 
 def write_documents(folder: Path) -> None:
-    """Write README.md and schema.json."""
+    """Write README.md and schema.json.
+
+    :param folder: to write to.
+    """
     (folder / "README.md").write_text(reference(), encoding="utf-8")
     (folder / "schema.json").write_text(schema_text(), encoding="utf-8")
 

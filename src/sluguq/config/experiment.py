@@ -570,5 +570,8 @@ class Experiment(Section):
         return (self.training_dataset, *self.external_datasets)
 
     def group_of(self, fst: int) -> str:
-        """The group that a skin type belongs to, or an empty string."""
+        """The group that a skin type belongs to, or an empty string.
+
+        :param fst: the skin type.
+        """
         return next((group for group, types in self.groups.items() if fst in types), "")

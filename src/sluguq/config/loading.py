@@ -23,6 +23,7 @@ class ConfigurationError(SluguqError, ValueError):
 def load_experiment(path: str | Path) -> Experiment:
     """Read and check a configuration file.
 
+    :param path: YAML.
     :raises ConfigurationError: where the file is missing, is no YAML mapping or holds a mistake.
     """
     path = Path(path)
@@ -40,6 +41,8 @@ def load_experiment(path: str | Path) -> Experiment:
 def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") -> Experiment:
     """Check a configuration and fill in its defaults.
 
+    :param content: of the file, as YAML reads it.
+    :param origin: file that it is from, for messages.
     :raises ConfigurationError: with one line for every mistake: the key's path, what is wrong, what is allowed.
     """
     try:
@@ -50,7 +53,11 @@ def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") ->
 
 
 def resolved_yaml(experiment: Experiment, *, exclude: Any = None) -> str:
-    """The whole configuration with every default, as YAML; `exclude` as pydantic's `model_dump` takes it."""
+    """The whole configuration with every default, as YAML; `exclude` as pydantic's `model_dump` takes it.
+
+    :param experiment: the experiment.
+    :param exclude: keys that are left out.
+    """
     return yaml.safe_dump(experiment.model_dump(mode="json", exclude=exclude), sort_keys=False, allow_unicode=True)
 
 
@@ -152,7 +159,10 @@ def _source_tag(model: type[BaseModel]) -> str | None:
 
 
 def models_in(field: FieldInfo) -> list[type[BaseModel]]:
-    """Models that a field holds, directly or inside containers and unions."""
+    """Models that a field holds, directly or inside containers and unions.
+
+    :param field: of a model of pydantic.
+    """
     models: list[type[BaseModel]] = []
     pending: list[Any] = [field.annotation]
     while pending:

@@ -52,7 +52,12 @@ def perceptual_weights(network: str) -> str:
 
 
 def weights_file(pattern: str, configuration: str, seed: Seed) -> str:
-    """File of a network trained elsewhere, by the pattern that the configuration names (``model.weights``)."""
+    """File of a network trained elsewhere, by the pattern that the configuration names (``model.weights``).
+
+    :param pattern: with ``{configuration}`` and ``{seed}``.
+    :param configuration: name of the configuration.
+    :param seed: the seed.
+    """
     return pattern.replace("{configuration}", configuration).replace("{seed}", str(seed))
 
 

@@ -296,12 +296,18 @@ Source = Annotated[
 
 
 def is_synthetic(options: Source) -> bool:
-    """Whether a source's images are drawn rather than photographed."""
+    """Whether a source's images are drawn rather than photographed.
+
+    :param options: of a data set.
+    """
     return isinstance(options, PhantomSource)
 
 
 def registry_name(options: Source) -> str | None:
-    """A source's name in the registry of published data sets; None for one that nobody published."""
+    """A source's name in the registry of published data sets; None for one that nobody published.
+
+    :param options: of a data set.
+    """
     if not isinstance(options, PublishedSource):
         return None
     return f"isic{options.edition}" if isinstance(options, IsicSource) else options.source

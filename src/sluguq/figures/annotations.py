@@ -35,7 +35,8 @@ _TICKS = {
 def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The darkest group against the lightest by who says what an image's skin is, as a ratio and as a correlation.
 
-    The table is that of `sluguq.analysis.annotations.gaps_by_annotation`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.annotations.gaps_by_annotation`.
     """
     title = "Does the gap hang on who labelled?"
     groups = groups_of(dataset)

@@ -40,7 +40,10 @@ _WORST = 90
 def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The error of every test image by configuration and group, with the ratio of the groups' means above.
 
-    gaps: of `sluguq.analysis.fairness.gaps`. The table has a row an image and model.
+    The table has a row an image and model.
+
+    :param dataset: an opened aggregated store.
+    :param gaps: of `sluguq.analysis.fairness.gaps`.
     """
     title = "The error of every group, by who was trained on"
     groups = groups_of(dataset)
@@ -97,8 +100,10 @@ def _ratio(row: dict, named: bool) -> str:
 def slug_knows(dataset: xr.Dataset, signals: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """SLUG against the error as percentiles of each network, and how much of the worst tenth each signal catches.
 
-    signals: of `sluguq.analysis.signals.compare_signals`. The table has the points: configuration, seed, id, group,
-    mse_percentile, slug_percentile.
+    The table has the points: configuration, seed, id, group, mse_percentile, slug_percentile.
+
+    :param dataset: an opened aggregated store.
+    :param signals: of `sluguq.analysis.signals.compare_signals`.
     """
     title = "SLUG and the error, and what the highest tenth catches"
     frame = _places(dataset)

@@ -39,7 +39,8 @@ _NONE = "no images with drawn artefacts were scored"
 def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Pixel AUROC of the maps for drawn artefacts, by kind of artefact and configuration.
 
-    The table is that of `sluguq.analysis.drawn_artefacts.artefacts_found`: AUROC and average precision with intervals.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.drawn_artefacts.artefacts_found`: AUROC and average precision with intervals.
     """
     title = "Do the maps find artefacts?"
     if table.empty:
@@ -83,8 +84,11 @@ def artefact_maps(dataset: xr.Dataset, pixels: pd.DataFrame) -> tuple[Figure, pd
     """Images with each kind of drawn artefact, and their maps with the artefact's outline.
 
     Images: of each kind those whose SLUG map has the 10th, 50th and 90th percentile of pixel AUROC, poor, middling and
-    good, in the configuration with the most even mix, by `sluguq.analysis.drawn_artefacts.pixel_scores`. The table has
-    artefact, quantile, id, configuration, seed, auroc, error_auroc.
+    good, in the configuration with the most even mix. The table has artefact, quantile, id, configuration, seed, auroc,
+    error_auroc.
+
+    :param dataset: an opened aggregated store.
+    :param pixels: of `sluguq.analysis.drawn_artefacts.pixel_scores`.
     """
     title = "Drawn artefacts and their maps"
     position = middle_configuration(dataset)
@@ -141,7 +145,8 @@ def artefact_maps(dataset: xr.Dataset, pixels: pd.DataFrame) -> tuple[Figure, pd
 def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """How SLUG and the error of an image change when an artefact is drawn on it.
 
-    The table is that of `sluguq.analysis.drawn_artefacts.changes`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.drawn_artefacts.changes`.
     """
     title = "The same image with and without an artefact"
     if table.empty:
@@ -212,7 +217,8 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
 def labelled_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """AUROC of summaries of the maps for images that carry a yes-or-no label, those of known artefacts first.
 
-    The table is that of `sluguq.analysis.labelled_images.labels_found`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.labelled_images.labels_found`.
     """
     title = "Do the maps tell images with a label from the rest?"
     if table.empty:

@@ -37,8 +37,10 @@ POINTS = 3000
 def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """SLUG against the error of every test image, a panel a configuration, with both correlations; marks are seeds.
 
-    The correlations are those of `sluguq.analysis.association.correlations`. The table has the points: configuration,
-    seed, id, group, fst, mse, slug.
+    The table has the points: configuration, seed, id, group, fst, mse, slug.
+
+    :param dataset: an opened aggregated store.
+    :param correlations: of `sluguq.analysis.association.correlations`.
     """
     title = "SLUG against reconstruction error"
     frame = per_image(dataset, ["mse", "slug"])
@@ -129,7 +131,8 @@ def _summary(measured: pd.DataFrame, configuration: str) -> str:
 def correlation_by_seed(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Rank and linear correlation of SLUG with the error in every seed, with intervals.
 
-    The table is that of `sluguq.analysis.association.correlations`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.association.correlations`.
     """
     title = "Correlation of SLUG with the error, seed by seed"
     if table.empty:

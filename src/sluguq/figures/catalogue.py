@@ -222,7 +222,10 @@ FIGURES |= {name: Specification("dataset", **added) for name, added in extension
 
 
 def names_for(role: str) -> list[str]:
-    """The figures of an aggregated store of this role (training, external, artefacts), label tables' included."""
+    """The figures of an aggregated store of this role (training, external, artefacts), label tables' included.
+
+    :param role: of the store.
+    """
     return [name for name, figure in FIGURES.items() if role in figure.roles]
 
 
@@ -262,6 +265,9 @@ TITLES = {
 
 
 def caption_text(name: str) -> str:
-    """A figure's caption in Snakemake's report, which adds the settings of the run."""
+    """A figure's caption in Snakemake's report, which adds the settings of the run.
+
+    :param name: of the figure.
+    """
     figure = FIGURES[name]
     return figure.caption + (f" ({figure.paper})" if figure.paper else "") + " {{ snakemake.params.settings }}\n"

@@ -21,6 +21,10 @@ def at_quantiles(dataset: xr.Dataset, quantiles: tuple[float, ...] = QUANTILES, 
     The mean of `column` is over configurations and seeds. Where no image is in a group, all images count
     as one. No image is taken twice. Columns: group, quantile, image (position), id, `column`; fewer rows
     where a group has fewer images.
+
+    :param dataset: an opened aggregated store.
+    :param quantiles: 0 to 1.
+    :param column: a score of the store.
     """
     frame = per_image(dataset, [column])
     frame = frame.dropna(subset=[column])
@@ -49,6 +53,10 @@ def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.Dat
     Labels of known artefacts come first (`labelled_images.ordered_flags`). Among the images with the label,
     those with the fewest further labels come first; of these the ones nearest to evenly spaced quantiles of
     the mean of `column`. Columns: group (the label's name), quantile, image, id, `column`.
+
+    :param dataset: an opened aggregated store.
+    :param each: images of a label.
+    :param column: a score of the store.
     """
     artefacts, others = ordered_flags(dataset)
     flags = [*artefacts, *others]
@@ -79,7 +87,11 @@ def by_label(dataset: xr.Dataset, each: int = 2, column: str = "slug") -> pd.Dat
 
 
 def first_seed(dataset: xr.Dataset, image: int) -> int | None:
-    """The position of the first seed in whose test set an image is, or None."""
+    """The position of the first seed in whose test set an image is, or None.
+
+    :param dataset: an opened aggregated store.
+    :param image: position of the image.
+    """
     mse = dataset["mse"].isel(image=image).transpose("configuration", "seed").values
     seeds = np.flatnonzero(np.isfinite(mse).any(axis=0))
     return int(seeds[0]) if len(seeds) else None

@@ -18,12 +18,13 @@ def fst_distribution(
 ) -> tuple[Figure, pd.DataFrame]:
     """Counts of every skin type, -1 for unlabelled, with those that could not be had or used set apart.
 
-    labels: one row an image of the label table, with columns `fst` and `state`, one of `available`
-    (in the image store), `rejected` (acquired but of no use) and `missing` (not acquired). See
-    `sluguq.datasets.availability.availability`. dataset: a store of the same data set, for the mark of synthetic data.
-    scale: of the skin types; by default what the store says, else Fitzpatrick's.
-
     The table has fst, state, images.
+
+    :param labels: one row an image of the label table, with columns `fst` and `state`, one of `available` (in the image
+        store), `rejected` (acquired but of no use) and `missing` (not acquired), see
+        `sluguq.datasets.availability.availability`.
+    :param dataset: a store of the same data set, for the mark of synthetic data.
+    :param scale: of the skin types; by default what the store says, else Fitzpatrick's.
     """
     scale = scale or (FITZPATRICK if dataset is None else scale_of(dataset))
     title = f"Images by {scale.title}"

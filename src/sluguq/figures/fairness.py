@@ -32,7 +32,8 @@ _FEW = "fewer than two groups have scores"
 def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Each group against the lightest: ratio of means and Cliff's delta, with intervals.
 
-    The table is that of `sluguq.analysis.fairness.gaps`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.fairness.gaps`.
     """
     title = "Gaps between groups"
     if table.empty:
@@ -83,7 +84,9 @@ def group_gaps(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Dat
 def flagged(dataset: xr.Dataset, table: pd.DataFrame, share: float = SHARE) -> tuple[Figure, pd.DataFrame]:
     """When the tenth of images with the highest SLUG is flagged: whose they are, and which errors they catch.
 
-    The table is that of `sluguq.analysis.fairness.flagging`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.fairness.flagging`.
+    :param share: of the images that is flagged, as in the table.
     """
     title = f"Who is flagged when {100 * share:.0f} % of the images are"
     if table.empty:

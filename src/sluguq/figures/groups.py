@@ -37,7 +37,8 @@ LEVELS = 6
 def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Mean, median and upper quantiles of error and SLUG of every group, by configuration; the worst group is ringed.
 
-    The table is that of `sluguq.analysis.fairness.levels`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.fairness.levels`.
     """
     title = "The mean, and the worst off of each group"
     if table.empty:
@@ -96,7 +97,8 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
 def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The darkest group against the lightest, in error, among images of one condition or body site.
 
-    The table is that of `sluguq.analysis.fairness.gaps_within`, which has SLUG and the other groups too.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.fairness.gaps_within`, which has SLUG and the other groups too.
     """
     title = "Gaps within one condition, or body site"
     if table.empty:

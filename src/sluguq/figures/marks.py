@@ -24,7 +24,10 @@ _drawn: WeakKeyDictionary[Axes, list[_Drawn]] = WeakKeyDictionary()
 
 
 def percent(share: float) -> float:
-    """A share in percent."""
+    """A share in percent.
+
+    :param share: 0 to 1.
+    """
     return 100 * share
 
 
@@ -54,11 +57,16 @@ def interval(
 ) -> None:
     """Draw an estimate of a table, its interval as a line and its value as a mark.
 
+    :param axes: to draw on.
     :param row: with `value`, `low` and `high`.
     :param place: where it stands on the other axis.
+    :param colour: of the mark.
+    :param marker: its shape, as Matplotlib calls it.
     :param along: the interval runs along x, not along y.
     :param scale: from the table's numbers to those drawn.
-    :param line: width of the interval's line; `line_colour` where it has not the mark's.
+    :param line: width of the interval's line.
+    :param line_colour: where it has not the mark's.
+    :param size: of the mark.
     :param mark: further properties of the mark.
     """
     value, low, high = (scale(float(row[name])) for name in ("value", "low", "high"))
@@ -71,6 +79,8 @@ def mark_clipped(axes: Axes) -> None:
     """At the edge of the axis an arrow and the number, where an estimate or an end of its interval lies beyond it.
 
     Call it when the limits of the axis stand.
+
+    :param axes: with intervals that :func:`interval` drew.
     """
     for mark in _drawn.pop(axes, []):
         low, high = sorted(axes.get_xlim() if mark.along else axes.get_ylim())

@@ -38,6 +38,8 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     Images: of each group those nearest to the 10th, 50th and 90th percentile of the group's error, the
     error averaged over configurations and seeds. Networks: of the first seed that tested the image.
     The table has group, quantile, id, seed, configuration, mse.
+
+    :param dataset: an opened aggregated store.
     """
     title = "Reconstructions by configuration"
     choices = at_quantiles(dataset)
@@ -90,8 +92,11 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
 
     Images: of each group those nearest to quantiles of SLUG; and where labels say yes or no (ruler,
     ink), of each label those with the fewest other labels, nearest to evenly spaced quantiles of SLUG.
-    many: a page of many, two to a line. configuration: by default that with the most even mix of groups.
     The table has group (or label), quantile, id, configuration, seed, mse, slug.
+
+    :param dataset: an opened aggregated store.
+    :param many: a page of many, two to a line.
+    :param configuration: by default that with the most even mix of groups.
     """
     position = (
         middle_configuration(dataset)
@@ -155,7 +160,10 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
 
 
 def pads_with_zeros(dataset: xr.Dataset) -> bool:
-    """Whether the experiment's configuration says so; its default is the papers' zeros."""
+    """Whether the experiment's configuration says so; its default is the papers' zeros.
+
+    :param dataset: an opened aggregated store.
+    """
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}") or {}
     return isinstance(resolved.get("model"), dict) and resolved["model"].get("padding", "zero") == "zero"
 
@@ -177,12 +185,20 @@ def _line_of_maps(line: Any, one: xr.Dataset, choice: Mapping[Any, Any], small: 
 
 
 def rim_of(dataset: xr.Dataset) -> int:
-    """Pixels along each border that zero padding brightens in SLUG maps: a sixteenth of the image, else none."""
+    """Pixels along each border that zero padding brightens in SLUG maps: a sixteenth of the image, else none.
+
+    :param dataset: an opened aggregated store.
+    """
     return max(dataset.sizes.get("y", 0) // 16, 1) if pads_with_zeros(dataset) else 0
 
 
 def show_map(axes: Axes, values: np.ndarray, rim: int) -> None:
-    """A map in its colours; with a rim, scaled by what lies within it, and the rim set apart by a dotted line."""
+    """A map in its colours; with a rim, scaled by what lies within it, and the rim set apart by a dotted line.
+
+    :param axes: to draw on.
+    :param values: (y, x) the map.
+    :param rim: pixels along each border, see :func:`rim_of`.
+    """
     values = np.asarray(values, dtype=np.float32)
     inside = values[rim:-rim, rim:-rim] if rim else values
     show(axes, scaled(values, inside))
@@ -194,7 +210,11 @@ def show_map(axes: Axes, values: np.ndarray, rim: int) -> None:
 
 
 def colour_bar(fig: Figure, grid: Any) -> None:
-    """What the colours of the maps say, below them."""
+    """What the colours of the maps say, below them.
+
+    :param fig: the figure.
+    :param grid: array of the axes that the maps are on.
+    """
     colours = ScalarMappable(Normalize(0, 1), MAP_COLOURS)
     bar = fig.colorbar(colours, ax=list(np.ravel(grid)), orientation="horizontal", aspect=34, shrink=0.6, pad=0.015)
     bar.set_ticks([0, 1], labels=["0", f"{BRIGHTEST}th percentile of the map"])
@@ -206,6 +226,9 @@ def scaled(values: np.ndarray, by: np.ndarray | None = None) -> np.ndarray:
     """A map in [0, 1]: divided by its `BRIGHTEST` percentile, or that of another part of it, and cut off.
 
     Zeros where it is not positive.
+
+    :param values: the map, of any shape.
+    :param by: the other part, of any shape.
     """
     by = values if by is None else by
     top = np.nanpercentile(by, BRIGHTEST) if np.isfinite(by).any() else 0.0
@@ -213,6 +236,12 @@ def scaled(values: np.ndarray, by: np.ndarray | None = None) -> np.ndarray:
 
 
 def show(axes: Axes, picture: np.ndarray, below: str = "") -> None:
+    """A picture without ticks.
+
+    :param axes: to draw on.
+    :param picture: (y, x, channel) uint8, or (y, x) in [0, 1] in the colours of maps.
+    :param below: words under it.
+    """
     if picture.ndim == 2:
         axes.imshow(picture, cmap=MAP_COLOURS, vmin=0, vmax=1, interpolation="nearest")
     else:
@@ -235,6 +264,9 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
     """Images that each configuration's decoder draws from the prior, of the first seed.
 
     The table has configuration, seed, sample and the mean red, green and blue of each sample.
+
+    :param models: the opened store of models.
+    :param each: samples a configuration, at most.
     """
     title = "Samples from the prior"
     if "samples" not in models or not models.sizes.get("sample"):
@@ -269,8 +301,11 @@ def samples(models: xr.Dataset, each: int = 8) -> tuple[Figure, pd.DataFrame]:
 def snapshots(models: xr.Dataset, most: int = 6) -> tuple[Figure, pd.DataFrame]:
     """The same test images reconstructed during training, by configuration, of the first seed; two images a line.
 
-    most: epochs shown, evenly spread over those that were kept, the first and the last among them. The table has
-    configuration, seed, shown_image, epoch, mse; the error is that of the stored picture, which has 256 levels.
+    The table has configuration, seed, shown_image, epoch, mse; the error is that of the stored picture, which has 256
+    levels.
+
+    :param models: the opened store of models.
+    :param most: epochs shown, evenly spread over those that were kept, the first and the last among them.
     """
     title = "Reconstructions during training"
     if "snapshots" not in models or not models["snapshots"].size:

@@ -39,7 +39,7 @@ def write_power(
 def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The probability that each claim is decided, a row a claim and a column a size.
 
-    The table is that of `sluguq.claims.power.power`.
+    :param table: of `sluguq.claims.power.power`.
     """
     title = "How likely is each claim to be decided?"
     if table.empty:

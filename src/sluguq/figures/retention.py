@@ -21,7 +21,10 @@ def retention(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Data
     """Retention curves by SLUG and latent standard deviation, with the oracle's and the random curve.
 
     The number in each panel is the gain of SLUG: the area between the random curve and SLUG's over that
-    between the random curve and the oracle's. The table is that of `sluguq.analysis.removal.removal`.
+    between the random curve and the oracle's.
+
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.removal.removal`.
     """
     title = "Error of what remains as uncertain images are removed"
     if table.empty:

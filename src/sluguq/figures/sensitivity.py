@@ -41,11 +41,12 @@ MEASURES = {
 def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple[Figure, pd.DataFrame]:
     """One line a setting, one column a measure: how the measure changes as one setting does and the rest stay.
 
-    table: as `sensitivity_table` gives it, with the columns setting (of `SETTINGS`), value (of the
-    setting), reference (whether that is the experiment's own), measure (of `MEASURES`), result, low, high,
-    configuration, seed (-1 for the mean over seeds), and images (how many a seed rests on). dataset: a store of the
-    same experiment, for the mark of synthetic data. It is the table behind the figure too. Raises ValueError where a
-    column is missing.
+    :param table: of `sluguq.analysis.sensitivity.sensitivity_table`, with the columns setting (of `SETTINGS`), value
+        (of the setting), reference (whether that is the experiment's own), measure (of `MEASURES`), result, low, high,
+        configuration, seed (-1 for the mean over seeds), and images (how many a seed rests on). It is the table behind
+        the figure too.
+    :param dataset: a store of the same experiment, for the mark of synthetic data.
+    :raises ValueError: where a column is missing.
     """
     title = "How sure is the score?"
     missing = set(COLUMNS) - set(table.columns)

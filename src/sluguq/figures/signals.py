@@ -28,7 +28,8 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
     """Each signal's rank correlation with the error, retention gain, detection of the worst errors, and partial
     rank correlations.
 
-    The table is that of `sluguq.analysis.signals.compare_signals`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.signals.compare_signals`.
     """
     title = "SLUG beside cheaper signals"
     if table.empty:
@@ -77,7 +78,10 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
 
 
 def name_of(signal: str) -> str:
-    """A signal's name on an axis."""
+    """A signal's name on an axis.
+
+    :param signal: its name in the store.
+    """
     words = "the error itself" if signal == "mse" else signal_label(signal)
     return words.replace(" over ", "\nover ").replace(" standard", "\nstandard").replace("SLUG, ", "SLUG,\n")
 
@@ -102,7 +106,8 @@ def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: 
 def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Gaps between the darkest and the lightest group in every signal, their order over configurations, and flags.
 
-    The table is that of `sluguq.analysis.signals_beyond_error.signals_by_group`.
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.signals_beyond_error.signals_by_group`.
     """
     title = "Which signal sees the groups as the error does?"
     if table.empty:
@@ -158,7 +163,10 @@ def signals_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, 
 def labels_by_signal(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """AUROC of every signal of a whole image for images that carry a yes-or-no label.
 
-    The table is that of `signals_beyond_error.labels_by_signal`; shown is the configuration with the most even mix.
+    Shown is the configuration with the most even mix.
+
+    :param dataset: an opened aggregated store.
+    :param table: of `sluguq.analysis.signals_beyond_error.labels_by_signal`.
     """
     title = "Which signal tells images with a label from the rest?"
     if table.empty:

@@ -95,17 +95,28 @@ def styled() -> Iterator[None]:
 
 
 def figure(width: float = WIDTH, height: float = 2.8) -> Figure:
-    """An empty figure of this size in inches, with a layout that leaves room for what is written on it."""
+    """An empty figure of this size in inches, with a layout that leaves room for what is written on it.
+
+    :param width: of the figure.
+    :param height: of the figure.
+    """
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def group_colours(groups: Groups) -> dict[str, str]:
-    """The colour of every group, by its mean skin type: one group has one colour in all figures."""
+    """The colour of every group, by its mean skin type: one group has one colour in all figures.
+
+    :param groups: of an experiment.
+    """
     return {name: _tone(float(np.mean(types)), groups.scale) for name, types in groups.items()}
 
 
 def fst_colours(types: Iterable[int], scale: Scale = FITZPATRICK) -> dict[int, str]:
-    """The colour of every skin type of a scale; grey for -1, unlabelled."""
+    """The colour of every skin type of a scale; grey for -1, unlabelled.
+
+    :param types: which skin types.
+    :param scale: that they are of.
+    """
     return {int(t): UNLABELLED if t < 1 else _tone(int(t), scale) for t in types}
 
 
@@ -114,12 +125,18 @@ def _tone(level: float, scale: Scale) -> str:
 
 
 def configuration_colours(configurations: Iterable[str]) -> dict[str, str]:
-    """The colour of every configuration, by its place in the experiment."""
+    """The colour of every configuration, by its place in the experiment.
+
+    :param configurations: all of the experiment, in order.
+    """
     return {str(c): _CONFIGURATIONS[i % len(_CONFIGURATIONS)] for i, c in enumerate(configurations)}
 
 
 def marker_of(place: int) -> str:
-    """The marker of what stands at this place in its order; after the eighth they begin again."""
+    """The marker of what stands at this place in its order; after the eighth they begin again.
+
+    :param place: from 0.
+    """
     return MARKERS[place % len(MARKERS)]
 
 
@@ -223,7 +240,11 @@ def finish(
 
 
 def by_lines(handles: Sequence[Artist], columns: int) -> list[Artist]:
-    """Handles in the order in which a legend, which fills column by column, shows them line by line."""
+    """Handles in the order in which a legend, which fills column by column, shows them line by line.
+
+    :param handles: line by line.
+    :param columns: of the legend.
+    """
     lines = -(-len(handles) // columns)
     # The first columns have one more where the last line is short.
     full = len(handles) % columns or columns
@@ -239,7 +260,10 @@ def _tall(fig: Figure, artist: Artist) -> float:
 
 
 def mark_synthetic(fig: Figure) -> None:
-    """A visible mark that the images are no photographs of people."""
+    """A visible mark that the images are no photographs of people.
+
+    :param fig: to be marked.
+    """
     mark = fig.text(
         1 - 0.08 / fig.get_figwidth(),
         1 - 0.08 / fig.get_figheight(),
@@ -255,7 +279,12 @@ def mark_synthetic(fig: Figure) -> None:
 
 
 def empty(title: str, reason: str, dataset: xr.Dataset | None = None) -> Figure:
-    """A figure that says why there is nothing to draw."""
+    """A figure that says why there is nothing to draw.
+
+    :param title: of the figure.
+    :param reason: why there is nothing.
+    :param dataset: a store, for the mark of synthetic data.
+    """
     fig = figure(height=1.4)
     axes = fig.subplots()
     axes.axis("off")
@@ -264,7 +293,11 @@ def empty(title: str, reason: str, dataset: xr.Dataset | None = None) -> Figure:
 
 
 def is_wide(values: np.ndarray, ratio: float = 20.0) -> bool:
-    """Whether values are all positive and their 1st and 99th percentile lie a factor `ratio` apart."""
+    """Whether values are all positive and their 1st and 99th percentile lie a factor `ratio` apart.
+
+    :param values: of any shape; NaN do not count.
+    :param ratio: the least factor.
+    """
     values = values[np.isfinite(values)]
     if not len(values) or values.min() <= 0:
         return False
@@ -273,7 +306,11 @@ def is_wide(values: np.ndarray, ratio: float = 20.0) -> bool:
 
 
 def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5 where it spans little, at powers of ten else."""
+    """A logarithmic axis with plain numbers at 1, 2 and 5 where it spans little, at powers of ten else.
+
+    :param axes: with its data on it.
+    :param which: of its two axes.
+    """
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
     low, high = sorted(axis.get_data_interval())

@@ -21,7 +21,8 @@ from sluguq.images.skin_colour import ITA_CLASSES
 def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Individual typology angle of prior samples and training images, by configuration and group, and the difference.
 
-    The table is that of `sluguq.analysis.tones.tones`.
+    :param models: the opened store of models.
+    :param table: of `sluguq.analysis.tones.tones`.
     """
     title = "Whose skin does the model paint?"
     if table.empty:

@@ -25,6 +25,8 @@ def training_history(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Every term of the loss by epoch, a line a seed, coloured by configuration.
 
     The table has configuration, seed, epoch, term, value.
+
+    :param models: the opened store of models.
     """
     title = "Training history"
     terms = [str(n) for n, v in models.data_vars.items() if set(v.dims) == {"configuration", "seed", "epoch"}]
@@ -88,6 +90,8 @@ def spectrum(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     """Eigenvalues of the generalised Gauss-Newton matrix and the residuals of their eigenvectors.
 
     The table has configuration, seed, rank (from 1), eigenvalue, residual.
+
+    :param models: the opened store of models.
     """
     title = "Leading eigenvalues of the GGN matrix"
     if "eigenvalues" not in models or not models.sizes.get("rank"):

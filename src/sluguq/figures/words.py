@@ -12,14 +12,21 @@ from sluguq.analysis.aggregated import Groups
 
 
 def group_label(name: str, groups: Groups) -> str:
-    """A group's name with its skin types: `dark (FST 5, 6)`; long runs as a range."""
+    """A group's name with its skin types: `dark (FST 5, 6)`; long runs as a range.
+
+    :param name: of the group.
+    :param groups: of the experiment.
+    """
     types = sorted(groups[name])
     run = len(types) > 2 and types == list(range(types[0], types[-1] + 1))
     return f"{name} ({groups.scale.name} {f'{types[0]}–{types[-1]}' if run else ', '.join(map(str, types))})"
 
 
 def span(counts: Iterable[float]) -> str:
-    """A count, or the range of several: `512` or `498–512`."""
+    """A count, or the range of several: `512` or `498–512`.
+
+    :param counts: whole numbers.
+    """
     values = sorted({int(c) for c in counts})
     if not values:
         return "0"
@@ -27,7 +34,11 @@ def span(counts: Iterable[float]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
+    """`1 seed`, `3 seeds`.
+
+    :param count: how many.
+    :param noun: that takes an s.
+    """
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
@@ -40,7 +51,11 @@ def images_and_seeds(table: pd.DataFrame) -> str:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number at this many significant digits, with a true minus sign."""
+    """A number at this many significant digits, with a true minus sign.
+
+    :param value: NaN, infinity and what is no number become a dash.
+    :param digits: significant ones.
+    """
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
     if 1000 <= abs(value) < 1e9:
@@ -53,22 +68,38 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def decimal(value: float, places: int = 2) -> str:
-    """A number at this many decimal places, with a true minus sign."""
+    """A number at this many decimal places, with a true minus sign.
+
+    :param value: a finite number.
+    :param places: after the point.
+    """
     return f"{value:.{places}f}".replace("-", "−")
 
 
 def bracketed(value: float, low: float, high: float) -> str:
-    """An estimate with its interval, `0.61 [0.55, 0.67]`; empty where it is not known."""
+    """An estimate with its interval, `0.61 [0.55, 0.67]`; empty where it is not known.
+
+    :param value: the estimate.
+    :param low: end of its interval.
+    :param high: its other end.
+    """
     return f"{decimal(value)} [{decimal(low)}, {decimal(high)}]" if math.isfinite(value) else ""
 
 
 def percentage(share: float, sign: bool = True) -> str:
-    """A share as `62 %`, with a space that does not break, or without the sign."""
+    """A share as `62 %`, with a space that does not break, or without the sign.
+
+    :param share: 0 to 1.
+    :param sign: whether the sign follows.
+    """
     return f"{100 * share:.0f}" + ("\N{NO-BREAK SPACE}%" if sign else "")
 
 
 def times(ratio: float) -> str:
-    """A ratio as `4×`, below one as `1/4×`."""
+    """A ratio as `4×`, below one as `1/4×`.
+
+    :param ratio: positive.
+    """
     if 0 < ratio < 0.995 and abs(1 / ratio - round(1 / ratio)) < 1e-6:
         return f"1/{round(1 / ratio):,}×"
     return f"{number(ratio)}×"

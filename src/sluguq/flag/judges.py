@@ -59,6 +59,8 @@ class Judges:
 def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
     """The networks of one configuration whose eigenbases were kept, with their reference distributions.
 
+    :param experiment: folder of its results.
+    :param configuration: its name; None takes the most mixed one.
     :raises FlagError: where there is no such experiment or configuration, no eigenbasis was kept, or weights have
         changed.
     """

@@ -33,7 +33,13 @@ def judged_table(
     scores: Sequence[Mapping[str, np.ndarray]],
     groups: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """The table that `sluguq.flag.run.flag` describes, sorted; its index is the place of each photograph in `names`."""
+    """The table that `sluguq.flag.run.flag` describes, sorted; its index is the place of each photograph in `names`.
+
+    :param names: of the photographs.
+    :param networks: with their references.
+    :param scores: of every network, by variable (photograph,).
+    :param groups: names of the experiment's groups.
+    """
     columns: dict[str, Any] = {"file": list(names)}
     single: dict[str, np.ndarray] = {}
     for network, score in zip(networks, scores, strict=True):
@@ -76,11 +82,14 @@ def judged_table(
 def agreement(references: Sequence[pd.DataFrame], column: str) -> float | None:
     """The rank correlation of two networks on images that neither was trained on, the mean over all pairs of networks.
 
-    references: of each network, what it scored on its test images; columns group and `column`, the index is the image.
     Only images that both tested count. Each group has the weight that it has in the references, for a small group is
     tested twice more often than a large one. Percentiles of one network are uniform, so their correlation is the mean
     product of their deviations from 50 over a uniform number's variance. None with fewer than `FEWEST_SHARED` images,
     or where a group of the references has none.
+
+    :param references: of each network, what it scored on its test images; columns group and `column`, the index is the
+        image.
+    :param column: whose ranks are compared.
     """
     scaled = [
         pd.Series((percentiles(r[column], r[column]) - 50) / (100 / np.sqrt(12)), index=r.index) for r in references
@@ -100,10 +109,14 @@ def agreement(references: Sequence[pd.DataFrame], column: str) -> float | None:
 def rank_of_mean(means: np.ndarray, correlation: float | None, count: int) -> np.ndarray:
     """Where the mean percentile of a photograph lies among those of photographs like the reference, in per cent.
 
-    means: over `count` networks. No image of the reference need have been tested by all networks, so the distribution
+    No image of the reference need have been tested by all networks, so the distribution
     of the mean is that of `count` uniform numbers with this rank correlation between any two (a Gaussian copula; its
     linear correlation is 2 sin(pi rho / 6)), by `_DRAWS` draws. One network, or no known correlation: the mean itself,
     which then lies nearer to 50 than the rank would.
+
+    :param means: (n,) percentiles, 0 to 100, means over `count` networks.
+    :param correlation: of the ranks of any two networks, None where it is not known.
+    :param count: of networks.
     """
     if count == 1 or correlation is None:
         return means

@@ -20,6 +20,8 @@ def imported_names(file: Path) -> set[str]:
 
     Left out is what only type checkers read (under ``if TYPE_CHECKING``). For ``from a import b`` both ``a`` and
     ``a.b`` are given, as ``b`` may be a module.
+
+    :param file: Python source.
     """
     names: set[str] = set()
     for node in _statements(file):
@@ -36,6 +38,8 @@ def library_files(*roots: Path) -> set[Path]:
 
     A module in a package depends on the package's ``__init__.py`` too. A template or table is taken to be read by the
     module beside it that has its name (``page.py``, ``page.html.j2``).
+
+    :param roots: scripts, or modules of the library.
     """
     files: set[Path] = set()
     pending = list(roots)
@@ -49,7 +53,10 @@ def library_files(*roots: Path) -> set[Path]:
 
 
 def packages_needed(*roots: Path) -> dict[str, Path]:
-    """Top-level modules from outside the library that these files need, each with a file that imports it."""
+    """Top-level modules from outside the library that these files need, each with a file that imports it.
+
+    :param roots: scripts, or modules of the library.
+    """
     packages: dict[str, Path] = {}
     for file in [*roots, *sorted(path for path in library_files(*roots) if path.suffix == ".py")]:
         for name in imported_names(file):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 
 def free_bytes(folder: str | os.PathLike[str]) -> int:
-    """Free bytes of the disk on which `folder` lies, or will lie."""
+    """Free bytes of the disk on which `folder` lies, or will lie.
+
+    :param folder: need not be there yet.
+    """
     existing = Path(folder).absolute()
     while not existing.exists():
         existing = existing.parent
@@ -18,7 +21,10 @@ def free_bytes(folder: str | os.PathLike[str]) -> int:
 
 
 def occupied_bytes(files: Iterable[Path]) -> int:
-    """Bytes that files take on their disk, which is less than their length where they have holes."""
+    """Bytes that files take on their disk, which is less than their length where they have holes.
+
+    :param files: one that is gone meanwhile takes none.
+    """
     total = 0
     for file in files:
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile, by whoever owns it
@@ -27,7 +33,10 @@ def occupied_bytes(files: Iterable[Path]) -> int:
 
 
 def gigabytes(count: int) -> str:
-    """Bytes in words."""
+    """Bytes in words.
+
+    :param count: of bytes.
+    """
     return f"{count / 1e9:.1f} GB"
 
 
@@ -36,6 +45,8 @@ def reserve(path: Path, count: int) -> None:
 
     A file that is mapped into memory without them ends the process with a bus error where the disk runs full.
 
+    :param path: of the file.
+    :param count: of bytes.
     :raises OSError: where the disk has no room for it, with what lacks; nothing is left behind then.
     """
     with path.open("wb") as file:

@@ -122,6 +122,7 @@ def add_estimator(name: str, make: Callable[[], Any]) -> None:
 def load(files: Iterable[str | os.PathLike[str]]) -> None:
     """Run extension files, each once a process, and let the jobs that this process starts find them.
 
+    :param files: Python sources.
     :raises ExtensionError: where a file is not there or fails.
     """
     paths = [Path(file).resolve() for file in files]
@@ -140,6 +141,9 @@ def load_announced() -> None:
 def refuse_twice(kind: str, names: Collection[str], added: Iterable[str]) -> None:
     """Refuse an addition that the library has already, under a name that is its own.
 
+    :param kind: of the additions, in words.
+    :param names: that the library has.
+    :param added: what extensions add, by name.
     :raises ExtensionError: naming it.
     """
     for name in added:

@@ -12,7 +12,10 @@ from types import ModuleType
 
 
 def is_python_file(path: Path) -> bool:
-    """Whether there is a file of this name that ends in ``.py``."""
+    """Whether there is a file of this name that ends in ``.py``.
+
+    :param path: of the file.
+    """
     return path.suffix == ".py" and path.is_file()
 
 

@@ -51,7 +51,10 @@ class Progress:
         self._first: tuple[float, int] | None = None  # when the first of this run was done, and how many then
 
     def update(self, count: int = 1) -> None:
-        """`count` more are done."""
+        """`count` more are done.
+
+        :param count: since the last call.
+        """
         self._done += count
         self._bar.update(count)
         if self._first is None:

@@ -30,10 +30,18 @@ def plain_stream(seed: int = 0) -> np.random.Generator:
 
 
 def keyed_stream(seed: int, *key: int) -> np.random.Generator:
-    """Random numbers of one purpose of one drawn image, whichever others are drawn (PCG64)."""
+    """Random numbers of one purpose of one drawn image, whichever others are drawn (PCG64).
+
+    :param seed: from 0.
+    :param key: numbers that say which image and what for.
+    """
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
 
 
 def drawing_stream(seed: int, *key: int) -> np.random.Generator:
-    """The same from a generator that is cheap to start for every stroke (Philox)."""
+    """The same from a generator that is cheap to start for every stroke (Philox).
+
+    :param seed: from 0.
+    :param key: as for :func:`keyed_stream`.
+    """
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy=seed, spawn_key=key)))

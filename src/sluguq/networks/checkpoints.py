@@ -52,7 +52,12 @@ def fingerprint(settings: Mapping[str, Any], *trees: Any) -> str:
 
 
 def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, identity: str) -> Path:
-    """Write a checkpoint to `folder`, in place of the one there; `identity` is the training's fingerprint."""
+    """Write a checkpoint to `folder`, in place of the one there; `identity` is the training's fingerprint.
+
+    :param folder: of the checkpoint.
+    :param checkpoint: what is written.
+    :param identity: of the training.
+    """
     path = Path(folder) / _FILE
     arrays = {f"state.{name}": leaf for name, leaf in named(checkpoint.state).items()}
     for epoch, snapshot in checkpoint.snapshots.items():

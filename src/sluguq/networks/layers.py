@@ -29,7 +29,10 @@ def _draw_zeros(shape: tuple[int, ...], _bound: float) -> jax.Array:
 
 
 def drawing(seed: int | None) -> Draw:
-    """Initial weights: NumPy's PCG64 from the seed, uniform in ±bound; zeros, to be filled in, where it is None."""
+    """Initial weights: NumPy's PCG64 from the seed, uniform in ±bound; zeros, to be filled in, where it is None.
+
+    :param seed: from 0, or None.
+    """
     return _draw_zeros if seed is None else functools.partial(_draw_uniform, plain_stream(seed))
 
 
@@ -38,6 +41,8 @@ def elu(x: jax.Array) -> jax.Array:
 
     Written so in float32, where it takes half of expm1's time on CPUs and is off by 10⁻⁷ at most; in narrower types
     the difference would lose what is small.
+
+    :param x: of any shape.
     """
     if x.dtype.itemsize < 4:
         return jax.nn.elu(x)

@@ -45,10 +45,17 @@ class Settings(Protocol):
         """Colour channels."""
 
     def initial(self, seed: int | None) -> Any:
-        """The network before training, the same for the same seed; None leaves its weights to be filled in."""
+        """The network before training, the same for the same seed; None leaves its weights to be filled in.
+
+        :param seed: of the weights.
+        """
 
     def join(self, weights: Any, statistics: Any) -> Any:
-        """The network with these weights and statistics; undoes :meth:`Network.split`."""
+        """The network with these weights and statistics; undoes :meth:`Network.split`.
+
+        :param weights: nested dictionaries of arrays.
+        :param statistics: likewise; empty where a network has none.
+        """
 
 
 @runtime_checkable
@@ -66,6 +73,8 @@ class Network(Protocol):
         """Images in [-1, 1] (n, height, width, channels) to what the network makes of them: f_w(x) of the SLUG paper.
 
         Deterministic, image by image, differentiable in the weights, and computed in the images' type.
+
+        :param images: (n, height, width, channels) in [-1, 1].
         """
 
 
@@ -74,10 +83,18 @@ class LatentNetwork(Network, Protocol):
     """A network with a Gaussian latent variable of standard normal prior; its settings have a ``latent_shape``."""
 
     def encode(self, images: jax.Array, *, train: bool = False) -> tuple[jax.Array, jax.Array]:
-        """Mean and log-variance of q(z | x), each (n, ``*latent_shape``)."""
+        """Mean and log-variance of q(z | x), each (n, ``*latent_shape``).
+
+        :param images: (n, height, width, channels) in [-1, 1].
+        :param train: whether layers behave as in training.
+        """
 
     def decode(self, latents: jax.Array, *, train: bool = False) -> jax.Array:
-        """Mean of p(x | z), in [-1, 1], for latents (n, ``*latent_shape``)."""
+        """Mean of p(x | z), in [-1, 1], for latents (n, ``*latent_shape``).
+
+        :param latents: (n, ``*latent_shape``).
+        :param train: whether layers behave as in training.
+        """
 
 
 class TrainingPass(NamedTuple):
@@ -97,11 +114,19 @@ class TrainableNetwork(Network, Protocol):
     """A network that this package trains."""
 
     def training_pass(self, images: jax.Array, key: jax.Array) -> TrainingPass:
-        """One pass over a batch in training, in the images' type; may replace the network's own statistics."""
+        """One pass over a batch in training, in the images' type; may replace the network's own statistics.
+
+        :param images: (n, height, width, channels) in [-1, 1].
+        :param key: of whatever the pass draws.
+        """
 
 
 def to_unit_range(images: Any, dtype: Any = jnp.float32) -> jax.Array:
-    """Images as the network sees them: uint8 0..255 becomes x / 127.5 - 1, floats are taken as they are."""
+    """Images as the network sees them: uint8 0..255 becomes x / 127.5 - 1, floats are taken as they are.
+
+    :param images: uint8, or floats in [-1, 1].
+    :param dtype: of the result.
+    """
     images = jnp.asarray(images)
     if images.dtype == jnp.uint8:
         return images.astype(dtype) / 127.5 - 1
@@ -111,17 +136,26 @@ def to_unit_range(images: Any, dtype: Any = jnp.float32) -> jax.Array:
 
 
 def to_pixels(images: jax.Array) -> jax.Array:
-    """Images in [-1, 1] as uint8, rounded to the nearest of 0 to 255; undoes `to_unit_range`."""
+    """Images in [-1, 1] as uint8, rounded to the nearest of 0 to 255; undoes `to_unit_range`.
+
+    :param images: of any shape.
+    """
     return jnp.clip(jnp.round((images + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
 def count_weights(network: Network) -> int:
-    """Number of trained weights (statistics are not counted)."""
+    """Number of trained weights (statistics are not counted).
+
+    :param network: the network.
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(network.split()[0]))
 
 
 def matmul_precision(precision: Precision) -> Any:
-    """Context in which products of float32 arrays are traced with at most this rounding."""
+    """Context in which products of float32 arrays are traced with at most this rounding.
+
+    :param precision: float32, tf32 or bfloat16.
+    """
     return jax.default_matmul_precision("tensorfloat32" if precision == "tf32" else "highest")
 
 
@@ -189,10 +223,17 @@ def encode(network: LatentNetwork, images: Any) -> tuple[jax.Array, jax.Array]:
     """Mean and log-variance of q(z | x), each (n, ``*latent_shape``), for images uint8 or in [-1, 1].
 
     The mean latent standard deviation of the fairness paper is `exp(log_variance / 2).mean((1, 2, 3))`.
+
+    :param network: with a latent variable.
+    :param images: (n, height, width, channels).
     """
     return _encode(network.settings, *network.split(), jnp.asarray(images))
 
 
 def decode(network: LatentNetwork, latents: Any) -> jax.Array:
-    """Mean of p(x | z), (n, height, width, channels) in [-1, 1], for latents (n, ``*latent_shape``)."""
+    """Mean of p(x | z), (n, height, width, channels) in [-1, 1], for latents (n, ``*latent_shape``).
+
+    :param network: with a latent variable.
+    :param latents: (n, ``*latent_shape``).
+    """
     return _decode(network.settings, *network.split(), jnp.asarray(latents))

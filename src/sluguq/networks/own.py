@@ -53,7 +53,10 @@ class OwnNetwork:
         return self.weights, self.statistics
 
     def reconstruct(self, images: jax.Array) -> jax.Array:
-        """``apply(params, images)``."""
+        """``apply(params, images)``.
+
+        :param images: (n, height, width, channels) in [-1, 1].
+        """
         return jax.tree.unflatten(self.settings.structure, self.statistics)(self.weights, images)
 
 

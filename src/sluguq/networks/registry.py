@@ -47,18 +47,25 @@ class ArchitectureError(SluguqError, ValueError):
 
 
 def is_own(network: str) -> bool:
-    """Whether a network is named by a file, ``path/to/file.py:name``, and not by the registry."""
+    """Whether a network is named by a file, ``path/to/file.py:name``, and not by the registry.
+
+    :param network: as the configuration names it.
+    """
     return ".py:" in network
 
 
 def own_file(network: str) -> Path:
-    """The file of a network that :func:`is_own`."""
+    """The file of a network that :func:`is_own`.
+
+    :param network: as the configuration names it.
+    """
     return Path(network.rsplit(":", 1)[0])
 
 
 def place_of(network: str) -> str:
     """Module and name, or file and name, of a network's settings.
 
+    :param network: as the configuration names it.
     :raises ArchitectureError: with the names that there are.
     """
     if is_own(network):
@@ -74,6 +81,7 @@ def place_of(network: str) -> str:
 def source_of(network: str) -> Path:
     """The file that a network's settings are in, found without running it.
 
+    :param network: as the configuration names it.
     :raises ArchitectureError: where there is no such network.
     """
     if is_own(network):
@@ -85,6 +93,7 @@ def source_of(network: str) -> Path:
 def name_of(settings: Settings) -> str:
     """The registered name of an architecture, by its settings.
 
+    :param settings: of a network.
     :raises ArchitectureError: where their class is not in the registry.
     """
     place = f"{type(settings).__module__}:{type(settings).__qualname__}"
@@ -100,6 +109,7 @@ def found(place: str) -> Any:
 
     A file is run once a process, with its folder on ``sys.path`` meanwhile, so that it can import its neighbours.
 
+    :param place: from :func:`place_of`.
     :raises ArchitectureError: where there is no such file or name.
     """
     home, _, name = place.rpartition(":")

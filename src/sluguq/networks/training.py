@@ -136,7 +136,11 @@ def _optimiser(settings: TrainingSettings, steps: int) -> tuple[optax.GradientTr
 
 
 def term_names(settings: TrainingSettings, perceptual: Perceptual | None) -> tuple[str, ...]:
-    """What a step tells: the loss, its terms with the network's own regularisers, the gradient's norm."""
+    """What a step tells: the loss, its terms with the network's own regularisers, the gradient's norm.
+
+    :param settings: of the training.
+    :param perceptual: network of the perceptual loss; None without one.
+    """
     network = settings.network
 
     def regularisers(images: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
@@ -170,7 +174,12 @@ def initial_state(settings: TrainingSettings, seed: int, steps: int, *, terms: t
 
 @functools.partial(jax.jit, static_argnames="count")
 def epoch_order(seed: int, epoch: int, count: int) -> jax.Array:
-    """The order in which an epoch (from 0) sees the images: int32 (count,)."""
+    """The order in which an epoch (from 0) sees the images: int32 (count,).
+
+    :param seed: of the training.
+    :param epoch: its number.
+    :param count: of images.
+    """
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), epoch)
     return jax.random.permutation(key, count)
 

@@ -44,11 +44,18 @@ class CollapseWatch:
         self._low = 0
 
     def observe(self, row: dict[str, float]) -> None:
-        """Count the epochs in a row in which the KL divergence was nearly zero."""
+        """Count the epochs in a row in which the KL divergence was nearly zero.
+
+        :param row: of the history.
+        """
         self._low = self._low + 1 if row.get("kl", math.inf) < _COLLAPSED_KL else 0
 
     def fault(self, row: dict[str, float], statistics: Any) -> tuple[str, str] | None:
-        """(term, reason) where the epoch of `row`, ending with these batch statistics, went wrong."""
+        """(term, reason) where the epoch of `row`, ending with these batch statistics, went wrong.
+
+        :param row: of the history.
+        :param statistics: nested dictionaries of arrays.
+        """
         for term, value in row.items():
             if not math.isfinite(value):
                 return term, f"is {value}"

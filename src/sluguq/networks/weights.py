@@ -48,6 +48,10 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mappi
 
     The file is written beside `path` and then takes its place, so a reader, or a job after a crash, finds
     the old file or the new one and never a part.
+
+    :param path: safetensors.
+    :param arrays: by name.
+    :param description: anything that JSON can hold.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +74,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any], description: Mappi
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what :func:`write_arrays` wrote: the arrays by name, and their description.
 
+    :param path: safetensors.
     :raises WeightsError: naming the file, where it was not written by ``write_arrays`` or has changed since.
     :raises FileNotFoundError: where there is none.
     """
@@ -92,7 +97,10 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 def named(tree: Any) -> dict[str, Any]:
-    """The leaves of a pytree by their paths, such as `encoder.blocks.0.conv1.kernel`."""
+    """The leaves of a pytree by their paths, such as `encoder.blocks.0.conv1.kernel`.
+
+    :param tree: of arrays.
+    """
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {".".join(_part(step) for step in path): leaf for path, leaf in leaves}
 
@@ -107,6 +115,9 @@ def _part(step: Any) -> str:
 def restored(template: Any, arrays: Mapping[str, np.ndarray], origin: str) -> Any:
     """A pytree of the template's structure with its leaves taken by name from ``arrays``.
 
+    :param template: a pytree of arrays, or of their shapes and types.
+    :param arrays: by name.
+    :param origin: where they are from, for messages.
     :raises WeightsError: naming the first leaf that is missing, left over or of another shape or type.
     """
     leaves = named(template)

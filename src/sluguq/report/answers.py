@@ -46,7 +46,11 @@ def answers(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[Ans
 
 
 def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What this run cannot say, and why."""
+    """What this run cannot say, and why.
+
+    :param dataset: the aggregated store of the data set that was trained on.
+    :param tables: ``gaps`` and ``signals`` of that store.
+    """
     sentences = []
     if int(dataset.attrs.get("synthetic", 0)):
         sentences.append("Anything about people: the images were made by a program.")

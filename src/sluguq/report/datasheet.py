@@ -91,7 +91,10 @@ def losses_by_reason(missing: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFr
 
 
 def kind_of_reason(reason: str) -> str:
-    """A reason without what is particular to one image: names, numbers, checksums."""
+    """A reason without what is particular to one image: names, numbers, checksums.
+
+    :param reason: from the tables of missing and rejected images.
+    """
     kind = re.sub(r"^(row \d+ of .+?|case \S+|subject \S+|column \S+): ", "", reason)
     kind = re.sub(r"(the folder has|leads out of the folder, to) .*?: ", r"\1 …: ", kind)
     kind = re.sub(r"(has FST) \d here, but FST \d in .*", r"\1 … here, but another in another row", kind)
@@ -110,6 +113,7 @@ def dependence_on_fst(rows: pd.DataFrame) -> float:
     A chi-squared test of usable and lost images against the skin types 1 to 6, by Monte Carlo (9,999 tables, seed
     0), as counts may be small.
 
+    :param rows: from :func:`sluguq.datasets.availability.availability`.
     :returns: the p-value; NaN where nothing or everything was lost, or only one skin type is there.
     """
     typed_rows = rows[rows["fst"] > 0]

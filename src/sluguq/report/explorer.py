@@ -161,6 +161,8 @@ def safe_json(content: Any) -> str:
     """JSON that nothing in it can end: no tag, no comment and no line end of JavaScript inside a script element.
 
     Numbers that are none become null.
+
+    :param content: plain numbers, texts, lists and mappings; NaN becomes null.
     """
     text = json.dumps(_plain(content), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

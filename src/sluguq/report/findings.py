@@ -146,7 +146,11 @@ def _what_was_run(results: Results, paper: Mapping[str, Any] | None) -> list[str
 
 
 def differences(paper: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Keys of both resolved configurations whose values differ, with both values; of sections that change numbers."""
+    """Keys of both resolved configurations whose values differ, with both values; of sections that change numbers.
+
+    :param paper: of the paper's configuration.
+    :param here: of this run.
+    """
     first, second = (dict(_flat({name: c.get(name, {}) for name in _SECTIONS})) for c in (paper, here))
     keys = [key for key in first if key in second and first[key] != second[key]]
     return [(key, str(first[key]), str(second[key])) for key in keys]
@@ -170,7 +174,7 @@ def _claims(results: Results) -> list[str]:
         whose = f"All {len(part)}" if len(part) == len(claims) else f"{len(part)} of {len(claims)}"
         lines[-1] += f" {whose} claims: {standing}."
     for paper, part in claims.groupby("paper", sort=False):
-        answers = part[part["verdict"] != UNASKED]
+        judged = part[part["verdict"] != UNASKED]
         lines += [
             "",
             f"### {str(paper)[:1].upper()}{str(paper)[1:]}",
@@ -181,7 +185,7 @@ def _claims(results: Results) -> list[str]:
         lines += [
             f"| {row.statement} | {row.where} | {_cell(row.statistic)}: {_estimate(row)} | {_count(row)} | "
             f"**{row.verdict}** |"
-            for row in answers.itertuples()
+            for row in judged.itertuples()
         ]
         others = part[part["verdict"] == UNASKED]
         if len(others):

@@ -20,7 +20,10 @@ LARGEST = 96
 
 
 def tile_size(side: int) -> int:
-    """Pixels a side of the tiles of images of `side` pixels."""
+    """Pixels a side of the tiles of images of `side` pixels.
+
+    :param side: in pixels.
+    """
     return min(side, LARGEST)
 
 
@@ -28,6 +31,8 @@ def brightest(maps: np.ndarray) -> np.ndarray:
     """(n,) the value of each map (n, height, width) that is drawn brightest: its `BRIGHTEST` percentile.
 
     Its maximum where so few pixels are above zero that the percentile is not.
+
+    :param maps: not negative.
     """
     values = np.nan_to_num(np.asarray(maps, dtype=np.float32))
     top = np.percentile(values, BRIGHTEST, axis=(1, 2))
@@ -35,7 +40,10 @@ def brightest(maps: np.ndarray) -> np.ndarray:
 
 
 def coloured(maps: np.ndarray) -> np.ndarray:
-    """Maps (n, height, width) as uint8 (n, height, width, 3), each divided by its own `brightest` and cut off there."""
+    """Maps (n, height, width) as uint8 (n, height, width, 3), each divided by its own `brightest` and cut off there.
+
+    :param maps: not negative.
+    """
     values = np.nan_to_num(np.asarray(maps, dtype=np.float32))
     top = brightest(values)[:, None, None]
     share = np.divide(values, top, out=np.zeros_like(values), where=top > 0)
@@ -43,7 +51,10 @@ def coloured(maps: np.ndarray) -> np.ndarray:
 
 
 def sheet(pictures: np.ndarray) -> bytes:
-    """Up to `ACROSS` squared pictures, uint8 (n, height, width, 3), side by side and line by line, as WebP."""
+    """Up to `ACROSS` squared pictures, uint8 (n, height, width, 3), side by side and line by line, as WebP.
+
+    :param pictures: of one size.
+    """
     count, height, width, _ = pictures.shape
     tall, wide = tile_size(height), tile_size(width)
     if (tall, wide) != (height, width):
@@ -57,7 +68,11 @@ def sheet(pictures: np.ndarray) -> bytes:
 
 
 def encoded(picture: np.ndarray, kind: str, **options: object) -> bytes:
-    """A picture, uint8 (height, width, 3) or (height, width), in a file format that Pillow writes."""
+    """A picture, uint8 (height, width, 3) or (height, width), in a file format that Pillow writes.
+
+    :param picture: one picture.
+    :param kind: as Pillow calls it, webp or png.
+    """
     content = io.BytesIO()
     Image.fromarray(picture).save(content, kind, **options)
     return content.getvalue()

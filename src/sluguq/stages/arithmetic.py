@@ -40,7 +40,11 @@ def forward_flop(model: Model, size: int, channels: int = 3) -> float:
 
 
 def perceptual_flop(perceptual: Perceptual, size: int) -> float:
-    """Operations of one image's forward pass through the network of the perceptual loss."""
+    """Operations of one image's forward pass through the network of the perceptual loss.
+
+    :param perceptual: the section ``training.perceptual``.
+    :param size: height and width in pixels.
+    """
     total = 0.0
     if perceptual.network == "vgg19":
         inputs, side = 3, size

@@ -111,7 +111,10 @@ def read_basis_store(path: str | os.PathLike[str], budget: Budget | None = None)
 
 
 def words_of_basis(path: str | os.PathLike[str]) -> str:
-    """How the estimator that a basis belongs to scores, in words."""
+    """How the estimator that a basis belongs to scores, in words.
+
+    :param path: of the basis's store.
+    """
     store = open_store(path)
     return ESTIMATORS[_estimator_name(store)].words
 

@@ -135,6 +135,8 @@ class Cost:
 def rates_of(device: str, precision: str) -> Rates:
     """What a device of :data:`DEVICES` sustains.
 
+    :param device: its name there.
+    :param precision: of training: float32, tf32 or bfloat16.
     :raises ValueError: where it is not known, with those that are.
     """
     if device not in DEVICES:
@@ -208,7 +210,11 @@ def score_passes(experiment: Experiment, *, external: bool = False) -> float:
 
 
 def passes_for(accuracy: float, measured: tuple[tuple[float, float], ...] = _SCORES) -> float:
-    """Forward passes for a relative standard error, between the measured ones on logarithmic scales."""
+    """Forward passes for a relative standard error, between the measured ones on logarithmic scales.
+
+    :param accuracy: relative standard error of a score, as a root mean square over images.
+    :param measured: pairs of accuracy and forward passes, from the finest to the coarsest.
+    """
     points = [(math.log(error), math.log(passes)) for error, passes in measured]
     x = math.log(accuracy)
     if x <= points[0][0]:  # more probes: the square of the accuracy
@@ -346,7 +352,10 @@ def _image_count(options: Source) -> int | None:
 
 
 def table_of(cost: Cost) -> str:
-    """The cost as a table in text."""
+    """The cost as a table in text.
+
+    :param cost: of an experiment.
+    """
     rows = [("stage", "jobs", "each", "PFLOP", "hours", "disk GB", "memory MB")]
     for stage in cost.stages:
         hours = "" if stage.hours is None else f"{stage.hours:,.2f}"

@@ -19,14 +19,23 @@ _SHOWN = 4
 
 
 def shown_images(store: xr.Dataset, split: str | os.PathLike[str]) -> np.ndarray:
-    """The same few test images for every configuration of a seed: evenly spaced through the test sets."""
+    """The same few test images for every configuration of a seed: evenly spaced through the test sets.
+
+    :param store: prepared images.
+    :param split: the seed's split.
+    """
     members = rows_of_role(store, split, "test_*")
     rows = members[np.linspace(0, len(members) - 1, min(_SHOWN, len(members))).round().astype(int)]
     return read_rows(store["pixels"], rows)
 
 
 def samples_of(network: Network, count: int, seed: int) -> np.ndarray | None:
-    """Prior samples; None where none are asked for, or the network has no latent variable to draw."""
+    """Prior samples; None where none are asked for, or the network has no latent variable to draw.
+
+    :param network: the network.
+    :param count: how many.
+    :param seed: of the draws.
+    """
     if not count or not isinstance(network, LatentNetwork):
         return None
     return prior_samples(network, count, seed=seed)

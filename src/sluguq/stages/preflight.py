@@ -42,7 +42,10 @@ def check_experiment(experiment: Experiment, *, inputs: bool = True) -> None:
 
 
 def consents_lacking(experiment: Experiment) -> str:
-    """Licences to accept and data sets to ask for before the experiment can run, a line each; empty where none."""
+    """Licences to accept and data sets to ask for before the experiment can run, a line each; empty where none.
+
+    :param experiment: the experiment.
+    """
     entries = {
         name: consents_wanted(experiment.datasets[name], Path(acquired_images(name)).parent)
         for name in experiment.scored_datasets
@@ -96,6 +99,9 @@ def weight_count(model: Model, channels: int = 3) -> dict[str, int] | None:
     """Number of weights of the residual VAE and of its decoder, counted from its shape: keys all and decoder.
 
     None for other networks, whose weights are counted by the jobs that load them.
+
+    :param model: the section ``model``.
+    :param channels: colour channels of the images.
     """
     if model.network != "residual_vae":
         return None
@@ -203,6 +209,8 @@ def known_counts(options: Source) -> Mapping[int, int] | None:
     """Images of each FST where the source tells without being acquired; None where it does not.
 
     A folder's counts are an upper bound: files that are missing or damaged come to light later.
+
+    :param options: of the data set.
     """
     if isinstance(options, PhantomSource):
         return options.counts

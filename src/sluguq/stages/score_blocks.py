@@ -31,7 +31,10 @@ class FinishedBlocks:
         self._folders = [*([] if self.folder is None else [self.folder]), *map(Path, others)]
 
     def load(self, start: int) -> Values | None:
-        """The block that begins with image ``start`` of those scored; None where it is not there, or is damaged."""
+        """The block that begins with image ``start`` of those scored; None where it is not there, or is damaged.
+
+        :param start: of the block.
+        """
         for folder in self._folders:
             path = folder / _name(start)
             try:
@@ -44,7 +47,11 @@ class FinishedBlocks:
         return None
 
     def save(self, start: int, values: Values) -> None:
-        """Keep a finished block."""
+        """Keep a finished block.
+
+        :param start: of the block.
+        :param values: by variable, a row an image.
+        """
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -57,5 +64,10 @@ def _name(start: int) -> str:
 
 
 def of_part(starts: Iterable[int], part: int, parts: int) -> list[int]:
-    """Which blocks job ``part`` of ``parts`` computes, counted from 1: as many as the others, up to one."""
+    """Which blocks job ``part`` of ``parts`` computes, counted from 1: as many as the others, up to one.
+
+    :param starts: of all blocks.
+    :param part: number of the job.
+    :param parts: how many jobs there are.
+    """
     return list(starts)[part - 1 :: parts]

@@ -27,6 +27,8 @@ def fingerprint_of_sources(options: Source) -> str:
     """Twelve hexadecimal digits that change when something that a source reads from this machine does.
 
     Tables count by their content. Of folders the names, sizes and times of all files count, of archives size and time.
+
+    :param options: of a data set.
     """
     digest = hashlib.sha256()
     for path in local_paths(options).values():
@@ -36,7 +38,10 @@ def fingerprint_of_sources(options: Source) -> str:
 
 
 def local_paths(options: Source) -> dict[str, Path]:
-    """The files and folders that a source names, by key; a relative table may lie in the source's folder."""
+    """The files and folders that a source names, by key; a relative table may lie in the source's folder.
+
+    :param options: of a data set.
+    """
     folder = getattr(options, "folder", None)
     paths: dict[str, Path] = {}
     for key in type(options).model_fields:
@@ -70,12 +75,20 @@ def _state(file: Path) -> str:
 
 
 def settled(options: Source) -> dict[str, Any]:
-    """The options that decide what is acquired."""
+    """The options that decide what is acquired.
+
+    :param options: of a data set.
+    """
     return {key: value for key, value in options.model_dump(mode="json").items() if key not in WITHOUT_EFFECT}
 
 
 def claim(record: Path, experiment: str, settings: dict[str, Any]) -> None:
-    """Write down for which experiment, and with which settings, shared data were made."""
+    """Write down for which experiment, and with which settings, shared data were made.
+
+    :param record: file to write.
+    :param experiment: its name.
+    :param settings: plain numbers, texts, lists and mappings.
+    """
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"experiment": experiment, "settings": settings}, sort_keys=True), encoding="utf-8")
 
@@ -90,8 +103,8 @@ def check_claim(record: Path, what: str, experiment: str, settings: dict[str, An
     :raises ConfigurationError: with the keys that differ and what to do.
     """
     try:
-        claim = json.loads(record.read_text(encoding="utf-8"))
-        other, theirs = str(claim["experiment"]), dict(claim["settings"])
+        content = json.loads(record.read_text(encoding="utf-8"))
+        other, theirs = str(content["experiment"]), dict(content["settings"])
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or not ours
         return
     mine = json.loads(json.dumps(settings))

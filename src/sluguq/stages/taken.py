@@ -81,6 +81,7 @@ def expected_seconds(planned: Mapping[str, int], experiment: str, logs: str | os
 def planned_jobs(configfile: str | os.PathLike[str]) -> dict[str, int]:
     """Jobs that a run would start now, by rule: Snakemake's own plan, after whatever was edited.
 
+    :param configfile: of the experiment.
     :raises RuntimeError: where Snakemake cannot plan, with what it says.
     """
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "host", "--configfile", str(configfile)]
@@ -93,7 +94,11 @@ def planned_jobs(configfile: str | os.PathLike[str]) -> dict[str, int]:
 
 
 def left(cost: Cost, planned: Mapping[str, int]) -> list[str]:
-    """What planned jobs will take, a line a rule, dearest first."""
+    """What planned jobs will take, a line a rule, dearest first.
+
+    :param cost: of the experiment.
+    :param planned: from :func:`planned_jobs`.
+    """
     by_stage = {stage: [other for other in cost.stages if other.stage == stage] for stage in _FOLDERS.values()}
     lines = []
     for rule, count in planned.items():
@@ -110,14 +115,20 @@ def left(cost: Cost, planned: Mapping[str, int]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time in words."""
+    """A time in words.
+
+    :param seconds: the time.
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def plan_and_taken(cost: Cost) -> list[dict[str, str]]:
-    """By stage, what was planned and what it took, as text for a table."""
+    """By stage, what was planned and what it took, as text for a table.
+
+    :param cost: of the experiment.
+    """
     before = taken(cost.experiment)
     rows = []
     for stage in dict.fromkeys(stage.stage for stage in cost.stages):

@@ -47,7 +47,10 @@ def content_of_images(images: PathLike, split: PathLike | None = None, roles: It
 
 
 def content_of_file(path: PathLike) -> str:
-    """SHA-256 of a file, or of the values in a store (not of its attributes) by the checksums of its files."""
+    """SHA-256 of a file, or of the values in a store (not of its attributes) by the checksums of its files.
+
+    :param path: of the file or store.
+    """
     path = Path(path)
     if not path.is_dir():
         return file_sha256(path)
@@ -89,7 +92,11 @@ def put_back(outputs: Sequence[PathLike], identity: str) -> bool:
 
 
 def keep(outputs: Sequence[PathLike], identity: str) -> None:
-    """Give outputs twins, in place of those that are there; where the file system has no hard links, none."""
+    """Give outputs twins, in place of those that are there; where the file system has no hard links, none.
+
+    :param outputs: files and folders of one job, in the order of :func:`put_back`.
+    :param identity: what they depend on, as a fingerprint.
+    """
     twins = _twins(outputs)
     shutil.rmtree(twins, ignore_errors=True)
     try:
@@ -103,7 +110,11 @@ def keep(outputs: Sequence[PathLike], identity: str) -> None:
 
 
 def forget(outputs: Sequence[PathLike], identity: str) -> None:
-    """Remove twins, whatever they are of."""
+    """Remove twins, whatever they are of.
+
+    :param outputs: as for :func:`keep`.
+    :param identity: as for :func:`keep`.
+    """
     del identity  # called in place of `keep`
     shutil.rmtree(_twins(outputs), ignore_errors=True)
 

@@ -26,6 +26,8 @@ def measured_rates(experiment: Experiment) -> Rates:
     """Operations a second of this device, in a gradient and in a probe of the experiment's own network.
 
     The perceptual loss is not run: its network is taken to reach the same rate.
+
+    :param experiment: the experiment.
     """
     size = experiment.images.size
     model = experiment.model.model_dump(include=set(VAESettings.__dataclass_fields__))

@@ -18,7 +18,10 @@ class DamagedFile(SluguqError, ValueError):
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    :param path: the file.
+    """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -54,6 +57,7 @@ def whole_file(path: str | os.PathLike[str], *, sealed: bool = False) -> Iterato
 def check_seal(path: str | os.PathLike[str]) -> None:
     """Refuse a file that has changed since it was written; one without a checksum beside it passes.
 
+    :param path: the file.
     :raises DamagedFile: with the path and what to do.
     """
     path = Path(path)
@@ -67,7 +71,10 @@ def check_seal(path: str | os.PathLike[str]) -> None:
 
 
 def remove_partials(path: Path) -> None:
-    """Remove what killed runs left of a result; only its owner may."""
+    """Remove what killed runs left of a result; only its owner may.
+
+    :param path: of the result, whole or not.
+    """
     for partial in path.parent.glob(f".{_literal(path.name)}.partial-*"):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
@@ -76,7 +83,10 @@ def remove_partials(path: Path) -> None:
 
 
 def synchronise(path: Path) -> None:
-    """Have the disk hold a file, or the names in a folder, before going on."""
+    """Have the disk hold a file, or the names in a folder, before going on.
+
+    :param path: file or folder.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -62,6 +62,7 @@ def _synchronised(path: Path) -> tuple[int, int]:
 def read_manifest(folder: Path) -> dict[str, tuple[int, int]] | None:
     """Sizes and checksums by file name; None where there is none, as in stores of earlier versions.
 
+    :param folder: of the store.
     :raises StoreError: where it cannot be read.
     """
     try:
@@ -76,6 +77,8 @@ def read_manifest(folder: Path) -> dict[str, tuple[int, int]] | None:
 def check_files(folder: Path, files: Files) -> None:
     """Look at every file of a store.
 
+    :param folder: of the store.
+    :param files: from :func:`read_manifest`.
     :raises StoreError: for the first that is missing or changed.
     """
     for name in files:
@@ -85,6 +88,9 @@ def check_files(folder: Path, files: Files) -> None:
 def check_file(folder: Path, name: str, files: Files) -> None:
     """Look at one file of a store.
 
+    :param folder: of the store.
+    :param name: of the file, relative to the folder.
+    :param files: from :func:`read_manifest`.
     :raises StoreError: where it is missing or changed.
     """
     path = folder / name
@@ -104,7 +110,12 @@ def _compare(folder: Path, name: str, files: Files, found: int, checksum_of: Cal
 
 
 def damaged(folder: Path, name: str, reason: str) -> StoreError:
-    """The error of a damaged store."""
+    """The error of a damaged store.
+
+    :param folder: of the store.
+    :param name: of the file.
+    :param reason: what is wrong with it, after its name.
+    """
     return StoreError(f"{folder} is damaged: {name} {reason}; delete {folder} and run again, its rule makes it anew")
 
 

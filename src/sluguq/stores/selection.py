@@ -59,6 +59,9 @@ def read_rows(variable: xr.DataArray, rows: np.ndarray) -> np.ndarray:
     """Rows of a stored variable along `image`; each stored row is read once, however often it is asked for.
 
     Rows that lie close together are read in one slice, which takes a tenth of the time of as many single images.
+
+    :param variable: with ``image`` as its first dimension.
+    :param rows: (n,) their numbers, in any order.
     """
     distinct, inverse = np.unique(rows, return_inverse=True)
     if not len(distinct):
@@ -70,12 +73,19 @@ def read_rows(variable: xr.DataArray, rows: np.ndarray) -> np.ndarray:
 
 
 def tested_rows(store: str | os.PathLike[str], split: str | os.PathLike[str] | None) -> np.ndarray | None:
-    """Row numbers of the test images of a split, each once and in the store's order; None (all) without a split."""
+    """Row numbers of the test images of a split, each once and in the store's order; None (all) without a split.
+
+    :param store: prepared images.
+    :param split: of a seed.
+    """
     return None if split is None else np.unique(rows_of_role(open_store(store), split, "test_*"))
 
 
 def image_table(store: str | os.PathLike[str]) -> pd.DataFrame:
-    """What a split needs to know of prepared images: id, fst, patient, lesion, duplicate_group and sha256."""
+    """What a split needs to know of prepared images: id, fst, patient, lesion, duplicate_group and sha256.
+
+    :param store: prepared images.
+    """
     dataset = open_store(store)
     columns = ("id", "fst", "patient", "lesion", "duplicate_group", "sha256")
     names = [name for name in columns if name in dataset.variables]

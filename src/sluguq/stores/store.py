@@ -68,7 +68,10 @@ def open_stores(paths: Mapping[str, str | os.PathLike[str]]) -> dict[str, xr.Dat
 
 
 def with_plain_text(dataset: xr.Dataset) -> xr.Dataset:
-    """The same dataset with text as plain objects: NumPy's new type knows neither astype(str) nor most of pandas."""
+    """The same dataset with text as plain objects: NumPy's new type knows neither astype(str) nor most of pandas.
+
+    :param dataset: as xarray opened it.
+    """
     texts = {name: v.astype(object) for name, v in dataset.variables.items() if v.dtype.kind == "T"}
     return dataset.assign({n: v for n, v in texts.items() if n not in dataset.coords}).assign_coords(
         {n: v for n, v in texts.items() if n in dataset.coords}
@@ -188,7 +191,12 @@ class StoreWriter:
         self.write("image", ..., np.asarray(names[...]).astype(object))
 
     def write(self, name: str, region: Any, values: np.ndarray) -> None:
-        """Write an array into a region of a variable; `...` is all of it."""
+        """Write an array into a region of a variable; `...` is all of it.
+
+        :param name: of the variable.
+        :param region: as NumPy indexes.
+        :param values: of the region's shape.
+        """
         self._array(name)[region] = values
 
     def adopt(self, name: str, position: Sequence[int], path: str | os.PathLike[str]) -> bool:
@@ -198,6 +206,9 @@ class StoreWriter:
         alike: then its files are byte for byte what ``write`` would make of its values. They are linked where the file
         system allows it, so that gigabytes of maps lie on the disk once; a store's files never change.
 
+        :param name: of the variable.
+        :param position: along its leading dimensions.
+        :param path: of the other store.
         :returns: False, with nothing done, where the layouts differ.
         """
         folder = Path(path) / name
@@ -221,7 +232,11 @@ class StoreWriter:
         return True
 
     def append(self, name: str, block: np.ndarray) -> None:
-        """Add a block along the first dimension, after the blocks appended before."""
+        """Add a block along the first dimension, after the blocks appended before.
+
+        :param name: of the variable.
+        :param block: any number of rows.
+        """
         pending = self._pending.setdefault(name, [])
         pending.append(np.asarray(block))
         length = self.shard_length(name, axis=0)
@@ -236,7 +251,11 @@ class StoreWriter:
         self._appended[name] = start + len(block)
 
     def shard_length(self, name: str, axis: int) -> int:
-        """Rows of a variable that are compressed together: write so many at a time, and from such a row on."""
+        """Rows of a variable that are compressed together: write so many at a time, and from such a row on.
+
+        :param name: of the variable.
+        :param axis: its dimension.
+        """
         array = self._array(name)
         return int((array.shards or array.chunks)[axis])
 

@@ -38,7 +38,11 @@ class TableError(SluguqError, RuntimeError):
 
 
 def as_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
-    """Rows as text under the columns; ``fst`` as int, -1 where a row has none."""
+    """Rows as text under the columns; ``fst`` as int, -1 where a row has none.
+
+    :param rows: of the table, by column; what a row lacks is empty.
+    :param columns: in order.
+    """
     rows = list(rows)
     return pd.DataFrame(
         {
@@ -70,6 +74,7 @@ def write_table(path: str | os.PathLike[str], table: pd.DataFrame, *, sealed: bo
 def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read images.csv: ``fst`` as int, all else as text, empty where there is nothing.
 
+    :param path: of the table.
     :raises TableError: where it is not there, or lacks a column.
     :raises DamagedFile: where it has changed since it was written.
     """
@@ -77,18 +82,25 @@ def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_missing(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read missing.csv, as :func:`read_images`."""
+    """Read missing.csv, as :func:`read_images`.
+
+    :param path: of the table.
+    """
     return _read(path, MISSING_COLUMNS, "delete it and acquire the data set again")
 
 
 def read_rejected(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read the table of rejected files, as :func:`read_images`."""
+    """Read the table of rejected files, as :func:`read_images`.
+
+    :param path: of the table.
+    """
     return _read(path, REJECTED_COLUMNS, "delete it and prepare the data set again")
 
 
 def read_split(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a split: the columns id and role as text.
 
+    :param path: of the split.
     :raises TableError: where it is not there, or lacks a column.
     """
     return _read(path, SPLIT_COLUMNS, "delete it and split again")

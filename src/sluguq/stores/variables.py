@@ -19,7 +19,12 @@ ARTEFACT_LABELS = ("dark_corner", "hair", "gel_border", "gel_bubble", "ruler", "
 
 
 def described(long_name: str, source: str, units: str = "1") -> dict[str, Any]:
-    """The three attributes that every variable carries."""
+    """The three attributes that every variable carries.
+
+    :param long_name: what it is, for a person.
+    :param source: where its values come from: an equation, a paper, a data set.
+    :param units: of its values; "1" where they have none.
+    """
     return {"long_name": long_name, "units": units, "source": source}
 
 
@@ -147,6 +152,9 @@ def round_mantissa(values: np.ndarray, bits: int = 10) -> np.ndarray:
 
     Ten bits are float16's precision (relative error at most 2^-11, far below the probes' noise in a map's pixel)
     without its limits of range.
+
+    :param values: float32, of any shape.
+    :param bits: of the 23.
     """
     dropped = 23 - bits
     integers = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)

@@ -67,7 +67,10 @@ class Perceptual:
 
 
 def layer_shapes(network: Network) -> dict[str, tuple[int, int, int, int]]:
-    """Kernel shapes (k, k, in, out) by torchvision's layer names, in the order of the forward pass."""
+    """Kernel shapes (k, k, in, out) by torchvision's layer names, in the order of the forward pass.
+
+    :param network: vgg19 or squeezenet1_1.
+    """
     shapes: dict[str, tuple[int, int, int, int]] = {}
     if network == "vgg19":
         position, inputs = 0, 3

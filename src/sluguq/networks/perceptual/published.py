@@ -19,6 +19,7 @@ _SHA256_PREFIX = {"vgg19": "dcbb9e9d", "squeezenet1_1": "b8a52dc0"}
 def weights_file(network: str) -> WeightsFile:
     """Where the ImageNet weights of ``network`` (vgg19 or squeezenet1_1) are to be fetched.
 
+    :param network: its name.
     :raises ValueError: where there is no such network.
     """
     if network not in _SHA256_PREFIX:

@@ -14,6 +14,7 @@ from sluguq.stores.variables import described
 def model_axes(models: Mapping[tuple[str, int], Any]) -> tuple[list[str], list[int]]:
     """Configurations in the order given, and seeds in rising order.
 
+    :param models: configuration and seed of each.
     :raises ValueError: where a combination of configuration and seed is missing.
     """
     configurations = list(dict.fromkeys(name for name, _ in models))
@@ -25,7 +26,12 @@ def model_axes(models: Mapping[tuple[str, int], Any]) -> tuple[list[str], list[i
 
 
 def write_model_axes(writer: StoreWriter, configurations: Sequence[str], seeds: Sequence[int]) -> None:
-    """Write the coordinates `configuration` and `seed`."""
+    """Write the coordinates `configuration` and `seed`.
+
+    :param writer: of the store.
+    :param configurations: names, in order.
+    :param seeds: in order.
+    """
     for name, values, long_name in (
         ("configuration", np.array(configurations, dtype=object), "mix of groups that was trained on"),
         ("seed", np.array(seeds, dtype="int64"), "independent repetition"),

@@ -66,7 +66,10 @@ def write_tones(
 
 
 def angles(pictures: np.ndarray) -> np.ndarray:
-    """ITA in degrees of each of the pictures (n, height, width, 3): float64 (n,)."""
+    """ITA in degrees of each of the pictures (n, height, width, 3): float64 (n,).
+
+    :param pictures: uint8.
+    """
     return np.array([ita(picture) for picture in pictures])
 
 
