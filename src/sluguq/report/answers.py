@@ -131,10 +131,10 @@ def _knows(dataset: xr.Dataset, signals: pd.DataFrame) -> Answer:
             f"[{number(rank['low'], 2)}, {number(rank['high'], 2)}]"
         )
         if ("slug", "caught") in here.index and np.isfinite(here.loc[("slug", "caught"), "value"]):
-            caught = here.loc[("slug", "caught")]
+            share = here.loc[("slug", "caught")]
             sentence += (
-                f"; the tenth of images with the highest SLUG holds {percentage(caught['value'])} "
-                f"[{percentage(caught['low'], False)}, {percentage(caught['high'])}] of the worst tenth of errors"
+                f"; the tenth of images with the highest SLUG holds {percentage(share['value'])} "
+                f"[{percentage(share['low'], False)}, {percentage(share['high'])}] of the worst tenth of errors"
             )
             rivals = {n: here.loc[(n, "caught"), "value"] for n in CHEAP if (n, "caught") in here.index}
             rivals = {n: value for n, value in rivals.items() if np.isfinite(value)}
@@ -149,14 +149,14 @@ def _verdict(ranks: Mapping[str, tuple[float, float]]) -> str:
     """The answer by the intervals of the rank correlations."""
     if all(low > STRONG for low, _ in ranks.values()):
         return "Yes: SLUG orders images much as their errors do. By chance a tenth would hold a tenth of the worst."
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for name, interval in ranks.items():
-        found.setdefault(_direction(*interval), []).append(name)
-    if len(found) == 1:
-        return _EVERYWHERE[next(iter(found))]
-    said = [f"under {_listed(found[way])} {words}" for way, words in _SOMEWHERE.items() if way in found]
-    said += ["under the rest this run cannot tell"] if "unknown" in found else []
-    sentence = "; ".join(said)
+        names.setdefault(_direction(*interval), []).append(name)
+    if len(names) == 1:
+        return _EVERYWHERE[next(iter(names))]
+    clauses = [f"under {_listed(names[way])} {words}" for way, words in _SOMEWHERE.items() if way in names]
+    clauses += ["under the rest this run cannot tell"] if "unknown" in names else []
+    sentence = "; ".join(clauses)
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
