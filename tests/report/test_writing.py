@@ -1,4 +1,4 @@
-"""From files to files: the report and the cards, the figure and table of planning."""
+"""From files to files: report and cards, figure and table of planning, registration and judged claims."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import pandas as pd
 import pytest
 
 from sluguq.analysis.making import make_tables
+from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
 from sluguq.config import resolve, resolved_yaml
 from sluguq.figures.drawing import save
 from sluguq.figures.planning import write_power
+from sluguq.report.verdicts import write_claims, write_registration, write_robustness
 from sluguq.report.writing import write_report_and_cards
 from sluguq.stores.store import StoreError, open_stores
+from sluguq.stores.tables import IMAGE_COLUMNS, MISSING_COLUMNS, REJECTED_COLUMNS, write_table
 from tests.figures.stand_in import aggregated, draw_of, models, saved
 
 CONFIGURATION = resolved_yaml(
@@ -79,3 +82,27 @@ def test_stores_are_opened_by_name_in_their_order(folder):
     assert list(open_stores({n: folder / f"{n}.zarr" for n in ("phantom", "elsewhere")})) == ["phantom", "elsewhere"]
     with pytest.raises(StoreError, match=r"no store at .*nowhere\.zarr"):
         open_stores({"phantom": folder / "phantom.zarr", "nowhere": folder / "nowhere.zarr"})
+
+
+def test_claims_are_registered_judged_and_judged_again_from_files(folder, tmp_path, capsys):
+    for words in ("registered: rules", "unchanged since the last registration: rules"):
+        write_registration(tmp_path / "registration.json", CONFIGURATION, {"seeds": [0, 1]})
+        assert capsys.readouterr().out.startswith(words)
+    saved({"models": models(seeds=2).assign_attrs(configuration=CONFIGURATION)}, tmp_path)
+    table = pd.DataFrame({"id": ["a"], "file": ["a.jpg"], "fst": [1], "reason": ["lost"], "url": ""})
+    for name, columns in (("images", IMAGE_COLUMNS), ("missing", MISSING_COLUMNS), ("rejected", REJECTED_COLUMNS)):
+        write_table(tmp_path / f"{name}.csv", table.reindex(columns=list(columns)).assign(id=name))
+    write_claims(
+        tmp_path / "claims.csv",
+        {"phantom": folder / "phantom.zarr"},
+        tmp_path / "models.zarr",
+        **{name: tmp_path / f"{name}.csv" for name in ("images", "missing", "rejected")},
+        registration=tmp_path / "registration.json",
+        replicates=20,
+    )
+    claims = read_claims(tmp_path / "claims.csv")
+    assert claims["registered"].str.startswith("registered ").all()
+    assert claims["verdict"].tolist()[0] in capsys.readouterr().out
+    write_robustness(tmp_path / "robustness.csv", folder / "phantom.zarr", 20)
+    again = pd.read_csv(tmp_path / "robustness.csv")
+    assert again.loc[again["variant"] == "as it is", "same"].all()
