@@ -21,7 +21,7 @@ help:
 	@echo "make format     format Python and Snakemake files"
 	@echo "make docs       build the documentation with the reference as one site, build/site/index.html"
 	@echo "make documents  generate config/README.md and config/schema.json"
-	@echo "make pictures   make the README's pictures anew from the demo's results (needs Chromium)"
+	@echo "make pictures   make the README's pictures and the notebook's outputs anew from the demo (needs Chromium)"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      remove .venv and results of the demo"
 
@@ -48,6 +48,9 @@ notebook: $(VENV)/installed
 
 pictures: $(VENV)/installed
 	$(VENV_PYTHON) tools/readme_pictures.py
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check jupyterlab==4.6.6
+	.venv/bin/jupyter nbconvert --log-level WARN --to notebook --execute --inplace \
+	    --ExecutePreprocessor.record_timing=False examples/inspect.ipynb
 
 test: $(VENV)/installed
 	$(VENV_PYTHON) -m pytest -n 2 --durations=15
