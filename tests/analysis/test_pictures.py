@@ -128,3 +128,20 @@ def test_calibration_by_pixel_is_of_where_in_a_picture_errors_are(follows):
         assert part["A", 1] > 1.5 > 1 > part["A", 10]
     without = calibration(store.drop_vars(["slug_map", "error_map"]), 40)
     assert "pixels_observed_over_expected" not in set(without["measure"])
+
+
+@pytest.mark.parametrize("images_of_one", [(1, 4), (4, 1)])
+def test_groups_that_vary_alike_do_so_though_one_has_more_images_of_each_patient(images_of_one):
+    """Images of one patient are alike, so that a hundred of 25 patients span fewer dimensions than of 100."""
+    store = aggregated(seeds=1, tested=100, pool=100, size=8, maps=False)
+    rng = np.random.default_rng(0)
+    patients, pixels = [], np.empty(store["pixels"].shape)
+    for start, each in zip((0, 100), images_of_one, strict=True):
+        of_image = start + np.arange(100) // each
+        own = 40 * rng.normal(size=(100, 8, 8, 3))
+        pixels[start : start + 100] = 128 + own[of_image - start] + 5 * rng.normal(size=(100, 8, 8, 3))
+        patients += [f"patient-{p}" for p in of_image]
+    store["pixels"][:] = np.clip(pixels, 0, 255).astype(np.uint8)
+    store["patient"][:] = patients
+    table = variability(store, 60)
+    assert ((table["low"] < 0) & (table["high"] > 0)).all()

@@ -250,3 +250,22 @@ def test_log_interval_is_positive_and_agrees_where_it_is_narrow():
         for scale in ("identity", "log")
     )
     assert (log.low, log.high) == pytest.approx((plain.low, plain.high), abs=1e-3)
+
+
+def test_a_constant_has_no_correlation_though_rounding_gives_it_one(rng):
+    x, weights = rng.normal(size=40), e.resample(np.arange(40), 50, rng)
+    assert np.isnan(s.pearson(np.full(40, 0.1), x, weights)).all()
+    near = 0.1 + 1e-9 * x
+    assert s.pearson(near, x, weights) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [[30, *[1] * 29], [*[20] * 5, *[1] * 25]])
+def test_intervals_cover_though_patients_have_unequal_numbers_of_images(rng, sizes):
+    cluster = np.repeat(np.arange(len(sizes)), sizes)
+    covered = []
+    for _ in range(300):
+        of_patient = rng.normal(size=len(sizes))
+        x = of_patient[cluster] + 0.5 * rng.normal(size=len(cluster))
+        estimate = e.over_seeds(s.mean, [{"x": x}], [cluster], replicates=200)
+        covered.append(estimate.low <= 0 <= estimate.high)
+    assert np.mean(covered) > 0.9

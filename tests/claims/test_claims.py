@@ -11,13 +11,14 @@ import xarray as xr
 import yaml
 
 from sluguq.analysis.estimates import Estimate, over_seeds
-from sluguq.analysis.statistics import mean
+from sluguq.analysis.statistics import log_ratio, mean
 from sluguq.claims import CLAIMS, COLUMNS, Run, judge, rules_version
 from sluguq.claims.parts import gap_in, last_tenth, low_error
 from sluguq.claims.rules import (
     FAILS,
     HOLDS,
     OPEN,
+    SMALLEST_RATIO,
     UNASKED,
     above,
     below,
@@ -235,7 +236,9 @@ def test_the_table_is_complete_and_says_what_is_missing():
     assert not asked["slug_map_finds_artefacts"]
     assert asked["gap_under_A"]
     assert missing["slug_map_finds_artefacts"] == "no images with drawn artefacts were scored"
-    assert missing["external_error_rises_with_fst"] == "no external data set has images of two or more skin types"
+    assert missing["external_error_rises_with_fst"] == (
+        "no external data set has two or more skin types of 20 patients each"
+    )
     assert table[["statement", "statistic", "rule", "where"]].map(bool).all(axis=None)
 
 
@@ -484,18 +487,32 @@ def test_an_effect_shown_to_be_too_small_refutes_however_sure_it_is():
 def test_a_count_is_below_or_it_is_not():
     assert together([counted("table", 0.4, 10, 0.5)], 0) == (HOLDS, "")
     assert together([counted("table", 0.5, 10, 0.5)], 0) == (FAILS, "")
-    assert np.isnan(p_value([counted("table", 0.5, 10, 0.5)]))
+    assert np.isnan(p_value([counted("table", 0.5, 10, 0.5)], FAILS))
 
 
 def test_the_p_value_is_the_level_at_which_a_claim_is_just_decided():
     for part in (above("a", estimate(0.1, 1)), below("b", estimate(0.1, 1)), within("c", estimate(-0.1, 0.2), 0.3)):
-        p = p_value([part])
+        p = p_value([part], part.verdict)
         assert part.at(1 - 1.05 * p) != OPEN
         assert part.at(1 - 0.95 * p) == OPEN
         assert p < 0.05
     both = [above("a", estimate(0.1, 1)), above("b", estimate(0.01, 1))]
-    assert p_value(both) == pytest.approx(max(p_value([part]) for part in both))
-    assert p_value([above("a", estimate(-1, 1))]) > 0.9
+    assert p_value(both, HOLDS) == pytest.approx(max(p_value([part], HOLDS) for part in both))
+    assert p_value([above("a", estimate(-1, 1))], OPEN) > 0.9
+
+
+def test_the_p_value_is_that_of_the_verdict():
+    """Surely above 0, and less surely below the smallest effect: what is said is that it is too small."""
+    small = above("a", estimate(0.036, 0.048), smallest=0.05)
+    assert small.verdict == FAILS
+    assert p_value([small], HOLDS) < 1e-5
+    assert 0.001 < p_value([small], FAILS) < 0.05
+
+
+def test_no_level_stands_beside_what_something_else_than_intervals_leaves_open():
+    part = above("a", estimate(0.1, 1, patients=5))
+    assert together([part])[0] == OPEN
+    assert np.isnan(p_value([part], OPEN))
 
 
 def test_holms_values():
@@ -511,6 +528,41 @@ def test_what_would_decide_is_a_multiple_of_seeds_or_images():
     seeds = above("a", e._replace(value=0.5, variances=((0.2, np.inf), (e.standard_error**2 - 0.2, np.inf))))
     assert what_would_decide([seeds]) == "about 4 times the seeds"
     assert "hardly any" in what_would_decide([above("a", estimate(-1, 1))])
+    # Of two seeds, Student's quantile is most of the width: 12.7 with one degree of freedom, 3.2 with three.
+    two = Estimate(0.5, -0.77, 1.77, 0.1, 2, 90, 60, ((0.01, 1.0), (0.0, np.inf)))
+    assert what_would_decide([above("a", two)]) == "about 2 times the seeds"
+
+
+def test_one_side_of_a_comparison_needs_patients_too():
+    few = estimate(1, 2)._replace(side=3.0)
+    reason = "one side of a comparison counts as 3 patients, by their images; 5 are needed"
+    assert together([above("a", few)]) == (OPEN, reason)
+    assert together([above("a", few._replace(side=5.0))])[0] == HOLDS
+
+
+@pytest.mark.parametrize("dark", [1, 2, 5])
+def test_a_few_dark_patients_do_not_make_a_gap(dark):
+    """No gap in truth: 30 light patients and a few dark ones, who differ from each other, with 30 images a group."""
+    rng = np.random.default_rng(dark)
+    cluster = np.concatenate([np.arange(30), 30 + np.arange(30) % dark])
+    verdicts = []
+    for _ in range(60):
+        of_patient = 0.3 * rng.normal(size=30 + dark)
+        errors = [np.exp(of_patient[cluster] + 0.1 * rng.normal(size=60)) for _ in range(4)]
+        seeds = [{"x": error, "group": np.arange(60) >= 30} for error in errors]
+        gap = over_seeds(log_ratio, seeds, [cluster] * 4, replicates=200)
+        verdicts.append(together([above("gap", gap, smallest=SMALLEST_RATIO)])[0])
+    assert verdicts.count(HOLDS) <= 4
+
+
+def test_an_external_trend_does_not_hang_on_how_rare_a_type_is():
+    abroad = external(0.01, 0.03, pool=800, noise=0.1)
+    light, darkest = (np.flatnonzero(abroad["fst"].values == t) for t in (EXTERNAL["brown"][0], EXTERNAL["dark"][1]))
+    for count, wanted in ((4, UNASKED), (50, HOLDS)):
+        rare = abroad.isel(image=np.concatenate([light, darkest[:count]]))
+        row = judge({"home": aggregated(maps=False), "abroad": rare}, replicates=60).set_index("claim")
+        assert row.loc["external_error_rises_with_fst", "verdict"] == wanted
+    assert float(row.loc["external_error_rises_with_fst", "estimate"]) > 0.5, "whatever share of the images is dark"
 
 
 def test_a_value_that_is_not_known_in_a_seed_does_not_hold():
@@ -625,7 +677,7 @@ def test_tone_and_lesions_are_asked_of_stored_pictures(shift, lesion, verdict):
 @pytest.mark.parametrize(("spread", "verdict"), [(3.0, HOLDS), (1.0, FAILS)])
 def test_variability_is_of_images_between_each_other(spread, verdict):
     """Images of light skin are noise; those of dark skin the same noise, or more of it."""
-    store = aggregated(seeds=2, tested=60, pool=60, size=8)
+    store = aggregated(seeds=2, tested=160, pool=160, size=8)
     rng, dark = np.random.default_rng(0), store["group"].values == "dark"
     noise = 10 * rng.normal(size=store["pixels"].shape) * np.where(dark, spread, 1.0)[:, None, None, None]
     # A pattern that every image has, of another contrast each, which takes dimensions away from light skin.

@@ -34,6 +34,8 @@ class Estimate(NamedTuple):
     groups of near duplicates or images. variances: the parts of the variance of the value, each with its degrees of
     freedom: between seeds, and of images that seeds share. alone: the variance of one seed's value that comes from
     its images, for planning. transform: the scale on which the interval is made.
+    side: how many patients of as many images each would say as much (Kish's number), of the smaller side where the
+    statistic compares two; infinite where no images are resampled.
     units: how many independent units a share is of, at the least. most: the largest value that can be. undefined: seeds
     whose value is not known. distinct: different images over all seeds; patients: different people
     in them; both None where that was not counted or, of patients, where an image does not name its own.
@@ -54,6 +56,7 @@ class Estimate(NamedTuple):
     undefined: int = 0
     distinct: int | None = None
     patients: int | None = None
+    side: float = np.inf
 
     def at(self, level: float) -> Estimate:
         """The same estimate with its interval at another level, 0 to 1.
@@ -112,6 +115,9 @@ def over_seeds(
 
         half-width² = t(n - 1)² s²/n + t(patients - 1)² covariance,
 
+    where patients with unequal numbers of images count as Kish's effective number of them, (Σ n)² / Σ n² for n images
+    each (Survey Sampling, 1965, section 8.2), and of two sides that are compared the smaller one's number is taken,
+
     so two or three seeds that differ give a wide interval, and such that agree by chance none that is too narrow
     (degrees of freedom joined by Satterthwaite's formula collapse there). With a single seed the interval is of the
     images alone.
@@ -148,10 +154,12 @@ def over_seeds(
         draws.append(statistic(**columns, weights=counts[:, code]))
     value = np.asarray(values)
     defined = np.isfinite(value)
+    side = min(map(_kish, _sides(kept)))
     estimate = Estimate(
         float(value[defined].mean()) if defined.any() else np.nan, np.nan, np.nan, np.nan, int(defined.sum()),
         max(len(c) for _, c in kept), len(distinct), (), np.nan, transform,
         _units(kept) if units is None else units, most, len(value) - int(defined.sum()),
+        side=side,
     )  # fmt: skip
     draw = np.asarray(draws)[defined]
     draw = draw[:, np.isfinite(draw).all(axis=0)]
@@ -161,7 +169,7 @@ def over_seeds(
     covariance = np.atleast_2d(np.cov(draw)) * len(distinct) / max(len(distinct) - 1, 1)
     own = np.zeros(int(defined.sum())) if of_block is None else np.asarray(of_block)[defined]
     joined = _means_of(own) if len(set(own.tolist())) > 1 else np.eye(len(own))
-    variances = _variances(joined @ value[defined], joined @ covariance @ joined.T, float(max(len(distinct) - 1, 1)))
+    variances = _variances(joined @ value[defined], joined @ covariance @ joined.T, max(side - 1, 1.0))
     error = float(np.sqrt(sum(part for part, _ in variances)))
     alone = float(np.diag(covariance).mean())
     return estimate._replace(standard_error=error, variances=variances, alone=alone).at(level)
@@ -187,16 +195,27 @@ def _means_of(blocks: NDArray[Any]) -> Array:
     return member / member.sum(axis=1, keepdims=True)
 
 
+def _sides(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> list[NDArray[Any]]:
+    """Clusters of the images of all seeds on either side of what a column says yes or no of; all where none does."""
+    sides: list[list[NDArray[Any]]] = [[], []]
+    for columns, cluster in kept:
+        yes = next((np.asarray(c) for c in columns.values() if np.asarray(c).dtype == bool), None)
+        if yes is None:
+            return [np.concatenate([c for _, c in kept])]
+        for side, part in zip(sides, (cluster[yes], cluster[~yes]), strict=True):
+            side.append(part)
+    return [np.concatenate(side) for side in sides]
+
+
 def _units(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> int:
     """Patients behind a share: all of them, or those of the smaller side where a column says yes or no."""
-    sides: list[set[int]] = [set(), set()]
-    for columns, cluster in kept:
-        chosen = next((np.asarray(c) for c in columns.values() if np.asarray(c).dtype == bool), None)
-        if chosen is None:
-            return len(np.unique(np.concatenate([c for _, c in kept])))
-        for side, part in zip(sides, (cluster[chosen], cluster[~chosen]), strict=True):
-            side.update(part.tolist())
-    return min(map(len, sides))
+    return min(len(np.unique(side)) for side in _sides(kept))
+
+
+def _kish(cluster: NDArray[Any]) -> float:
+    """How many clusters of equal size say as much as these do."""
+    counts = np.unique(cluster, return_counts=True)[1].astype(np.float64)
+    return float(counts.sum() ** 2 / (counts**2).sum()) if len(counts) else 0.0
 
 
 def over_values(values: ArrayLike, level: float = 0.95) -> Estimate:

@@ -244,8 +244,9 @@ def variability_estimates(dataset: xr.Dataset, replicates: int, groups: tuple[st
     """`pixels trace`, `pixels dimension`, `features trace`, `features dimension`: the logarithm of the ratio, second
     group over first; empty where there are no pixels or fewer than three images of a group.
 
-    Of each group as many tested images, `MOST` at most, drawn at random with a fixed key: an effective dimension grows
-    with the number of images.
+    Of each group as many tested images, `MOST` at most, drawn at random with a fixed key, and one of each patient (or
+    what may not be parted): an effective dimension grows with the number of images, and images of one patient are
+    alike.
 
     :param dataset: an opened aggregated store.
     :param replicates: of the bootstrap behind every interval.
@@ -253,14 +254,15 @@ def variability_estimates(dataset: xr.Dataset, replicates: int, groups: tuple[st
     """
     tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values).any(axis=(0, 1))
     names = dataset["group"].values.astype(str)
-    places = [np.flatnonzero(tested & (names == group)) for group in groups]
+    rng = np.random.default_rng(0)
+    clusters = clusters_of(dataset)
+    places = [_one_of_each(np.flatnonzero(tested & (names == group)), clusters, rng) for group in groups]
     count = min(MOST, *map(len, places))
     if count < 3 or "pixels" not in dataset:
         return {}
-    rng = np.random.default_rng(0)
     chosen = np.concatenate([np.sort(rng.choice(found, count, replace=False)) for found in places])
     pictures = read_rows(dataset["pixels"].transpose("image", "y", "x", "channel"), chosen)
-    cluster = clusters_of(dataset)[chosen]
+    cluster = clusters[chosen]
     out = {}
     for space, vectors in (("pixels", pictures.reshape(len(pictures), -1) / 127.5), ("features", features(pictures))):
         kernel = vectors @ vectors.T
@@ -271,6 +273,12 @@ def variability_estimates(dataset: xr.Dataset, replicates: int, groups: tuple[st
             )
             out[f"{space} {measure}"] = estimate._replace(seeds=0)
     return out
+
+
+def _one_of_each(places: NDArray[np.intp], clusters: NDArray[Any], rng: np.random.Generator) -> NDArray[np.intp]:
+    """One of these images of each cluster, drawn at random."""
+    shuffled = rng.permutation(places)
+    return shuffled[np.unique(clusters[shuffled], return_index=True)[1]]
 
 
 def _spread_ratio(kernel: Array, count: int, place: int) -> Any:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-24
+"""The share of a mean square below which a variance is rounding: a spread of 1e-12 of the values."""
+
 
 # Statistics: arrays (images,) and weights (replicates, images) to (replicates,).
 
@@ -72,12 +75,16 @@ def ranks(x: Array, weights: Array) -> Array:
 
 
 def _correlation(x: Array, y: Array, weights: Array) -> Array:
-    """Weighted Pearson correlation of x and y, each (images,) or (replicates, images)."""
+    """Weighted Pearson correlation of x and y, each (images,) or (replicates, images); NaN where one is constant."""
     total = weights.sum(axis=1, keepdims=True)
     total = np.where(total > 0, total, np.nan)
-    x = x - (weights * x).sum(axis=1, keepdims=True) / total
-    y = y - (weights * y).sum(axis=1, keepdims=True) / total
-    return _divide((weights * x * y).sum(axis=1), np.sqrt((weights * x**2).sum(1) * (weights * y**2).sum(1)))
+    centred, variances = [], []
+    for values in (x, y):
+        rest = values - (weights * values).sum(axis=1, keepdims=True) / total
+        variance = (weights * rest**2).sum(axis=1)
+        variances.append(np.where(variance > _ROUNDING * (weights * values**2).sum(axis=1), variance, 0.0))
+        centred.append(rest)
+    return _divide((weights * centred[0] * centred[1]).sum(axis=1), np.sqrt(variances[0] * variances[1]))
 
 
 def pearson(x: Array, y: Array, weights: Array) -> Array:

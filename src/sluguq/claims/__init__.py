@@ -73,7 +73,8 @@ def judge(
     of near duplicates, images), seeds; then published (the paper's own figure, where it gives one), verdict,
     reason (why it is open), scope (``for this pool`` where what seeds have in common by training on one pool is in no
     interval), decides (what would decide it, if the estimates stay as they are), p (the smallest 1 - level at which it
-    is decided; empty for a count), p_adjusted (Holm's, over the claims of the same paper that were asked), adjusted
+    has its verdict or, where intervals leave it open, would have one; empty for a count, and where something else than
+    intervals leaves it open), p_adjusted (Holm's, over the claims of the same paper that were asked), adjusted
     (the verdict by that), rules_version, registered (how the claim stands to the registration), parts (all of them as
     text). Where the run cannot speak to a claim, by its design, the verdict is ``cannot be asked of this run`` and the
     reason says what is missing.
@@ -132,7 +133,7 @@ def _row(claim: Claim, run: Run, registration: Sequence[Mapping[str, Any]]) -> d
         "reason": reason,
         "scope": run.scope if estimate.seeds else "",
         "decides": what_would_decide(parts) if verdict == OPEN else "",
-        "p": p_value(parts),
+        "p": p_value(parts, verdict),
         "parts": "; ".join(map(str, parts)),
     }
 

@@ -6,7 +6,7 @@ The rules are those of `sluguq.claims.rules`; which claim asks for what is in `s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -283,50 +283,66 @@ def dark_worse_everywhere(run: Run) -> list[Part]:
 
 def external_error(run: Run) -> list[Part]:
     return [
-        above(f"{name}, {configuration}", _trend(run, store, "mse", configuration), smallest=SMALLEST_CORRELATION)
-        for name, store, configuration in _of_several_types(run)
+        above(
+            f"{name}, {configuration}", _trend(run, store, types, "mse", configuration), smallest=SMALLEST_CORRELATION
+        )
+        for name, store, types, configuration in _of_several_types(run)
     ]
 
 
 def external_slug(run: Run) -> list[Part]:
     def short(fst: Array, x: Array, y: Array, weights: Array) -> Array:
-        return spearman(fst, x, weights) - CAPTURED * spearman(fst, y, weights)
+        alike = _types_alike(fst, weights)
+        return spearman(fst, x, alike) - CAPTURED * spearman(fst, y, alike)
 
     parts = []
-    for name, store, configuration in _of_several_types(run):
+    for name, store, types, configuration in _of_several_types(run):
         columns = {"x": ("slug", configuration), "y": ("mse", configuration)}
         parts.append(
             follows(
                 f"{name}, {configuration}",
-                _trend(run, store, "slug", configuration),
-                _trend(run, store, "mse", configuration),
-                run.estimate(short, columns, dataset=store, fst=True, transform="contrast"),
+                _trend(run, store, types, "slug", configuration),
+                _trend(run, store, types, "mse", configuration),
+                run.estimate(short, columns, dataset=store, along=types, transform="contrast"),
                 "the error's",
             )
         )
     return parts
 
 
-def _of_several_types(run: Run) -> list[tuple[str, xr.Dataset, str]]:
-    """External data sets with images of two or more skin types, by configuration."""
+def _of_several_types(run: Run) -> list[tuple[str, xr.Dataset, list[int], str]]:
+    """External data sets with two or more skin types of enough patients, with these types, by configuration."""
     found = [
-        (name, store, str(configuration))
+        (name, store, types, str(configuration))
         for name, store in run.external.items()
-        if len({int(t) for t in store["fst"].values if t >= 1}) > 1
+        if len(types := run.skin_types(store, FEWEST_PATIENTS)) > 1
         for configuration in store["configuration"].values
     ]
     if not found:
-        raise NotInRun("no external data set has images of two or more skin types")
+        raise NotInRun(f"no external data set has two or more skin types of {FEWEST_PATIENTS} patients each")
     return found
 
 
-def _trend(run: Run, store: xr.Dataset, variable: str, configuration: str) -> Estimate:
+def _trend(run: Run, store: xr.Dataset, types: Sequence[int], variable: str, configuration: str) -> Estimate:
     """Rank correlation of skin type and a variable."""
 
     def trend(fst: Array, y: Array, weights: Array) -> Array:
-        return spearman(fst, y, weights)
+        return spearman(fst, y, _types_alike(fst, weights))
 
-    return run.estimate(trend, {"y": (variable, configuration)}, dataset=store, fst=True, transform="fisher")
+    return run.estimate(trend, {"y": (variable, configuration)}, dataset=store, along=types, transform="fisher")
+
+
+def _types_alike(fst: Array, weights: Array) -> Array:
+    """Weights with which every skin type counts alike.
+
+    Else a rank correlation with the type is as small as the rarest type is rare, whatever its error.
+    """
+    alike = np.zeros_like(weights)
+    for t in np.unique(fst):
+        of_type = weights[:, fst == t]
+        total = of_type.sum(axis=1, keepdims=True)
+        alike[:, fst == t] = np.divide(of_type, total, out=np.zeros_like(of_type), where=total > 0)
+    return alike
 
 
 def external_ranks(run: Run) -> list[Part]:

@@ -10,6 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from scipy.optimize import brentq
+from scipy.stats import t as student
+
 from sluguq.analysis.estimates import Estimate
 
 Verdict = Literal["holds", "does not hold", "not decided at this size", "cannot be asked of this run"]
@@ -21,6 +24,9 @@ UNASKED: Verdict = "cannot be asked of this run"
 
 UNDECIDED = "an interval holds the threshold"
 """The usual reason why a claim is open."""
+
+_MOST = 1000.0
+"""How many times larger a run is thought at most."""
 
 LEVEL = 0.95
 """Of the interval that must lie wholly on the claimed side, of every part, for a claim to hold."""
@@ -45,6 +51,10 @@ FEWEST_SEEDS = 2
 
 FEWEST_PATIENTS = 20
 """Resampling fewer patients than this says too little about others; with fewer nothing is decided."""
+
+FEWEST_A_SIDE = 5
+"""Of two groups that are compared the smaller one needs at least so many, as Kish's effective number of patients: of
+three that happen to be alike, or of one with nearly all images, no resampling tells how others are."""
 
 # The smallest effects of interest: an effect that is shown to be smaller refutes a claim, however surely it is not 0.
 
@@ -233,22 +243,19 @@ def failing_level(parts: int) -> float:
 def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[Verdict, str]:
     """The verdict on a claim and the reason where it is open.
 
-    Holds where every part holds; does not hold where some part does not, at the level of `failing_level`;
-    open otherwise, and always where a part rests on fewer than `fewest_seeds` seeds, or on fewer than
-    `FEWEST_PATIENTS` patients (images or what may not be parted, where patients are unknown; a part that rests
-    on no image is spared). Nor does it hold where a value is not known in some seed. For `holds` this is an
-    intersection-union test, which needs no correction for the number of parts (Berger, Technometrics 24, 1982).
+    Holds where every part holds; does not hold where some part does not, at the level of `failing_level`; open
+    otherwise, and always where a part rests on fewer than `fewest_seeds` seeds, or on fewer than `FEWEST_PATIENTS`
+    patients, or `FEWEST_A_SIDE` in the smaller of two groups (images or what may not be parted, where patients are
+    unknown; a part that rests on no image is spared). Nor does it hold where a value is not known in some seed. For
+    `holds` this is an intersection-union test, which needs no correction for the number of parts (Berger, Technometrics
+    24, 1982).
     """
     if not parts:
         return OPEN, "the run has no data for it"
+    reason = _too_few(parts, fewest_seeds)
+    if reason:
+        return OPEN, reason
     seeds = min(part.estimate.seeds for part in parts)
-    if seeds < fewest_seeds:
-        return OPEN, f"rests on {seeds} seed{'' if seeds == 1 else 's'}; {fewest_seeds} are needed"
-    sampled = [part.estimate for part in parts if part.estimate.images and part.estimate.variances]
-    fewest = min(sampled, key=lambda e: e.clusters, default=None)
-    if fewest is not None and fewest.clusters < FEWEST_PATIENTS:
-        who = "images, patients unknown" if fewest.patients is None else "patients"
-        return OPEN, f"rests on {fewest.clusters} {who}; {FEWEST_PATIENTS} are needed"
     verdicts = [part.verdict for part in corrected(parts)]
     if FAILS in verdicts:
         return FAILS, ""
@@ -265,22 +272,47 @@ def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[V
     return HOLDS, ""
 
 
+def _too_few(parts: Sequence[Part], fewest_seeds: int) -> str:
+    """Why parts rest on too little for any verdict, empty where they do not."""
+    least = min((part.estimate for part in parts), key=lambda e: e.seeds)
+    if least.seeds < fewest_seeds:
+        if least.undefined:
+            return f"not known in {least.undefined} of {least.seeds + least.undefined} seeds"
+        return f"rests on {least.seeds} seed{'' if least.seeds == 1 else 's'}; {fewest_seeds} are needed"
+    sampled = [part.estimate for part in parts if part.estimate.images and part.estimate.variances]
+    if not sampled:
+        return ""
+    fewest = min(sampled, key=lambda e: e.clusters)
+    who = "images, patients unknown" if fewest.patients is None else "patients"
+    if fewest.clusters < FEWEST_PATIENTS:
+        return f"rests on {fewest.clusters} {who}; {FEWEST_PATIENTS} are needed"
+    side = min(estimate.side for estimate in sampled)
+    if side < FEWEST_A_SIDE:
+        return f"one side of a comparison counts as {side:.2g} {who}, by their images; {FEWEST_A_SIDE} are needed"
+    return ""
+
+
 def deciding(parts: Sequence[Part]) -> Part:
     """The part that a one-line table shows: the first that does not hold, else the first open, else the first."""
     order = {FAILS: 0, OPEN: 1, HOLDS: 2}
     return min(parts, key=lambda part: order[part.verdict])
 
 
-def p_value(parts: Sequence[Part]) -> float:
-    """The smallest 1 - level at which a claim is decided, either way; decided at `LEVEL` where it is at most 0.05.
+def p_value(parts: Sequence[Part], verdict: Verdict) -> float:
+    """The smallest 1 - level at which a claim has its verdict; of one that is open, at which it would be decided.
 
-    NaN for a count. A claim holds at the largest of its parts' values, and fails at the smallest times their number.
+    At most 0.05 where the claim is decided, more where it is open. NaN for a count, and where something else than the
+    intervals keeps a claim open. A claim holds at the largest of its parts' values, and fails at the smallest times
+    their number.
     """
     if not parts or all(not part.estimate.variances for part in parts):
         return math.nan
     holds = max(_smallest(part.holds) for part in parts)
     fails = min(1.0, len(parts) * min(_smallest(part.fails) for part in parts))
-    return min(holds, fails)
+    if verdict == OPEN:
+        p = min(holds, fails)
+        return p if p > 1 - LEVEL else math.nan
+    return fails if verdict == FAILS else holds
 
 
 def _smallest(decided: Callable[[float], bool]) -> float:
@@ -310,21 +342,34 @@ def what_would_decide(parts: Sequence[Part]) -> str:
     known = [need for need in needs if math.isfinite(need[0])]
     if not needs:
         return ""
-    if len(known) < len(needs) or max(known)[0] > 1000:
+    if len(known) < len(needs):
         return "an estimate lies at its threshold; hardly any size would tell"
     times, of = max(known)
     return f"about {max(math.ceil(times), 2)} times the {of}"
 
 
 def _times(part: Part) -> tuple[float, str]:
-    """The factor, and of what: whichever part of the variance is larger."""
+    """The factor, and of what: whichever part of the variance is larger.
+
+    So many times the seeds divide the variance, and are known with so many times the degrees of freedom.
+    """
     e = part.estimate
     if not e.variances or not math.isfinite(part.aim) or part.aim <= 0:
         return math.inf, ""
-    width = max(e.value - e.low, e.high - e.value)
     between = e.variances[0][0] if len(e.variances) > 1 or not e.images else 0.0
     shared = e.variances[-1][0] if e.images else 0.0
-    return (width / part.aim) ** 2, "seeds" if between > shared else "images"
+    aim = min(1.0, part.aim / max(e.value - e.low, e.high - e.value)) * _half_width(e, 1.0)
+    if _half_width(e, _MOST) > aim:
+        return math.inf, ""
+    factor = brentq(lambda times: _half_width(e, times) - aim, 1.0, _MOST)
+    return round(float(factor), 3), "seeds" if between > shared else "images"
+
+
+def _half_width(estimate: Estimate, factor: float) -> float:
+    """Of the interval, as far as the variance goes, with so many times the seeds or images."""
+    tail = 0.5 + LEVEL / 2
+    parts = ((part / factor, (freedom + 1) * factor - 1) for part, freedom in estimate.variances)
+    return math.sqrt(sum(float(student.ppf(tail, freedom)) ** 2 * part for part, freedom in parts))
 
 
 def _known(estimate: Estimate) -> bool:

@@ -154,7 +154,7 @@ class Run:
         dataset: xr.Dataset | None = None,
         group: str | None = None,
         by_group: bool = False,
-        fst: bool = False,
+        along: Sequence[int] = (),
         skin_type: int | None = None,
         transform: Transform = "identity",
     ) -> Estimate:
@@ -163,7 +163,7 @@ class Run:
         :param columns: the statistic's arguments, each a (variable, configuration).
         :param group: of this group's images alone.
         :param by_group: of the lightest and darkest group, with an argument ``group``, true in the darkest.
-        :param fst: of images with a skin type, with an argument ``fst``.
+        :param along: of images of these skin types, with an argument ``fst``.
         :param skin_type: of images of this skin type alone.
         :raises NotInRun: where no image is left.
         """
@@ -175,8 +175,8 @@ class Run:
             keep &= names == group
         if by_group:
             keep &= np.isin(names, (self.light, self.dark))
-        if fst:
-            keep &= types >= 1
+        if along:
+            keep &= np.isin(types, along)
         if skin_type is not None:
             keep &= types == skin_type
         order = [str(c) for c in store["configuration"].values]
@@ -198,7 +198,7 @@ class Run:
             part: dict[str, Any] = {name: v[s][chosen].astype(float) for name, v in values.items()}
             if by_group:
                 part["group"] = names[chosen] == self.dark
-            if fst:
+            if along:
                 part["fst"] = types[chosen].astype(float)
             seeds.append(part)
             clusters.append(self._cluster(store)[chosen])
