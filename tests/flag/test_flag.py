@@ -29,7 +29,7 @@ from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.stages.aggregation import aggregate_scores
 from sluguq.stages.basis_store import write_basis_store
 from sluguq.stages.keys import ModelId
-from sluguq.stages.score import score_store
+from sluguq.stages.score import Scoring, score_store
 from sluguq.stores import selection
 from sluguq.stores.store import open_store, write_store
 from sluguq.stores.variables import FST_ATTRIBUTES, described
@@ -96,10 +96,9 @@ def made(tmp_path_factory):
             save_network(weights, vae, configuration=name, seed=seed)
             write_basis_store(basis, orthonormal(vae, rng), attributes=BASIS, configuration="", device="")
             scores[name, seed] = results / "scores" / name / f"seed-{seed}" / "drawn.zarr"
-            score_store(
-                images, selection.tested_rows(images, split), weights, basis, scores[name, seed],
-                model_id=ModelId(name, seed), settings=EXPERIMENT.score.settings(), configuration="",
-            )  # fmt: skip
+            rows, settings = selection.tested_rows(images, split), EXPERIMENT.score.settings()
+            scoring = Scoring(images, rows, weights, basis, ModelId(name, seed), settings)
+            score_store(scoring, scores[name, seed], configuration="")
     aggregate_scores(
         [images], scores, results / "drawn.zarr", experiment="small", dataset="drawn", role="training",
         groups=EXPERIMENT.groups, configuration=resolved_yaml(EXPERIMENT),

@@ -20,7 +20,7 @@ from sluguq.stages.basis_store import StoredVectors, read_basis_store, write_bas
 from sluguq.stages.eigenbasis import compute_basis
 from sluguq.stages.keys import ModelId
 from sluguq.stages.preflight import weight_count
-from sluguq.stages.score import score_store
+from sluguq.stages.score import Scoring, score_store
 from sluguq.stages.score_blocks import FinishedBlocks
 from sluguq.stores.store import StoreError, open_store
 
@@ -35,6 +35,12 @@ SETTINGS = {
 SCORE = {
     "probes": 6, "tolerance": None, "batch_size": None, "parameters": "all", "prior_precision": 0.0, "maps": True,
 }  # fmt: skip
+
+
+def scoring_of(world, basis, rows=None, **changes):
+    rows = None if rows is None else np.array(rows)
+    weights = world / "weights.safetensors"
+    return Scoring(world / "images.zarr", rows, weights, basis, ModelId("A", 0), {**SCORE, **changes})
 
 
 def compute(world, folder, **changes):
@@ -88,10 +94,8 @@ def test_scores_do_not_depend_on_where_the_vectors_lie(world, tmp_path, monkeypa
         monkeypatch.setattr("sluguq.slug.budget.memory_bytes", lambda: 1000)
 
     def scored(name):
-        score_store(
-            world / "images.zarr", np.array([6, 7]), world / "weights.safetensors", tmp_path / "basis.zarr",
-            tmp_path / name, model_id=ModelId("A", 0), settings={**SCORE, "probes": 4}, configuration="",
-        )  # fmt: skip
+        scoring = scoring_of(world, tmp_path / "basis.zarr", [6, 7], probes=4)
+        score_store(scoring, tmp_path / name, configuration="")
         return open_store(tmp_path / name).slug.values
 
     held = scored("held.zarr")
@@ -195,10 +199,8 @@ def test_a_disk_that_is_too_small_is_refused(world, tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize("method", ["projected", "sketched"])
 def test_scores_of_both_estimators_fill_a_store(world, tmp_path, method):
     compute(world, tmp_path, method=method)
-    score_store(
-        world / "images.zarr", np.array([6, 7, 9]), world / "weights.safetensors", tmp_path / "basis.zarr",
-        tmp_path / "scores.zarr", model_id=ModelId("A", 0), settings=SCORE, configuration="",
-    )  # fmt: skip
+    scoring = scoring_of(world, tmp_path / "basis.zarr", [6, 7, 9])
+    score_store(scoring, tmp_path / "scores.zarr", configuration="")
     scores = open_store(tmp_path / "scores.zarr").load()
     assert list(scores.id.values) == ["i6", "i7", "i9"]
     assert np.isfinite(scores.slug).all()
@@ -211,17 +213,11 @@ def test_scores_of_both_estimators_fill_a_store(world, tmp_path, method):
 
 def test_a_missing_basis_is_named(world, tmp_path):
     with pytest.raises(StoreError, match=r"no store at .*basis\.zarr"):
-        score_store(
-            world / "images.zarr", None, world / "weights.safetensors", tmp_path / "basis.zarr",
-            tmp_path / "scores.zarr", model_id=ModelId("A", 0), settings=SCORE, configuration="",
-        )  # fmt: skip
+        score_store(scoring_of(world, tmp_path / "basis.zarr"), tmp_path / "scores.zarr", configuration="")
 
 
 def scored(world, basis, path, finished=None):
-    score_store(
-        world / "images.zarr", None, world / "weights.safetensors", basis, path,
-        model_id=ModelId("A", 0), settings=SCORE, configuration="", finished=finished,
-    )  # fmt: skip
+    score_store(scoring_of(world, basis), path, configuration="", finished=finished)
     return open_store(path).load()
 
 
@@ -250,11 +246,8 @@ def test_scoring_goes_on_from_the_last_whole_block_and_is_shared_by_any_number_o
         folders = []
         for part in range(1, parts + 1):
             folders.append(tmp_path / f"{part}-of-{parts}")
-            score_stage.score_part(
-                world / "images.zarr", None, world / "weights.safetensors", basis,
-                model_id=ModelId("A", 0), settings=SCORE, finished=FinishedBlocks(folders[-1]),
-                part=part, parts=parts,
-            )  # fmt: skip
+            finished = FinishedBlocks(folders[-1])
+            score_stage.score_part(scoring_of(world, basis), finished=finished, part=part, parts=parts)
         done = len(calls)
         gathered = scored(world, basis, tmp_path / f"{parts}.zarr", FinishedBlocks(None, folders))
         xr.testing.assert_identical(gathered, whole)

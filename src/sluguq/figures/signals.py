@@ -93,10 +93,10 @@ def _with_passes(signal: str, table: pd.DataFrame) -> str:
     return f"{name_of(signal)} ({number(passes.iloc[0], 2)})" if has_counts else name_of(signal)
 
 
-def _estimate(axes: Axes, row: dict, names: list[str], j: int, of: int, colour: str) -> None:
+def _estimate(axes: Axes, row: dict, names: list[str], j: int, count: int, colour: str) -> None:
     """One interval with its mark; SLUG on the ensemble's images stands hollow in the ensemble's row."""
     hollow = row["among"] == ENSEMBLE
-    place = names.index(ENSEMBLE if hollow else row["signal"]) + beside(j, of, 0.6)
+    place = names.index(ENSEMBLE if hollow else row["signal"]) + beside(j, count, 0.6)
     place += 0.08 * hollow
     line, face = (0.7, "white") if hollow else (1.1, colour)
     marker = marker_of(j)

@@ -168,7 +168,7 @@ def _pictures(values: xr.DataArray, rows: np.ndarray) -> Pictures:
     """The pictures of some of these rows of a stored variable."""
     order = ("image", "y", "x", "channel") if "channel" in values.dims else ("image", "y", "x")
 
-    def of(places: np.ndarray) -> np.ndarray:
+    def pictures_at(places: np.ndarray) -> np.ndarray:
         return read_rows(values.transpose(*order), rows[places])
 
-    return of
+    return pictures_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,26 @@ from sluguq.stores.variables import FST_ATTRIBUTES, MAPS, PER_IMAGE, described, 
 
 BLOCK = 256
 """Images whose scores and maps are in memory at a time; an interrupted run loses no more than one such block."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which images are scored by which model, and how.
+
+    :ivar images: prepared images.
+    :ivar rows: which of them, None for all.
+    :ivar weights: weights of the model.
+    :ivar basis: its eigenbasis.
+    :ivar model_id: which model; its probes are its own.
+    :ivar settings: the section ``score`` of the configuration.
+    """
+
+    images: str | os.PathLike[str]
+    rows: np.ndarray | None
+    weights: str | os.PathLike[str]
+    basis: str | os.PathLike[str]
+    model_id: ModelId
+    settings: Mapping[str, Any]
 
 
 def score_or_put_back(
@@ -79,15 +100,14 @@ def score_or_put_back(
     path = Path(path)
     state = path.with_name(f".{path.name}-{identity}")
     abandon_others(state)
-    inputs = (images, rows, weights, basis)
-    model: dict[str, Any] = {"model_id": model_id, "settings": settings}
+    scoring = Scoring(images, rows, weights, basis, model_id, settings)
     finished = FinishedBlocks(state, parts)
     if share is not None:
-        score_part(*inputs, **model, finished=finished, part=share[0], parts=share[1])
+        score_part(scoring, finished=finished, part=share[0], parts=share[1])
         state.mkdir(exist_ok=True)
         state.rename(path)
     elif not put_back([path], identity):
-        score_store(*inputs, path, **model, configuration=in_yaml(recipe), finished=finished)
+        score_store(scoring, path, configuration=in_yaml(recipe), finished=finished)
         keep([path], identity)
     shutil.rmtree(state, ignore_errors=True)
 
@@ -176,36 +196,22 @@ def settled_of(
 
 
 def score_store(
-    images: str | os.PathLike[str],
-    rows: np.ndarray | None,
-    weights: str | os.PathLike[str],
-    basis: str | os.PathLike[str],
-    path: str | os.PathLike[str],
-    *,
-    model_id: ModelId,
-    settings: Mapping[str, Any],
-    configuration: str,
-    finished: FinishedBlocks | None = None,
+    scoring: Scoring, path: str | os.PathLike[str], *, configuration: str, finished: FinishedBlocks | None = None
 ) -> None:
     """Score images of a prepared store and write ``scores/<configuration>/seed-<seed>/<dataset>.zarr``.
 
-    :param images: prepared images.
-    :param rows: which of them, None for all.
-    :param weights: weights of the model.
-    :param basis: its eigenbasis.
+    :param scoring: what is scored, and how.
     :param path: store to write.
-    :param model_id: which model.
-    :param settings: the section ``score`` of the configuration.
     :param configuration: what the scores depend on, as YAML, for the store's attributes.
     :param finished: blocks that an earlier run or other jobs have scored; those that lack are scored and kept there.
     """
-    scoring = _Scoring(images, rows, weights, basis, model_id, settings, finished or FinishedBlocks())
-    store, rows = scoring.store, scoring.rows
-    first = scoring.block(0)
-    origin = {"synthetic": int(store.attrs.get("synthetic", 0)), "weights_sha256": file_sha256(weights)}
+    blocks = _Blocks(scoring, finished or FinishedBlocks())
+    store, rows = blocks.store, blocks.rows
+    first = blocks.block(0)
+    origin = {"synthetic": int(store.attrs.get("synthetic", 0)), "weights_sha256": file_sha256(scoring.weights)}
     attributes = provenance(
-        f"Scores of configuration {model_id.configuration}, seed {model_id.seed}",
-        words_of_basis(basis),
+        f"Scores of configuration {scoring.model_id.configuration}, seed {scoring.model_id.seed}",
+        words_of_basis(scoring.basis),
         configuration,
         device_in_words(),
     )
@@ -218,52 +224,33 @@ def score_store(
             )  # fmt: skip
             writer.write(name, ..., values)
         _declare(writer, [name for name in (*PER_IMAGE, *MAPS) if name in first], len(rows), store["pixels"].shape[1:])
-        for start in scoring.starts:
-            for name, values in (first if start == 0 else scoring.block(start)).items():
+        for start in blocks.starts:
+            for name, values in (first if start == 0 else blocks.block(start)).items():
                 writer.append(name, values)
 
 
-def score_part(
-    images: str | os.PathLike[str],
-    rows: np.ndarray | None,
-    weights: str | os.PathLike[str],
-    basis: str | os.PathLike[str],
-    *,
-    model_id: ModelId,
-    settings: Mapping[str, Any],
-    finished: FinishedBlocks,
-    part: int,
-    parts: int,
-) -> None:
+def score_part(scoring: Scoring, *, finished: FinishedBlocks, part: int, parts: int) -> None:
     """Score the blocks of one job of several, for :func:`score_store` to gather: the same values, however many jobs.
 
+    :param scoring: what all of them score, and how.
     :param finished: where the blocks are kept.
     :param part: number of this job, from 1.
     :param parts: how many jobs there are.
     """
-    scoring = _Scoring(images, rows, weights, basis, model_id, settings, finished)
-    for start in of_part(scoring.starts, part, parts):
-        scoring.block(start)
+    blocks = _Blocks(scoring, finished)
+    for start in of_part(blocks.starts, part, parts):
+        blocks.block(start)
 
 
-class _Scoring:
+class _Blocks:
     """Scores block by block; network and basis are read when the first block is scored."""
 
-    def __init__(
-        self,
-        images: str | os.PathLike[str],
-        rows: np.ndarray | None,
-        weights: str | os.PathLike[str],
-        basis: str | os.PathLike[str],
-        model_id: ModelId,
-        settings: Mapping[str, Any],
-        finished: FinishedBlocks,
-    ) -> None:
-        self.images, self.store = images, open_store(images)
-        self.rows = np.arange(self.store.sizes["image"]) if rows is None else rows
+    def __init__(self, scoring: Scoring, finished: FinishedBlocks) -> None:
+        self.store = open_store(scoring.images)
+        self.rows = np.arange(self.store.sizes["image"]) if scoring.rows is None else scoring.rows
         self.starts = range(0, len(self.rows), BLOCK)
-        self._weights, self._basis, self._settings, self._finished = weights, basis, settings, finished
-        self._key = model_id.key("probes")
+        self._scoring, self._finished = scoring, finished
+        self._key = scoring.model_id.key("probes")
         self._model: tuple[Network, Any] | None = None
         self._settled: Settled | None = None  # of all images, whichever of them this job scores
 
@@ -273,18 +260,25 @@ class _Scoring:
         if values is not None:
             return values
         if self._model is None:
-            self._model = load_network(Path(self._weights)), read_basis_store(self._basis)
+            self._model = load_network(Path(self._scoring.weights)), read_basis_store(self._scoring.basis)
             whole = ChosenRows(self.store["pixels"], self.rows)
-            self._settled = settled_of(*self._model, whole, key=self._key, **self._settings)
+            self._settled = settled_of(*self._model, whole, key=self._key, **self._scoring.settings)
         rows = self.rows[start : start + BLOCK]
         positions = np.arange(start, start + len(rows))
         pixels = read_rows(self.store["pixels"], rows)
         try:
             scores = score_images(
-                *self._model, pixels, key=self._key, positions=positions, settled=self._settled, **self._settings
+                *self._model,
+                pixels,
+                key=self._key,
+                positions=positions,
+                settled=self._settled,
+                **self._scoring.settings,
             )
         except ValueError as error:
-            error.add_note(f"images are counted from {self.store['id'].values[rows[0]]!r} on, in {self.images}")
+            error.add_note(
+                f"images are counted from {self.store['id'].values[rows[0]]!r} on, in {self._scoring.images}"
+            )
             raise
         self._finished.save(start, scores)
         return scores
