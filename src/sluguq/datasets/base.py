@@ -83,9 +83,9 @@ class Acquired:
 
     def lose_repeated_ids(self) -> None:
         """Move every image whose id appeared before to `missing`."""
-        kept: dict[str, dict[str, Any]] = {}
+        by_id: dict[str, dict[str, Any]] = {}
         for row in self.images:
-            first = kept.setdefault(row["id"], row)
+            first = by_id.setdefault(row["id"], row)
             if first is not row:
                 self.lose(
                     f"id {row['id']!r} appears twice; the first one ({first['file']}) was kept",
@@ -93,4 +93,4 @@ class Acquired:
                     file=str(row["file"]),
                     fst=row["fst"],
                 )
-        self.images = list(kept.values())
+        self.images = list(by_id.values())

@@ -27,17 +27,17 @@ def contradictions(columns: Mapping[str, ArrayLike], groups: Mapping[str, Sequen
     """
     fst, ids = np.asarray(columns["fst"]).astype(int), np.asarray(columns["id"]).astype(str)
     rows: list[dict[str, str]] = []
-    listed: set[str] = set()
+    earlier: set[str] = set()
     for name, kind in _KINDS.items():
         if name not in columns:
             continue
         ties = identities(columns[name])
-        known = (ties != "") & (fst > 0)
-        for tie, members in pd.Series(np.flatnonzero(known)).groupby(ties[known]):
+        has_both = (ties != "") & (fst > 0)
+        for tie, members in pd.Series(np.flatnonzero(has_both)).groupby(ties[has_both]):
             types = sorted(set(fst[members].tolist()))
             images = ", ".join(sorted(ids[members].tolist()))
-            if len(types) > 1 and images not in listed:
-                listed.add(images)
+            if len(types) > 1 and images not in earlier:
+                earlier.add(images)
                 rows.append(
                     {
                         "kind": kind,

@@ -150,8 +150,8 @@ class Downloader:
                     host.struck()
                 if failure.wait is not None:
                     if failure.wait > self.options.longest_wait:
-                        asked = f"{reason}; the host asks to wait {failure.wait:.0f} s"
-                        raise DownloadError(asked, may_pass=True) from failure
+                        words = f"{reason}; the host asks to wait {failure.wait:.0f} s"
+                        raise DownloadError(words, may_pass=True) from failure
                     host.hold(failure.wait)
                 elif attempt + 1 < self.options.attempts:
                     wait = min(LONGEST_BACK_OFF, self.options.first_wait * 2**attempt)
@@ -223,7 +223,7 @@ class Downloader:
                 else:
                     _remember_validator(response, validator_file)
                 self._receive(response, part, start, request, packing)
-                known = _published_hashes(response)
+                hashes = _published_hashes(response)
                 whole = not packing and response.headers.get("Content-Length", "").isdigit()
         except DownloadError as error:
             if not error.may_pass:
@@ -249,7 +249,7 @@ class Downloader:
             raise _TryAgain(f"no connection ({_root_cause(error)})") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error, CutTransfer) as error:
             raise _TryAgain(f"the transfer broke off ({_root_cause(error)})", strike=False) from error
-        _verify(part, request, known)
+        _verify(part, request, hashes)
         with part.open("rb") as file:
             what = not_a_picture(file.read(1024)) if request.picture else None
         if what:
@@ -278,19 +278,19 @@ class Downloader:
         """Where the body begins: at `start` only if the server says so."""
         if response.status_code == 206:
             span = response.headers.get("Content-Range", "")
-            found = _SPAN.fullmatch(span.strip())
-            if found and start and int(found[1]) == start and found[3] in ("*", str(int(found[2]) + 1)):
+            match = _SPAN.fullmatch(span.strip())
+            if match and start and int(match[1]) == start and match[3] in ("*", str(int(match[2]) + 1)):
                 return start
             raise _TryAgain(f"a part that was not asked for ({span!r})", strike=False)
         return 0
 
     def _receive(self, response: requests.Response, part: Path, start: int, request: Request, packing: str) -> None:
         length = response.headers.get("Content-Length", "")
-        expected = int(length) if length.isdigit() else None
+        coming = int(length) if length.isdigit() else None
         free = shutil.disk_usage(part.parent).free
-        if expected is not None and expected > free:
+        if coming is not None and coming > free:
             raise DownloadError(
-                f"{expected / 1e9:.1f} GB to come, but only {free / 1e9:.1f} GB are free at {part.parent}",
+                f"{coming / 1e9:.1f} GB to come, but only {free / 1e9:.1f} GB are free at {part.parent}",
                 may_pass=True,
             )
         received = 0
@@ -299,7 +299,7 @@ class Downloader:
         with (
             part.open("r+b" if start else "wb") as out,
             tqdm(
-                total=None if expected is None else start + expected,
+                total=None if coming is None else start + coming,
                 initial=start,
                 desc=request.target.name,
                 unit="B",
@@ -354,8 +354,8 @@ class Downloader:
             return self._hosts.setdefault(name, new)
 
     def _wait_until(self, moment: float) -> None:
-        while (left := moment - time.monotonic()) > 0:
-            if self._stop.wait(left):
+        while (seconds := moment - time.monotonic()) > 0:
+            if self._stop.wait(seconds):
                 raise DownloadError("interrupted", may_pass=True)
 
 
@@ -407,17 +407,17 @@ def _published_hashes(response: requests.Response) -> dict[str, str]:
 
 
 def _verify(part: Path, request: Request, published: dict[str, str]) -> None:
-    expected = {"md5": request.md5 or published.get("md5"), "sha256": request.sha256}
-    for name, value in expected.items():
+    hashes = {"md5": request.md5 or published.get("md5"), "sha256": request.sha256}
+    for name, value in hashes.items():
         if not value:
             continue
         with part.open("rb") as file:
-            found = hashlib.file_digest(file, name).hexdigest()
-        if found != value.lower():
+            digest = hashlib.file_digest(file, name).hexdigest()
+        if digest != value.lower():
             # What is wrong must not be resumed.
             part.unlink()
             part.with_suffix(".validator").unlink(missing_ok=True)
-            raise _WrongChecksum(f"wrong checksum: {name.upper()} {found} in place of {value.lower()}")
+            raise _WrongChecksum(f"wrong checksum: {name.upper()} {digest} in place of {value.lower()}")
     if request.archive and not (zipfile.is_zipfile(part) or tarfile.is_tarfile(part)):
         part.unlink()
         part.with_suffix(".validator").unlink(missing_ok=True)
@@ -438,12 +438,12 @@ def _retry_after(response: requests.Response) -> float | None:
 
 def _root_cause(error: BaseException) -> str:
     """The innermost reason, in few words."""
-    seen: list[BaseException] = []
+    chain: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
+    while current is not None and current not in chain:
+        chain.append(current)
         inner = getattr(current, "reason", None)
         nested = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
         current = inner if isinstance(inner, BaseException) else nested or current.__cause__
-    last = seen[-1]
+    last = chain[-1]
     return str(getattr(last, "strerror", None) or last).split("(Caused")[0][:160] or type(last).__name__

@@ -92,21 +92,21 @@ class FileIndex:
         """
         if not name.strip():
             raise LookupError("the row names no file")
-        wanted = name.strip().replace("\\", "/").removeprefix("./")
-        suffix = PurePosixPath(wanted).suffix.lower()
-        bare = wanted[: -len(suffix)] if suffix in IMAGE_SUFFIXES else wanted
-        for found_by, name in zip(self._found, _spellings(wanted, bare), strict=True):
-            found = found_by.get(name, [])
-            exact = [path for path in found if path.suffix.lower() == suffix]
+        plain = name.strip().replace("\\", "/").removeprefix("./")
+        suffix = PurePosixPath(plain).suffix.lower()
+        bare = plain[: -len(suffix)] if suffix in IMAGE_SUFFIXES else plain
+        for found_by, name in zip(self._found, _spellings(plain, bare), strict=True):
+            matches = found_by.get(name, [])
+            exact = [path for path in matches if path.suffix.lower() == suffix]
             # What phones and programs put beside a picture has its name, and an ending of its own.
-            pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
-            for fitting in (found, exact, pictures):
+            pictures = [path for path in matches if path.suffix.lower() in IMAGE_SUFFIXES]
+            for fitting in (matches, exact, pictures):
                 if len(fitting) == 1:
                     return fitting[0]
-            if found:
-                places = ", ".join(self.relative[path].as_posix() for path in found[:3])
-                raise LookupError(f"the name fits {len(found)} files ({places}); give the path within the folder")
-        return self._at(wanted)
+            if matches:
+                places = ", ".join(self.relative[path].as_posix() for path in matches[:3])
+                raise LookupError(f"the name fits {len(matches)} files ({places}); give the path within the folder")
+        return self._at(plain)
 
     def _at(self, wanted: str) -> Path:
         """The file at a path within a folder that no index lists, such as one without a known ending."""
@@ -140,10 +140,10 @@ class FileIndex:
 
     def _hint(self, wanted: str) -> str:
         """Where a path of another machine ends in a name that the folder has: that name."""
-        found = self._found[_BARE].get(_folded(PurePosixPath(wanted).name), []) if "/" in wanted else []
-        if len(found) != 1:
+        matches = self._found[_BARE].get(_folded(PurePosixPath(wanted).name), []) if "/" in wanted else []
+        if len(matches) != 1:
             return ""
-        return f", but the folder has {self.relative[found[0]].as_posix()}: give the path within the folder"
+        return f", but the folder has {self.relative[matches[0]].as_posix()}: give the path within the folder"
 
     def within(self, path: Path) -> bool:
         """Whether a file lies, links followed, in one of the folders or stated roots."""
@@ -158,7 +158,7 @@ class FileIndex:
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         root = folder.resolve()
-        seen = {root}
+        folders_seen = {root}
         pending = [folder]
         while pending:
             parent = pending.pop()
@@ -187,8 +187,8 @@ class FileIndex:
                     continue
                 target = path.resolve()
                 # A link to a folder that is seen anyway, or to one above it, which would lead round in circles.
-                if target not in seen and not (entry.is_symlink() and target.is_relative_to(root)):
-                    seen.add(target)
+                if target not in folders_seen and not (entry.is_symlink() and target.is_relative_to(root)):
+                    folders_seen.add(target)
                     pending.append(path)
 
     def _fault_of_link(self, path: Path, root: Path) -> str | None:

@@ -138,10 +138,10 @@ def _instead(path: Path) -> str:
     except OSError:
         return ""
     close = difflib.get_close_matches(child, names, n=3, cutoff=0.5)
-    shown = close or names[:5]
-    if not shown:
+    examples = close or names[:5]
+    if not examples:
         return f"; {printable(parent)} is empty"
-    return f"; {printable(parent)} has {', '.join(shown)}{' ...' if len(names) > len(shown) else ''}"
+    return f"; {printable(parent)} has {', '.join(examples)}{' ...' if len(names) > len(examples) else ''}"
 
 
 def lines(unmet_by_dataset: Mapping[str, Mapping[str, str]]) -> list[str]:

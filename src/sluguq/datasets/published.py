@@ -138,10 +138,10 @@ class Published:
 
 def by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
     """Files by their name without the ending."""
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     for path in files:
-        found.setdefault(path.stem, []).append(path)
-    return found
+        paths.setdefault(path.stem, []).append(path)
+    return paths
 
 
 def the_one(files: Mapping[str, list[Path]], stem: str) -> Path:
@@ -149,20 +149,20 @@ def the_one(files: Mapping[str, list[Path]], stem: str) -> Path:
 
     :raises LookupError: where there is none, or several; the message is a reason for missing.csv.
     """
-    found = files.get(stem, [])
-    if not found:
+    paths = files.get(stem, [])
+    if not paths:
         raise LookupError("there is no such file")
-    if len(found) > 1:
-        names = ", ".join("/".join(path.parts[-2:]) for path in found[:3])
-        raise LookupError(f"{len(found)} files are called so ({names}): remove all but the photograph")
-    return found[0]
+    if len(paths) > 1:
+        names = ", ".join("/".join(path.parts[-2:]) for path in paths[:3])
+        raise LookupError(f"{len(paths)} files are called so ({names}): remove all but the photograph")
+    return paths[0]
 
 
 def find_table(folders: Sequence[Path], *names: str) -> Path | None:
     """The first of the named tables that one of the folders holds, at any depth."""
     for name in names:
         for folder in folders:
-            found = sorted(folder.rglob(name))
-            if found:
-                return found[0]
+            paths = sorted(folder.rglob(name))
+            if paths:
+                return paths[0]
     return None

@@ -53,11 +53,11 @@ def parse_fst(value: object, mapping: Mapping[str, int] | None = None, levels: i
     number = _NUMBER.fullmatch(rest)
     if number:
         digits = number[1].replace(",", ".")
-        found = _ROMAN.get(digits) if digits.isalpha() else float(digits)
-        if found == UNLABELLED:
+        level = _ROMAN.get(digits) if digits.isalpha() else float(digits)
+        if level == UNLABELLED:
             return UNLABELLED
-        if found is not None and found in range(1, levels + 1):
-            return int(found)
+        if level is not None and level in range(1, levels + 1):
+            return int(level)
     hint = "; a spreadsheet makes dates of ranges such as 1-2" if _DATE.fullmatch(bare) else ""
     way = "" if mapping is None else "; say under `fst_values` what it means"
     scale = "Fitzpatrick skin type" if levels == 6 else "skin type"

@@ -69,16 +69,16 @@ def make_split(
     """
     images = _with_units(table, deduplicate)
     if len(held_out):
-        named = images["id"].isin(held_out)
+        is_held_out = images["id"].isin(held_out)
         if "sha256" in images:
-            named |= images["sha256"].isin(held_out)
-        images = images[~images["unit"].isin(images.loc[named, "unit"])]
-    needed = _training_needs(configurations, train_images)
-    tested, rows = _draw_tests(images, groups, test_images, needed, seed)
-    pool = images[~images["unit"].isin(tested)]
+            is_held_out |= images["sha256"].isin(held_out)
+        images = images[~images["unit"].isin(images.loc[is_held_out, "unit"])]
+    needs = _training_needs(configurations, train_images)
+    test_units, rows = _draw_tests(images, groups, test_images, needs, seed)
+    pool = images[~images["unit"].isin(test_units)]
     if blocks:
         pool = pool[_block_of_units(images, groups, blocks).loc[pool["unit"]].to_numpy() == seed % blocks]
-    for configuration, shares in needed.items():
+    for configuration, shares in needs.items():
         for group, count in shares.items():
             ids = pool.loc[pool["fst"].isin(groups[group]), "id"].to_numpy(object)
             rng = _stream(seed, f"train_{configuration}_{group}")
@@ -91,13 +91,13 @@ def make_split(
             if len(ids) == 0 or (lacking > 0 and not replacement and shortage == "error"):
                 raise _too_small(images, groups, group, test_images, count, len(ids), f"configuration {configuration}")
             if replacement:
-                drawn = rng.choice(ids, count, replace=True)
+                draw = rng.choice(ids, count, replace=True)
             elif lacking > 0:
                 # Every image as often as all others, and some once more.
-                drawn = np.resize(rng.permutation(ids), count) if shortage == "repeat" else ids
+                draw = np.resize(rng.permutation(ids), count) if shortage == "repeat" else ids
             else:
-                drawn = rng.choice(ids, count, replace=False)
-            rows += [(identity, f"train_{configuration}") for identity in drawn]
+                draw = rng.choice(ids, count, replace=False)
+            rows += [(identity, f"train_{configuration}") for identity in draw]
     split = pd.DataFrame(rows, columns=list(SPLIT_COLUMNS))
     split = split.sort_values(["role", "id"], ignore_index=True)
     check_split(split, table, deduplicate=deduplicate)
@@ -115,13 +115,13 @@ def leaks(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool = True)
     is_test = split["role"].str.startswith("test_")
     test = set(split.loc[is_test, "id"])
     train = set(split.loc[~is_test, "id"])
-    found = [("id", str(value)) for value in sorted(test & train)]
+    rows = [("id", str(value)) for value in sorted(test & train)]
     is_tested, is_trained = table["id"].isin(test).to_numpy(), table["id"].isin(train).to_numpy()
     for kind, label in tying_labels(_columns(table), duplicates=deduplicate).items():
-        known = named(label)
-        shared = set(label[known & is_tested].tolist()) & set(label[known & is_trained].tolist())
-        found += [(kind, str(value)) for value in sorted(shared, key=str)]
-    return pd.DataFrame(found, columns=["kind", "value"])
+        has_name = named(label)
+        shared = set(label[has_name & is_tested].tolist()) & set(label[has_name & is_trained].tolist())
+        rows += [(kind, str(value)) for value in sorted(shared, key=str)]
+    return pd.DataFrame(rows, columns=["kind", "value"])
 
 
 def check_split(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool = True) -> None:
@@ -132,10 +132,10 @@ def check_split(split: pd.DataFrame, table: pd.DataFrame, *, deduplicate: bool =
     unknown = sorted(set(split["id"]) - set(table["id"]))
     if unknown:
         raise SplitError(f"the split names {len(unknown)} images that the data set lacks, the first {unknown[0]!r}")
-    found = leaks(split, table, deduplicate=deduplicate)
-    if len(found):
-        some = ", ".join(f"{row.kind} {row.value}" for row in found.head(5).itertuples())
-        raise SplitError(f"{len(found)} things stand both in a test and in a training set: {some}")
+    rows = leaks(split, table, deduplicate=deduplicate)
+    if len(rows):
+        some = ", ".join(f"{row.kind} {row.value}" for row in rows.head(5).itertuples())
+        raise SplitError(f"{len(rows)} things stand both in a test and in a training set: {some}")
 
 
 def split_sizes(splits: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def _draw_tests(
     seed: int,
 ) -> tuple[set[int], list[tuple[str, str]]]:
     """Test images of every group, and all units that they come from."""
-    tested: set[int] = set()
+    test_units: set[int] = set()
     rows: list[tuple[str, str]] = []
     for group, types in groups.items():
         members = images[images["fst"].isin(types)]
@@ -203,17 +203,17 @@ def _draw_tests(
             by_unit.setdefault(unit, []).append(identity)
         order = [int(unit) for unit in rng.permutation(np.array(sorted(by_unit)))]
         # Units tested already, for another group, are lost to training anyway and so come first.
-        order.sort(key=lambda unit: unit not in tested)
-        chosen = _fill([len(by_unit[unit]) for unit in order], test_images)
-        left = test_images
-        for position in chosen:
+        order.sort(key=lambda unit: unit not in test_units)
+        places = _fill([len(by_unit[unit]) for unit in order], test_images)
+        rest = test_images
+        for position in places:
             unit = order[position]
             ids = by_unit[unit]
-            taken = ids if len(ids) <= left else rng.choice(ids, left, replace=False)
-            left -= len(taken)
-            tested.add(unit)
-            rows += [(identity, f"test_{group}") for identity in taken]
-    return tested, rows
+            some = ids if len(ids) <= rest else rng.choice(ids, rest, replace=False)
+            rest -= len(some)
+            test_units.add(unit)
+            rows += [(identity, f"test_{group}") for identity in some]
+    return test_units, rows
 
 
 def _fill(sizes: Sequence[int], total: int) -> list[int]:
@@ -226,16 +226,16 @@ def _fill(sizes: Sequence[int], total: int) -> list[int]:
     mask = (1 << (total + 1)) - 1
     for position in range(len(sizes) - 1, -1, -1):
         reachable[position] = (reachable[position + 1] | reachable[position + 1] << sizes[position]) & mask
-    chosen = []
-    left = total
+    places = []
+    rest = total
     exact = bool(reachable[0] >> total & 1)
     for position, size in enumerate(sizes):
-        if left <= 0:
+        if rest <= 0:
             break
-        if not exact or (size <= left and reachable[position + 1] >> (left - size) & 1):
-            chosen.append(position)
-            left -= size
-    return chosen
+        if not exact or (size <= rest and reachable[position + 1] >> (rest - size) & 1):
+            places.append(position)
+            rest -= size
+    return places
 
 
 def _with_units(table: pd.DataFrame, deduplicate: bool) -> pd.DataFrame:
@@ -268,7 +268,7 @@ def _too_small(
 ) -> SplitError:
     types = ", ".join(map(str, groups[group]))
     there = int(images["fst"].isin(groups[group]).sum())
-    needed = test_images + train_images
+    need = test_images + train_images
     if there < test_images:
         training = f" and training up to {train_images} more" if train_images else ""
         return SplitError(
@@ -280,6 +280,6 @@ def _too_small(
     return SplitError(
         f"group {group!r} (FST {types}) has {there} usable images; {test_images} go to the test set and {left} are "
         f"left{held}, but {wanted_by} needs {train_images}, {train_images - left} more. Lower split.train_images "
-        f"or split.test_images (together {needed} of this group), widen the group under groups, draw with "
+        f"or split.test_images (together {need} of this group), widen the group under groups, draw with "
         "split.replacement: true, or let images come twice with split.shortage: repeat"
     )

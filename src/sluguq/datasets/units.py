@@ -71,12 +71,12 @@ def lesion_names(patient: ArrayLike, lesion: ArrayLike) -> NDArray[np.object_]:
     :returns: text (images,), empty where the lesion is not known.
     """
     patients, lesions = identities(patient), identities(lesion)
-    known, who = lesions != "", patients != ""
+    has_lesion, who = lesions != "", patients != ""
     owners: dict[str, set[str]] = {}
-    for name, person in zip(lesions[known & who], patients[known & who], strict=True):
+    for name, person in zip(lesions[has_lesion & who], patients[has_lesion & who], strict=True):
         owners.setdefault(name, set()).add(person)
     names = np.full(len(lesions), "", object)
-    for index in np.flatnonzero(known):
+    for index in np.flatnonzero(has_lesion):
         shared = who[index] and len(owners[lesions[index]]) > 1
         parts = [patients[index], lesions[index]] if shared else [lesions[index]]
         names[index] = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)

@@ -235,8 +235,8 @@ def _bubble(rng: np.random.Generator, pixels: Pixels) -> _Layer:
         here = (slice(top, bottom), slice(left, right))
         disc = _mean_of_squares(distance < 1.0, fine)
         alpha[here] = 1.0 - (1.0 - alpha[here]) * (1.0 - disc)
-        seen = np.stack([_mean_of_squares(lit[..., i], fine) for i in range(3)], axis=-1)
-        colour[here] = np.where(disc[..., None] > 0, seen, colour[here])
+        refraction = np.stack([_mean_of_squares(lit[..., i], fine) for i in range(3)], axis=-1)
+        colour[here] = np.where(disc[..., None] > 0, refraction, colour[here])
     return _Layer(colour, alpha)
 
 

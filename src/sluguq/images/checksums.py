@@ -52,8 +52,8 @@ def _check_png(content: bytes) -> None:
         if end + 4 > len(content):
             return
         if view[place + 4 : place + 8] == b"IDAT":
-            (stated,) = struct.unpack_from(">I", content, end)
-            if zlib.crc32(view[place + 4 : end]) != stated:
+            (checksum,) = struct.unpack_from(">I", content, end)
+            if zlib.crc32(view[place + 4 : end]) != checksum:
                 raise DamagedPicture("broken: the checksum of its pixels is wrong")
         place = end + 4
 
@@ -67,10 +67,10 @@ def _parts_of_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> Iter
 
 def _check_deflated(part: memoryview) -> None:
     """Unpack a part of a TIFF file, a block at a time, as far as its own checksum."""
-    stream, left = zlib.decompressobj(), bytes(part)
+    stream, rest = zlib.decompressobj(), bytes(part)
     try:
-        while left and not stream.eof:
-            stream.decompress(left, _BLOCK)
-            left = stream.unconsumed_tail
+        while rest and not stream.eof:
+            stream.decompress(rest, _BLOCK)
+            rest = stream.unconsumed_tail
     except zlib.error as error:
         raise DamagedPicture("broken: the checksum of its pixels is wrong") from error

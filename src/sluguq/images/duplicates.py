@@ -53,7 +53,7 @@ def near_pairs(hashes: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
     :returns: int (pairs, 2), each pair once.
     """
     n = len(hashes)
-    found = [np.empty((0, 2), int)]
+    pairs = [np.empty((0, 2), int)]
     for start in range(0, n, _ROWS):
         block = hashes[start : start + _ROWS, None, :]
         distance = np.zeros((block.shape[0], n - start), np.uint16)
@@ -61,8 +61,8 @@ def near_pairs(hashes: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
             distance += np.bitwise_count(block[:, :, word] ^ hashes[None, start:, word])
         rows, columns = np.nonzero(distance <= bits)
         later = columns > rows
-        found.append(np.stack([rows[later] + start, columns[later] + start], 1))
-    return np.concatenate(found)
+        pairs.append(np.stack([rows[later] + start, columns[later] + start], 1))
+    return np.concatenate(pairs)
 
 
 def duplicate_groups(keys: Sequence[bytes], hashes: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:

@@ -34,9 +34,9 @@ def decoded_jpeg(image: ImageFile.ImageFile, content: bytes) -> Image.Image | No
     :raises CorruptJpeg: where the decoder warns of damaged data.
     """
     space = "RGB" if image.mode == "RGB" else "GRAY"
-    wanted = {"min_height": image.height, "min_width": image.width, "min_factor": 1}
+    bounds = {"min_height": image.height, "min_width": image.width, "min_factor": 1}
     try:
-        array = simplejpeg.decode_jpeg(content, space, strict=True, **wanted)
+        array = simplejpeg.decode_jpeg(content, space, strict=True, **bounds)
     except ValueError as error:
         message = str(error)
         if any(sign in message.lower() for sign in _CORRUPT) and not _is_padding(message, content):
@@ -49,9 +49,9 @@ def decoded_jpeg(image: ImageFile.ImageFile, content: bytes) -> Image.Image | No
 
 def _is_padding(message: str, content: bytes) -> bool:
     """Whether what is left over before the end of the picture is the padding that some phones write."""
-    found = _HARMLESS_TAIL.search(message)
+    match = _HARMLESS_TAIL.search(message)
     end = content.rfind(b"\xff\xd9")
-    if found is None or end < 0:
+    if match is None or end < 0:
         return False
-    tail = content[end - min(int(found[1]), end) : end]
+    tail = content[end - min(int(match[1]), end) : end]
     return len(set(tail)) <= 1

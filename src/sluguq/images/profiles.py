@@ -26,11 +26,11 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     :returns: None where the profile is sRGB in effect, broken, or of another colour space than the mode.
     """
     try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if _MODES.get(mode) != opened.profile.xcolor_space.strip():
+        colours = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if _MODES.get(mode) != colours.profile.xcolor_space.strip():
             return None
         transform = ImageCms.buildTransform(
-            opened,
+            colours,
             ImageCms.createProfile("sRGB"),
             mode,
             "RGB",

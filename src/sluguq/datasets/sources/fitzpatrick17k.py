@@ -106,22 +106,22 @@ def _from_files(rows: list[Row], index: FileIndex, acquired: Acquired) -> None:
         if "_" in path.stem:
             by_prefix.setdefault(path.stem.rsplit("_", 1)[-1].lower(), []).append(path)
     for row in rows:
-        name, found, reason = row["md5hash"], None, "not among the files given"
+        name, picture, reason = row["md5hash"], None, "not among the files given"
         prefix = name[:8].lower()
         try:
             if name in by_name:
-                found = the_one(by_name, name)
+                picture = the_one(by_name, name)
             else:
-                found = the_one(by_prefix, prefix) if prefix in by_prefix else index.find(name)
+                picture = the_one(by_prefix, prefix) if prefix in by_prefix else index.find(name)
         except LookupError as error:
             reason = str(error) if name in by_name or prefix in by_prefix else reason
-        if found is None and row.get("url_alphanum") and not (name in by_name or prefix in by_prefix):
+        if picture is None and row.get("url_alphanum") and not (name in by_name or prefix in by_prefix):
             with contextlib.suppress(LookupError):
-                found = index.find(row["url_alphanum"])
-        if found is None:
+                picture = index.find(row["url_alphanum"])
+        if picture is None:
             acquired.lose(reason, id=name, fst=int(row["fst"]), url=row["url"])
         else:
-            _add(acquired, row, found)
+            _add(acquired, row, picture)
 
 
 def _from_addresses(rows: list[Row], options: Fitzpatrick17kSource, published: Published, acquired: Acquired) -> None:

@@ -15,8 +15,8 @@ from sluguq.datasets.sources.fitzpatrick17k import Row, collect_rows
 def collect(options: Fitzpatrick17kCSource, raw_folder: Path, registry: Registry | None = None) -> Acquired:
     """Read the keep-list and collect those rows of Fitzpatrick17k."""
     cleaned = Published("fitzpatrick17k_c", options, raw_folder, registry)
-    listed = read_labels(options.keep or cleaned.file("keep"), columns=("md5hash",))
-    keep = {row["md5hash"].strip().lower() for row in listed.rows}
+    table = read_labels(options.keep or cleaned.file("keep"), columns=("md5hash",))
+    keep = {row["md5hash"].strip().lower() for row in table.rows}
 
     def chosen(rows: list[Row], acquired: Acquired) -> list[Row]:
         for unknown in sorted(keep - {row["md5hash"] for row in rows}):

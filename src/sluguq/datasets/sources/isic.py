@@ -44,23 +44,23 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
     """
     published = Published(f"isic{options.edition}", options, raw_folder, registry)
     acquired = Acquired()
-    asked = _asked_ids(options.images.expanduser()) if options.images else None
+    ids = _asked_ids(options.images.expanduser()) if options.images else None
     if options.folder:
         folders = published.local(options.folder)
     elif options.access == "bulk":
         folders = published.unpacked("images")
     else:
-        assert asked is not None
-        folders = [_from_archive(asked, published, acquired)]
+        assert ids is not None
+        folders = [_from_archive(ids, published, acquired)]
     images, masks, others = _images_and_masks(published.index(*folders))
     masks |= _more_masks(options, published)
     labels = _labels(options, published, folders)
 
-    lost = {row["id"] for row in acquired.missing}
-    for name in sorted(asked if asked is not None else images):
+    absent = {row["id"] for row in acquired.missing}
+    for name in sorted(ids if ids is not None else images):
         there = name if name in images else f"{name}_downsampled"
         if there not in images:
-            if name not in lost:
+            if name not in absent:
                 acquired.lose("asked for, but not among the files", id=name)
             continue
         try:
@@ -68,12 +68,12 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
         except LookupError as error:
             acquired.lose(str(error), id=name)
             continue
-        known = {**labels.get(_bare(path.stem), {}), **labels.get(path.stem, {})}
+        row_labels = {**labels.get(_bare(path.stem), {}), **labels.get(path.stem, {})}
         mask = masks.get(path.stem) or masks.get(_bare(path.stem)) or ""
-        acquired.images.append({"id": path.stem, "file": str(path), "fst": -1, "mask": str(mask), **known})
-    for name in others if asked is None else ():
+        acquired.images.append({"id": path.stem, "file": str(path), "fst": -1, "mask": str(mask), **row_labels})
+    for name in others if ids is None else ():
         acquired.lose("the name is none of ISIC's, such as ISIC_0000000", id=Path(name).stem, file=name)
-    published.explain_losses(acquired, all_are_wanted=asked is None)
+    published.explain_losses(acquired, all_are_wanted=ids is None)
     return acquired
 
 
@@ -131,8 +131,8 @@ def _labels(options: IsicSource, published: Published, folders: list[Path]) -> d
         if key is None:
             raise AcquisitionError(f"{path} has no column isic_id or image; it has {list(table.columns)}")
         for row in table.rows:
-            found = {new: said(row[old]) for old, new in columns.items() if said(row.get(old, ""))}
-            labels.setdefault(Path(row[key].strip()).stem, {}).update(found)
+            values = {new: said(row[old]) for old, new in columns.items() if said(row.get(old, ""))}
+            labels.setdefault(Path(row[key].strip()).stem, {}).update(values)
 
     artefacts = {name: f"label_{name}" for name in ARTEFACTS}
     metadata = {
@@ -205,8 +205,8 @@ def _from_archive(asked: list[str], published: Published, acquired: Acquired) ->
     requests: dict[str, Request] = {}
     for name, file in answers.items():
         if file in failures:
-            told = f"the archive does not say where it is: {failures[file]}"
-            acquired.lose(DownloadError(told, may_pass=failures[file].may_pass), id=name, url=f"{root}{name}/")
+            words = f"the archive does not say where it is: {failures[file]}"
+            acquired.lose(DownloadError(words, may_pass=failures[file].may_pass), id=name, url=f"{root}{name}/")
             continue
         url = _address(file)
         file.unlink()

@@ -80,8 +80,8 @@ def collect(options: Milk10kSource, raw_folder: Path, registry: Registry | None 
 
 def _table(published: Published, options: Milk10kSource, folders: list[Path], name: str, key: str) -> Path | None:
     """A table of the set: in the user's folder, or else beside the downloaded images."""
-    found = find_table(folders, name)
-    return found if found or options.folder else published.file(key)
+    path = find_table(folders, name)
+    return path if path or options.folder else published.file(key)
 
 
 def _by_image(path: Path | None) -> dict[str, dict[str, str]]:
@@ -95,11 +95,11 @@ def _diagnoses(path: Path | None) -> dict[str, str]:
     """The diagnosis of each lesion; the table has a column of 0 and 1 for each."""
     if path is None:
         return {}
-    found = {}
+    by_lesion = {}
     for row in read_labels(path, columns=("lesion_id",)).rows:
         yes = [column for column, value in row.items() if column != "lesion_id" and value.strip() in ("1", "1.0")]
-        found[row["lesion_id"].strip()] = yes[0] if len(yes) == 1 else ""
-    return found
+        by_lesion[row["lesion_id"].strip()] = yes[0] if len(yes) == 1 else ""
+    return by_lesion
 
 
 def _tone(cell: str) -> int | None:

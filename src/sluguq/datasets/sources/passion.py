@@ -48,7 +48,7 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
     acquired = Acquired()
     subjects = table.first_rows("subject_id", "fitzpatrick", acquired)
     acquired.lose_unread_rows(table.path.name, table.refused)
-    seen: set[str] = set()
+    subjects_seen: set[str] = set()
     for path in published.index(*folders).files:
         match = _SUBJECT.match(path.stem)
         subject = match.group() if match else ""
@@ -56,7 +56,7 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
         if row is None:
             acquired.lose(f"no subject {subject!r} in label.csv", id=path.stem, file=str(path))
             continue
-        seen.add(subject)
+        subjects_seen.add(subject)
         split = splits.get(subject, "")
         if options.split != "all" and split != options.split:
             continue
@@ -71,7 +71,7 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
         acquired.images.append(
             {"id": path.stem, "file": str(path), "fst": fst, "patient": subject, "label_split": split, **labels}
         )
-    for subject in sorted(set(subjects) - seen):
+    for subject in sorted(set(subjects) - subjects_seen):
         acquired.lose("label.csv has the subject, but there is no image", id=subject)
     published.explain_losses(acquired, all_are_wanted=True)
     return acquired

@@ -34,16 +34,16 @@ def collect(options: PhantomSource, raw_folder: Path) -> Acquired:
 
 
 def _draw(record: PhantomRecord, options: PhantomSource, raw_folder: Path, folder: Path) -> dict[str, Any]:
-    drawn = render(record.fst, seed=options.seed, index=record.index, size=options.size)
+    photograph = render(record.fst, seed=options.seed, index=record.index, size=options.size)
     # A stream of its own, so that the share of artefacts changes no photograph that has none.
     rng = keyed_stream(options.seed, _ARTEFACTS, record.fst, record.index)
     has_artefact = bool(rng.random() < options.artefacts)
     kind, seed = str(rng.choice(artefacts.KINDS)), int(rng.integers(2**31))
-    pixels = artefacts.draw(drawn.pixels, kind, seed=seed).pixels if has_artefact else drawn.pixels
+    pixels = artefacts.draw(photograph.pixels, kind, seed=seed).pixels if has_artefact else photograph.pixels
     file = folder / "images" / f"{record.id}.png"
     mask = folder / "masks" / f"{record.id}.png"
     Image.fromarray(pixels).save(file)
-    Image.fromarray(drawn.lesion_mask).save(mask)
+    Image.fromarray(photograph.lesion_mask).save(mask)
     return {
         "id": record.id,
         "file": file.relative_to(raw_folder).as_posix(),

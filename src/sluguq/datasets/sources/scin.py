@@ -64,11 +64,11 @@ def _rows(options: ScinSource, published: Published, folders: list[Path], acquir
     without_labels: list[str] = []
     by_dermatologists = options.fst_column == "dermatologist"
     # A table without the column would give every case no skin type, and say nothing.
-    asked = {
+    columns_of = {
         "cases": ("case_id", "image_1_path", *(() if by_dermatologists else ("fitzpatrick_skin_type",))),
         "labels": ("case_id", *((_ESTIMATE.format(1),) if by_dermatologists else ())),
     }
-    for key, columns in asked.items():
+    for key, columns in columns_of.items():
         # People who copied the bucket have the tables with and without its folder's name in front.
         name = published.registered(key).name
         path = find_table(folders, name, f"dataset_{name}")
@@ -77,7 +77,7 @@ def _rows(options: ScinSource, published: Published, folders: list[Path], acquir
         tables.append(read_labels(path or published.file(key), columns=columns))
         acquired.lose_unread_rows(tables[-1].path.name, tables[-1].refused)
     cases = tables[0].rows
-    estimates_of = tables[1].first_rows("case_id", asked["labels"][-1], acquired)
+    estimates_of = tables[1].first_rows("case_id", columns_of["labels"][-1], acquired)
     rows = []
     for case in cases:
         identity = case["case_id"].strip()
@@ -129,6 +129,6 @@ def _row(path: str, fst: int, case: dict, estimates: dict, number: int) -> dict:
 def _skin_type(options: ScinSource, case: dict, estimates: dict) -> int:
     if options.fst_column == "self_reported":
         return parse_fst(case.get("fitzpatrick_skin_type", ""))
-    given = [parse_fst(estimates.get(_ESTIMATE.format(number), "")) for number in (1, 2, 3)]
-    given = [fst for fst in given if fst != UNLABELLED]
-    return statistics.median_low(given) if given else UNLABELLED
+    types = [parse_fst(estimates.get(_ESTIMATE.format(number), "")) for number in (1, 2, 3)]
+    types = [fst for fst in types if fst != UNLABELLED]
+    return statistics.median_low(types) if types else UNLABELLED

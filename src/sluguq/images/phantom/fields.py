@@ -52,14 +52,14 @@ def noise(
     """
     amplitude = _amplitude(slope, lowest, min(highest, FINEST), angle, stretch)
     finer = amplitude.shape[1]
-    shown = min(finer, 64 * 2 ** int(math.log2(n / 128)))
-    waves = _waves(int(rng.integers(2**63)), shown) * amplitude[finer - shown : finer + shown - 1, :shown]
+    finest = min(finer, 64 * 2 ** int(math.log2(n / 128)))
+    waves = _waves(int(rng.integers(2**63)), finest) * amplitude[finer - finest : finer + finest - 1, :finest]
     # Pixel centres lie half a pixel in: shift by the phase.
-    k = np.arange(1 - shown, shown)
+    k = np.arange(1 - finest, finest)
     phase = np.exp(1j * np.pi / n * k).astype(np.complex64)
-    waves *= phase[:, None] * phase[None, shown - 1 :]
+    waves *= phase[:, None] * phase[None, finest - 1 :]
     spectrum = np.zeros((n, n // 2 + 1), np.complex64)
-    spectrum[k, :shown] = waves
+    spectrum[k, :finest] = waves
     return fft.irfft2(spectrum, s=(n, n), norm="forward", overwrite_x=True)
 
 

@@ -23,8 +23,8 @@ def draw_hair(rng: np.random.Generator, patient: Patient, site: str, n: int) -> 
     :param site: of the body.
     :param n: pixels of a side.
     """
-    expected = 70.0 * _DENSITY[site] * patient.hairiness**2
-    count = int(rng.poisson(expected))
+    mean = 70.0 * _DENSITY[site] * patient.hairiness**2
+    count = int(rng.poisson(mean))
     if count == 0:
         return np.zeros((n, n), np.float32)
     picture = Image.new("L", (_DRAWN, _DRAWN), 0)

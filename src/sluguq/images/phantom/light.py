@@ -63,8 +63,8 @@ def photograph(rng: np.random.Generator, linear: Array) -> Array:
     linear = ndimage.gaussian_filter(linear, (0, blur, blur), truncate=2.5, mode="nearest")
     # Photon noise grows with the root of the light, read noise does not (EMVA 1288), in 1/256 of the image's width;
     # smaller pixels catch less.
-    photon, read = rng.uniform(0.01, 0.04), rng.uniform(0.001, 0.006)
-    deviation = np.sqrt(np.float32(photon**2) * np.maximum(linear, 0.0) + np.float32(read**2))
+    photon, read_noise = rng.uniform(0.01, 0.04), rng.uniform(0.001, 0.006)
+    deviation = np.sqrt(np.float32(photon**2) * np.maximum(linear, 0.0) + np.float32(read_noise**2))
     deviation *= np.float32(n / 256)
     deviation *= rng.standard_normal(linear.shape, dtype=np.float32)
     linear += deviation
