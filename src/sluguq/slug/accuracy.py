@@ -85,11 +85,11 @@ class Spectrum(NamedTuple):
 
     def beyond(self, shared: int) -> np.ndarray:
         """Eigenvalues that the first ``shared`` directions leave: those found, and equal ones for the rest."""
-        found = np.linalg.eigvalsh(self.gram[shared:, shared:])[::-1].clip(0)
+        eigenvalues = np.linalg.eigvalsh(self.gram[shared:, shared:])[::-1].clip(0)
         if self.rest <= 0 or self.rest_squares <= 0:
-            return found
+            return eigenvalues
         count = int(np.clip(round(self.rest**2 / self.rest_squares), 1, _TAIL))
-        return np.concatenate([found, np.full(count, self.rest / count)])
+        return np.concatenate([eigenvalues, np.full(count, self.rest / count)])
 
 
 def as_number(accuracy: str | float) -> float:
@@ -117,9 +117,9 @@ def left_squares(values: np.ndarray, directions: int, draws: int = _DRAWS) -> fl
     for _ in range(draws):
         samples = rng.normal(size=(Split(directions, 0).first_probes, len(values))) * roots
         leading = np.linalg.svd(samples, full_matrices=False)[2][:directions]
-        known = np.linalg.qr((leading * roots).T)[0]  # V of sluguq.slug.deflated, in the eigenvectors' coordinates
-        inner = (known.T * values) @ known
-        squares += (values**2).sum() - 2 * ((known.T * values) ** 2).sum() + (inner**2).sum()
+        basis = np.linalg.qr((leading * roots).T)[0]  # V of sluguq.slug.deflated, in the eigenvectors' coordinates
+        inner = (basis.T * values) @ basis
+        squares += (values**2).sum() - 2 * ((basis.T * values) ** 2).sum() + (inner**2).sum()
     return float(squares / draws)
 
 
@@ -138,9 +138,9 @@ def cheapest(spectra: Sequence[Spectrum], accuracy: float, *, most: int = _DIREC
     :param accuracy: relative standard error.
     :param most: directions of an image's own at most.
     """
-    known = min(one.shared for one in spectra)
+    most_shared = min(one.shared for one in spectra)
     splits: list[Split] = []
-    for shared in (count for count in _SHARED if count <= known):
+    for shared in (count for count in _SHARED if count <= most_shared):
         for directions in (count for count in _DIRECTIONS if count <= most):
             least = Split(directions, _PROBES[0], shared)
             if splits and least.cost >= min(split.cost for split in splits):

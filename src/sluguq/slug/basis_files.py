@@ -94,18 +94,19 @@ def read_basis(path: str | os.PathLike[str]) -> Saved:
             if start > path.stat().st_size:
                 raise ValueError("its header is cut off")
             header = json.loads(file.read(start - 8))
-        told = json.loads(header.pop("__metadata__")["sluguq"])
+        description = json.loads(header.pop("__metadata__")["sluguq"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no basis that basis.save wrote ({error})") from error
-    if told["version"] > VERSION:
+    if description["version"] > VERSION:
         raise ValueError(
-            f"{path} has version {told['version']} of the format, and this package reads up to {VERSION}: update sluguq"
+            f"{path} has version {description['version']} of the format, and this package reads up to {VERSION}: "
+            "update sluguq"
         )
     end = start + max(entry["data_offsets"][1] for entry in header.values())
     if path.stat().st_size != end:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, but should have {end}: it was cut off in copying")
     arrays = {name: _mapped(path, start, entry) for name, entry in header.items()}
-    return Saved(told["estimator"], arrays, told["scalars"])
+    return Saved(description["estimator"], arrays, description["scalars"])
 
 
 def _mapped(path: Path, start: int, entry: Mapping[str, Any]) -> np.ndarray:

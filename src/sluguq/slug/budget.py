@@ -54,9 +54,9 @@ class Budget:
         for phase, consumers in _PHASES.items():
             shares = [getattr(self, name) for name in consumers]
             if min(shares) < 0 or sum(shares) >= 1:
-                told = ", ".join(f"{name} {share:g}" for name, share in zip(consumers, shares, strict=True))
+                words = ", ".join(f"{name} {share:g}" for name, share in zip(consumers, shares, strict=True))
                 raise ValueError(
-                    f"the shares of memory while {phase} must not be negative and sum to less than 1: {told}"
+                    f"the shares of memory while {phase} must not be negative and sum to less than 1: {words}"
                 )
 
     @property

@@ -92,13 +92,13 @@ def running_statistics(params: Any) -> list[str]:
     def typed(node: Any) -> bool:
         return hasattr(node, "get_metadata") or type(node).__name__ in ("VariableState", "BatchStat")
 
-    found = []
+    paths = []
     for path, node in jax.tree_util.tree_leaves_with_path(params, is_leaf=typed):
         kind = getattr(node, "type", type(node))
-        named = any(str(getattr(part, "key", getattr(part, "name", ""))) in _STATISTICS for part in path)
-        if named or getattr(kind, "__name__", "") == "BatchStat":
-            found.append(jax.tree_util.keystr(path))
-    return found
+        has_name = any(str(getattr(part, "key", getattr(part, "name", ""))) in _STATISTICS for part in path)
+        if has_name or getattr(kind, "__name__", "") == "BatchStat":
+            paths.append(jax.tree_util.keystr(path))
+    return paths
 
 
 def check_key(key: Any) -> None:
@@ -155,8 +155,8 @@ def _another(first: Any, last: Any) -> np.ndarray:
         low, high = 0.0, 1.0 if first.dtype == bool else float(min(255, np.iinfo(first.dtype).max))
     elif low == high and not integers:
         low, high = low - 1, high + 1
-    drawn = plain_stream().uniform(low, high + integers, first.shape)
-    return (np.floor(drawn) if integers else drawn).astype(first.dtype)
+    values = plain_stream().uniform(low, high + integers, first.shape)
+    return (np.floor(values) if integers else values).astype(first.dtype)
 
 
 def _looked_at(images: Examples) -> Any:
@@ -179,19 +179,19 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
     some = _looked_at(images)
     alike = jax.tree.map(lambda leaf: jnp.concatenate([leaf[:1]] * len(leaf)), some)
     turned = jax.tree.map(lambda leaf: leaf[::-1], some)
-    seen = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(some))
+    shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(some))
     try:
         output = jax.eval_shape(apply, params, some)
         shape = output.shape if isinstance(output, jax.ShapeDtypeStruct) else f"a {type(output).__name__}"
     except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
         raise ValueError(
-            f"apply(params, images) cannot be traced by JAX on images of shape {seen}, so it cannot be "
+            f"apply(params, images) cannot be traced by JAX on images of shape {shapes}, so it cannot be "
             f"differentiated ({type(error).__name__}: {str(error).splitlines()[0]}): write it with jax.numpy"
         ) from error
     if not isinstance(shape, tuple) or not shape or shape[0] != 3:
         raise ValueError(
             f"apply(params, images) must return one array (n, height, width, channels), or (n, …), n as it came; for "
-            f"images of shape {seen} it returned {shape}"
+            f"images of shape {shapes} it returned {shape}"
         )
     _check_output_dtype(output.dtype)
     (text, constants), (again, constants_again) = (_trace(apply, params, some) for _ in range(2))
@@ -199,7 +199,7 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
     draw = plain_stream().standard_normal
     tangent = jax.tree.map(lambda leaf: jnp.asarray(draw(jnp.shape(leaf)), jnp.result_type(leaf)), params)
     try:
-        (output, slope), (repeated, _), (beside, _), (moved, _) = (
+        (output, slope), (second, _), (beside, _), (turned_output, _) = (
             _forward_and_tangent(apply, params, batch, tangent) for batch in (some, some, alike, turned)
         )
     except (TypeError, ValueError, NotImplementedError) as error:
@@ -207,12 +207,12 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
             f"apply(params, images) is not differentiable in params by jax.jvp "
             f"({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
-    output, repeated, beside, moved, slope = map(np.asarray, (output, repeated, beside, moved, slope))
+    output, second, beside, turned_output, slope = map(np.asarray, (output, second, beside, turned_output, slope))
     if not np.isfinite(output[:2]).all():
         raise ValueError("apply(params, images) returned NaN or infinite values on the first or the last image")
     # Runs may differ by rounding: some GPU kernels add in an order of their own.
     close = partial(np.allclose, rtol=1e-3, atol=1e-3 * np.abs(output[:2]).max())
-    if not same or not close(output[:2], repeated[:2]):
+    if not same or not close(output[:2], second[:2]):
         raise ValueError(
             "apply(params, images) is not deterministic: two calls differ. Switch off dropout, sample the "
             "latent mean, and use batch normalisation's running statistics"
@@ -227,7 +227,7 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
             "apply(params, images) mixes the images of a batch: the first image's output changes with the image "
             "beside it. Use batch normalisation's running statistics, and keep whatever spans a batch out of apply"
         )
-    if not close(output[:2], moved[::-1][:2]):
+    if not close(output[:2], turned_output[::-1][:2]):
         raise ValueError(
             "apply(params, images) depends on the place of an image in its batch: keep whatever counts or orders "
             "images out of apply"
@@ -353,9 +353,9 @@ def check_fingerprint(basis: Any, params: Any) -> None:
 
     :raises ValueError: saying which.
     """
-    told = difference(getattr(basis, "fingerprint", ""), fingerprint(params))
-    if told is not None:
-        raise ValueError(f"the basis belongs to other params than these: {told}. Compute it anew with these weights")
+    change = difference(getattr(basis, "fingerprint", ""), fingerprint(params))
+    if change is not None:
+        raise ValueError(f"the basis belongs to other params than these: {change}. Compute it anew with these weights")
 
 
 def check_sketched_basis(basis: Any, params: Any) -> None:

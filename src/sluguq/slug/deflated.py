@@ -63,8 +63,8 @@ def _nystrom(basis, images):
     """C Q and C Q A, (m, D) each, from Q and Q A; rows of zeros for what rounding cannot tell from nothing."""
     inner = jnp.matmul(basis, images.T, precision="highest")
     values, vectors = jnp.linalg.eigh((inner + inner.T) / 2)
-    kept = values > 100 * jnp.finfo(basis.dtype).eps * values[-1]
-    whitening = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1)), 0)[:, None] * vectors.T
+    is_significant = values > 100 * jnp.finfo(basis.dtype).eps * values[-1]
+    whitening = jnp.where(is_significant, jax.lax.rsqrt(jnp.where(is_significant, values, 1)), 0)[:, None] * vectors.T
     return tuple(jnp.matmul(whitening, rows, precision="highest") for rows in (basis, images))
 
 
@@ -172,12 +172,12 @@ def in_passes(first: int, count: int, block: int) -> Iterator[tuple[int, int]]:
 
     Whole passes, halves, and single ones: each size is a program of its own, which takes seconds to compile.
     """
-    done = 0
-    while done < count:
-        left = count - done
-        size = min(block, next(size for size in (PASS, PASS // 2, 1) if size <= left))
-        yield first + done, size
-        done += size
+    position = 0
+    while position < count:
+        rest = count - position
+        size = min(block, next(size for size in (PASS, PASS // 2, 1) if size <= rest))
+        yield first + position, size
+        position += size
 
 
 @partial(jax.jit, static_argnames="maps")
@@ -286,19 +286,19 @@ def spectra(
     :param projector: takes the shared directions off, too.
     """
     first_probes = Split(directions, 0).first_probes
-    known = passes.directions(projector, directions, first_probes)
-    energies = [_residual(output, *known, maps=False)[0] for output in passes.outputs(first_probes, probes)]
+    own = passes.directions(projector, directions, first_probes)
+    energies = [_residual(output, *own, maps=False)[0] for output in passes.outputs(first_probes, probes)]
     rest = np.concatenate([np.asarray(energy, np.float64) for energy in energies])
     count = 0 if shared is None else len(shared)
-    taken = (
+    rows_of_parts = (
         [] if shared is None else [passes.under(shared[a : a + size]) for a, size in in_passes(0, count, passes.block)]
     )
-    found = []
+    out = []
     for index in range(passes.count):
-        rows = np.concatenate([part[:, index].reshape(len(part), -1) for part in taken] + [known.images[index]])
+        rows = np.concatenate([part[:, index].reshape(len(part), -1) for part in rows_of_parts] + [own.images[index]])
         rows = rows.astype(np.float64)
-        found.append(Spectrum(rows @ rows.T, count, rest[:, index].mean(), rest[:, index].var(ddof=1) / 2))
-    return found
+        out.append(Spectrum(rows @ rows.T, count, rest[:, index].mean(), rest[:, index].var(ddof=1) / 2))
+    return out
 
 
 def deflated_batch(passes: Passes, projector: Projector | Chain, plan: Plan) -> Deflated:
@@ -308,19 +308,19 @@ def deflated_batch(passes: Passes, projector: Projector | Chain, plan: Plan) -> 
     what is left moves into a batch of half the size.
     """
     count, placement = passes.count, passes.ggn.placement
-    known = passes.directions(projector, plan.directions, plan.first_probes)
+    own = passes.directions(projector, plan.directions, plan.first_probes)
     shape = passes.output_shape[1:]
-    exact, exact_maps = (np.asarray(array, np.float64)[:count] for array in _exact(known.images, shape=shape))
+    exact, exact_maps = (np.asarray(array, np.float64)[:count] for array in _exact(own.images, shape=shape))
     energies: list[np.ndarray] = [np.zeros(0)] * count
     score, sem = np.empty(count), np.empty(count)
     totals = np.zeros((count, *shape[:-1]))
     active = slots = np.arange(count)  # images still open, and where they are in the batch
     while len(active):
-        spent = len(energies[active[0]])
-        for output in passes.outputs(plan.first_probes + spent, plan.probes):
-            energy, rest = _residual(output, *known, maps=plan.maps)
-            for image, seen in zip(active, np.asarray(energy, np.float64).T[slots], strict=True):
-                energies[image] = np.append(energies[image], seen)
+        number = len(energies[active[0]])
+        for output in passes.outputs(plan.first_probes + number, plan.probes):
+            energy, rest = _residual(output, *own, maps=plan.maps)
+            for image, values in zip(active, np.asarray(energy, np.float64).T[slots], strict=True):
+                energies[image] = np.append(energies[image], values)
             if plan.maps:
                 totals[active] += np.asarray(rest, np.float64)[slots]
         everything = np.stack([energies[image] for image in active], axis=1)
@@ -328,13 +328,13 @@ def deflated_batch(passes: Passes, projector: Projector | Chain, plan: Plan) -> 
         sem[active] = everything.std(axis=0, ddof=1) / np.sqrt(len(everything))
         if plan.tolerance is None or plan.first_probes + len(everything) >= plan.max_probes:
             break
-        left = sem[active] > plan.tolerance * score[active]
-        active, slots = active[left], slots[left]
+        unfinished = sem[active] > plan.tolerance * score[active]
+        active, slots = active[unfinished], slots[unfinished]
         half = -(-count_of(passes.images) // (2 * placement.count)) * placement.count
         if 0 < len(active) <= half < count_of(passes.images):
             rows = np.resize(slots, half)
-            known = Directions(*(placement.split(array[rows]) for array in known))
+            own = Directions(*(placement.split(array[rows]) for array in own))
             passes, slots = passes.taken(rows), np.arange(len(active))
-    counts = np.array([len(seen) for seen in energies])
+    counts = np.array([len(values) for values in energies])
     every_map = exact_maps + totals / counts.reshape(-1, *(1,) * (totals.ndim - 1)) if plan.maps else None
     return Deflated(score, sem, every_map, counts, energies)

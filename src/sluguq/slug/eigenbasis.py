@@ -195,9 +195,9 @@ def eigenbasis(
     if solver.subspace is not None:
         subspace = min(ggn.size, max(solver.subspace, rank + 2))
     limit = max(rank, 8 * rank + 80 if solver.max_products is None else solver.max_products)
-    stored = _stored_dtype(solver.dtype, rank, ggn)
+    dtype = _stored_dtype(solver.dtype, rank, ggn)
     _check_state(checkpoint.state, subspace, ggn)
-    rows = _rows(storage, subspace, ggn, rank * ggn.size * stored.itemsize, execution.budget)
+    rows = _rows(storage, subspace, ggn, rank * ggn.size * dtype.itemsize, execution.budget)
     with jax.default_matmul_precision(execution.matmul_precision):
         recurrence = Recurrence(ggn, rows, subspace, jax.random.fold_in(key, 0))
         if checkpoint.state is not None:
@@ -207,7 +207,7 @@ def eigenbasis(
         if solver.accuracy is not None and pairs.incompleteness <= solver.accuracy:
             pairs = pairs._replace(converged=np.ones_like(pairs.converged))  # to what was asked for
         determined = _determined(pairs, ggn, rows)
-        vectors = rows.combine(determined.coefficients, stored)
+        vectors = rows.combine(determined.coefficients, dtype)
         if checkpoint.on_block is None:  # else what remains is long, and a run that is killed in it goes on from there
             rows.clear()
         values = determined.values
@@ -238,16 +238,16 @@ def _determined(pairs: Leading, ggn: GGN, rows: Rows) -> Leading:
     than what rounding makes of its eigenvalue among much larger ones.
     """
     share = pairs.values / pairs.values[0]
-    kept = share > rounding(ggn.dtype)
-    for index in np.flatnonzero(kept & (share < 16 * float(jnp.finfo(ggn.dtype).eps))):
+    inside = share > rounding(ggn.dtype)
+    for index in np.flatnonzero(inside & (share < 16 * float(jnp.finfo(ggn.dtype).eps))):
         vector = jnp.asarray(rows.combine(pairs.coefficients[:, [index]], ggn.dtype))
-        kept[index] = energies_of(ggn, vector).sum() > 0.5 * pairs.values[index]
-    kept[0] = True
+        inside[index] = energies_of(ggn, vector).sum() > 0.5 * pairs.values[index]
+    inside[0] = True
     return pairs._replace(
-        values=pairs.values[kept],
-        coefficients=pairs.coefficients[:, kept],
-        residuals=pairs.residuals[kept],
-        converged=pairs.converged[kept],
+        values=pairs.values[inside],
+        coefficients=pairs.coefficients[:, inside],
+        residuals=pairs.residuals[inside],
+        converged=pairs.converged[inside],
     )
 
 
@@ -298,12 +298,12 @@ def _check_operator(recurrence: Recurrence) -> None:
     mixed = np.zeros(recurrence.subspace)
     mixed[:step] = step**-0.5
     vector = -rows.less(jnp.zeros(ggn.size, ggn.dtype), mixed)
-    told = (recurrence.projected @ mixed)[:step]
+    before = (recurrence.projected @ mixed)[:step]
     computed = rows.dots(ggn.product(vector))[:step]
-    if np.linalg.norm(told - computed) > _SAME * np.linalg.norm(told):
+    if np.linalg.norm(before - computed) > _SAME * np.linalg.norm(before):
         raise ValueError(
             f"the state belongs to another run, of other weights, images or likelihood: the curvature along its "
-            f"vectors is {told.sum() / step**0.5:.6g} there and {computed.sum() / step**0.5:.6g} here. "
+            f"vectors is {before.sum() / step**0.5:.6g} there and {computed.sum() / step**0.5:.6g} here. "
             "Start without the state"
         )
 
@@ -311,30 +311,30 @@ def _check_operator(recurrence: Recurrence) -> None:
 def _rows(storage: str | Path | None, subspace: int, ggn: GGN, result: int, budget: Budget) -> Rows:
     """Room for the Lanczos vectors; in a folder, also for a ``result`` of so many bytes."""
     itemsize = ggn.dtype.itemsize
-    needed = subspace * ggn.size * itemsize
+    need = subspace * ggn.size * itemsize
     if storage is None:
         storage = budget.roomy_storage(subspace, ggn.size, itemsize)
         if storage is None:
             raise ValueError(
-                f"{subspace} vectors of {ggn.size} weights take {gigabytes(needed)}, and three times that to work on, "
+                f"{subspace} vectors of {ggn.size} weights take {gigabytes(need)}, and three times that to work on, "
                 f"of {gigabytes(budget.host)} of memory: pass a folder as storage, or lower rank or subspace"
             )
     if storage == "device":
         return DeviceRows(subspace, ggn.size, ggn.dtype)
     if storage == "host":
-        if not budget.host_takes(needed):
+        if not budget.host_takes(need):
             raise ValueError(
-                f'storage="host" needs {gigabytes(2 * needed)}, {subspace} vectors of {ggn.size} weights and a copy, '
+                f'storage="host" needs {gigabytes(2 * need)}, {subspace} vectors of {ggn.size} weights and a copy, '
                 f"of {gigabytes(budget.host)} of memory: pass a folder, or lower rank or subspace"
             )
         return HostRows(subspace, ggn.size, ggn.dtype, block_bytes=budget.block_bytes)
     folder = Path(storage)
     earlier = [*folder.glob("lanczos-*.bin"), folder / PARTIAL]  # taken up, or written over
-    needed, free = scratch_bytes(subspace, ggn.size, itemsize) + result, free_bytes(folder) + occupied_bytes(earlier)
-    if needed > free:
+    need, free = scratch_bytes(subspace, ggn.size, itemsize) + result, free_bytes(folder) + occupied_bytes(earlier)
+    if need > free:
         raise ValueError(
             f"storage {folder} has {gigabytes(free)} free, but {subspace} vectors of {ggn.size} weights need up to "
-            f"{gigabytes(needed)}: free some, choose another folder, or lower rank or subspace"
+            f"{gigabytes(need)}: free some, choose another folder, or lower rank or subspace"
         )
     return HostRows(subspace, ggn.size, ggn.dtype, folder, budget.block_bytes)
 

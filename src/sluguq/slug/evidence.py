@@ -43,8 +43,8 @@ def tail(eigenvalues: np.ndarray, trace: float, count: int) -> np.ndarray:
         ratio = (low + high) / 2
         reached = ratio * -np.expm1(count * np.log(ratio)) / (1 - ratio) if ratio < 1 else count
         low, high = (ratio, high) if reached < rest / last else (low, ratio)
-    shown = min(count, int(np.ceil(-12 * np.log(10) / np.log(low))) + 1) if low > 0 else 1
-    return last * low ** np.arange(1, shown + 1)
+    number = min(count, int(np.ceil(-12 * np.log(10) / np.log(low))) + 1) if low > 0 else 1
+    return last * low ** np.arange(1, number + 1)
 
 
 def log_determinant(eigenvalues: np.ndarray, trace: float, parameters: int, scale: float) -> Evidence:
@@ -57,15 +57,15 @@ def log_determinant(eigenvalues: np.ndarray, trace: float, parameters: int, scal
     :raises ValueError: where the trace is not known.
     """
     _check_trace(trace)
-    known = float(np.log1p(eigenvalues / scale).sum())
+    leading = float(np.log1p(eigenvalues / scale).sum())
     count, last = parameters - len(eigenvalues), float(eigenvalues[-1])
     rest = max(0.0, trace - float(eigenvalues.sum()))
     if count == 0 or rest == 0:
-        return Evidence(known, known, known)
+        return Evidence(leading, leading, leading)
     equal = count * np.log1p(rest / count / scale)
     largest = rest / last * np.log1p(last / scale) if rest < count * last else equal
     falling = float(np.log1p(tail(eigenvalues, trace, count) / scale).sum())
-    return Evidence(known + falling, known + float(largest), known + float(equal))
+    return Evidence(leading + falling, leading + float(largest), leading + float(equal))
 
 
 def effective_parameters(eigenvalues: np.ndarray, trace: float, parameters: int, scale: float) -> float:

@@ -38,10 +38,10 @@ def jacobian(apply: Apply, params: Any, image: Any, budget: Budget | None = None
     image = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], image)
     shape = jax.eval_shape(as_partial(apply), params, image)
     size = int(np.prod(shape.shape))
-    needed = size * parameter_count(params) * shape.dtype.itemsize
-    if not (budget or Budget()).takes("jacobian", needed):
+    need = size * parameter_count(params) * shape.dtype.itemsize
+    if not (budget or Budget()).takes("jacobian", need):
         raise ValueError(
-            f"the Jacobian of one image is {size} × {parameter_count(params)}, {needed / 1e9:.1f} GB: too large "
+            f"the Jacobian of one image is {size} × {parameter_count(params)}, {need / 1e9:.1f} GB: too large "
             f"to write down. Use sluguq.score, or a smaller network"
         )
     identity = np.eye(size, dtype=shape.dtype).reshape(size, *shape.shape[1:])

@@ -27,8 +27,8 @@ class Examples:
         if not lengths:
             raise ValueError("images holds no arrays: pass at least one")
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name or 'images'} {length}" for name, length in lengths.items())
-            raise ValueError(f"the arrays of images differ in their number of examples: {told}")
+            words = ", ".join(f"{name or 'images'} {length}" for name, length in lengths.items())
+            raise ValueError(f"the arrays of images differ in their number of examples: {words}")
         self.n = next(iter(lengths.values()))
         if self.n == 0:
             raise ValueError("the image set is empty: pass at least one image")
@@ -140,8 +140,8 @@ class Loaded(Examples):
             raise ValueError(f"the loader yielded {self._stop} images in this pass, and {self.n} in its first")
         arrays = batch[:]
         if self._held is not None and self._stop > start:
-            kept = jax.tree.map(lambda leaf: leaf[max(0, start - self._start) :], self._held)
-            arrays = concatenated(kept, arrays)
+            rest = jax.tree.map(lambda leaf: leaf[max(0, start - self._start) :], self._held)
+            arrays = concatenated(rest, arrays)
             self._start = max(self._start, start)
         else:
             self._start = self._stop

@@ -70,8 +70,8 @@ def _scan(apply, params, images, weights, vectors):
         return add_compensated(carry[0], carry[1], _batch_product(apply, params, batch[0], batch[1], vectors)), None
 
     start = (jnp.zeros_like(vectors), jnp.zeros_like(vectors))
-    (total, lost), _ = jax.lax.scan(step, start, (images, weights))
-    return total + lost
+    (total, compensation), _ = jax.lax.scan(step, start, (images, weights))
+    return total + compensation
 
 
 @jax.jit
@@ -132,7 +132,7 @@ class GGN:
         for images, weights in self.batches:  # read once, whatever the number of vectors
             for index, block in enumerate(blocks):
                 sums[index] = _step(self.apply, self.params, images, weights, block, *sums[index])
-        return jnp.concatenate([total + lost for total, lost in sums])
+        return jnp.concatenate([total + compensation for total, compensation in sums])
 
     def _blame(self) -> NoReturn:
         """Say which image makes a product NaN or infinite."""

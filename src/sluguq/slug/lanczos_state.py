@@ -81,14 +81,14 @@ def load_state(path: str | Path) -> LanczosState:
 
     :raises FileNotFoundError: where the file, or the file of vectors that it names, is gone.
     """
-    with np.load(path) as saved:
-        vectors = saved["vectors"]
-        if str(saved["mapped_file"]):
+    with np.load(path) as archive:
+        vectors = archive["vectors"]
+        if str(archive["mapped_file"]):
             vectors = np.memmap(
-                str(saved["mapped_file"]), str(saved["dtype"]), mode="r", shape=tuple(saved["shape"].tolist())
+                str(archive["mapped_file"]), str(archive["dtype"]), mode="r", shape=tuple(archive["shape"].tolist())
             )
-        step, products, passes = (int(saved[name]) for name in ("step", "products", "passes"))
-        tolerance, accuracy = saved["stricter"].tolist()
+        step, products, passes = (int(archive[name]) for name in ("step", "products", "passes"))
+        tolerance, accuracy = archive["stricter"].tolist()
         return LanczosState(
-            vectors, saved["projected"], step, products, passes, saved["lost"], (int(tolerance), int(accuracy))
+            vectors, archive["projected"], step, products, passes, archive["lost"], (int(tolerance), int(accuracy))
         )

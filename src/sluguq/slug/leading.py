@@ -65,12 +65,12 @@ def incompleteness(values: np.ndarray, residuals: np.ndarray, rank: int) -> floa
     :param rank: k, how many are kept.
     :returns: 0 for a complete basis, infinity where no other Ritz value is known.
     """
-    kept, norms, others = values[:rank], residuals[:rank], np.maximum(values[rank:], 0)
+    leading, norms, others = values[:rank], residuals[:rank], np.maximum(values[rank:], 0)
     if not norms.any():
         return 0.0
     if not others.any():
         return float("inf")
-    gaps = np.maximum(kept - others[0], np.finfo(float).tiny)
+    gaps = np.maximum(leading - others[0], np.finfo(float).tiny)
     return float(np.minimum(norms, norms**2 / gaps).sum() / others.sum())
 
 
@@ -102,7 +102,7 @@ class Solver:
         recurrence = self.recurrence
         if checkpoint.state is not None:
             self.stricter = checkpoint.state.stricter
-        told = recurrence.products // checkpoint.block
+        block = recurrence.products // checkpoint.block
         initial = recurrence.products
         with Progress(
             total=self.stop.products, initial=initial, desc="eigenbasis", unit="product", shown=progress
@@ -116,9 +116,9 @@ class Solver:
                 restarted = self._make_room(len(recurrence.next))
                 bar.update(recurrence.products - before)
                 # The files of a state go with the second restart from then, so that every restart asks for a new one.
-                due = recurrence.products // checkpoint.block > told
+                due = recurrence.products // checkpoint.block > block
                 if checkpoint.on_block is not None and (restarted or due):
-                    told = recurrence.products // checkpoint.block
+                    block = recurrence.products // checkpoint.block
                     checkpoint.on_block(recurrence.state()._replace(stricter=self.stricter))
 
     def _make_room(self, width: int) -> bool:

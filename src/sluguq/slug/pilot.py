@@ -39,7 +39,7 @@ def pilot(runner: Blockwise, accuracy: float) -> Settled:
     shared = _shared(runner, others, own, min(_SHARED, room)) if n >= _SHARED_FROM and room else None
     projector = runner.projector if shared is None else Chain(runner.projector, shared)
     key = jax.random.fold_in(runner.norm_key, 1)
-    found = until_it_fits(
+    spectra_of_images = until_it_fits(
         lambda: [
             one
             for passes in runner.gathered(held_out, key, projector)
@@ -47,7 +47,7 @@ def pilot(runner: Blockwise, accuracy: float) -> Settled:
         ],
         runner.shrink,
     )
-    split = cheapest(found, accuracy, most=most)
+    split = cheapest(spectra_of_images, accuracy, most=most)
     return Settled(split, shared[: split.shared] if shared is not None and split.shared else None)
 
 
@@ -56,7 +56,7 @@ def _shared(runner: Blockwise, rows: np.ndarray, directions: int, count: int) ->
 
     def attempt() -> jax.Array:
         batches = runner.gathered(rows, key, runner.projector)
-        found = (each for passes in batches for each in gradients(passes, runner.projector, directions))
-        return shared_directions(found, runner.projector, count)
+        by_image = (each for passes in batches for each in gradients(passes, runner.projector, directions))
+        return shared_directions(by_image, runner.projector, count)
 
     return until_it_fits(attempt, runner.shrink)

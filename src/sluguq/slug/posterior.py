@@ -161,8 +161,8 @@ class Posterior:
         :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
         """
         run = _Run(self, apply, params, images, batch_size, execution or Execution())
-        moved = run.blocks(partial(draw, key), count)
-        return run.predictions() + np.concatenate(list(moved))
+        changes = run.blocks(partial(draw, key), count)
+        return run.predictions() + np.concatenate(list(changes))
 
     def log_marginal_likelihood(self, params: Any, *, squared_error: float, outputs: int) -> Evidence:
         """The Laplace approximation of log p(D | α, σ), see :mod:`sluguq.slug.evidence`.
@@ -195,8 +195,8 @@ class _Run:
     def blocks(self, vectors: Callable[[int, int, int, Any], jax.Array], count: int) -> Iterator[np.ndarray]:
         """J(x) Σ^½ ξ for ``count`` vectors ξ, a few at a time, (few, n, …)."""
         for first in range(0, count, _BLOCK):
-            drawn = vectors(first, min(_BLOCK, count - first), self.ggn.size, self.ggn.dtype)
-            tangents = self.projector.project(drawn) / self.root
+            normals = vectors(first, min(_BLOCK, count - first), self.ggn.size, self.ggn.dtype)
+            tangents = self.projector.project(normals) / self.root
             yield until_it_fits(partial(self._passed, tangents), self.ggn.batches.halve)
 
     def _passed(self, tangents: jax.Array) -> np.ndarray:

@@ -143,13 +143,13 @@ class Projector:
     def _project(self, probes: jax.Array, weights: np.ndarray) -> jax.Array:
         if self.vectors is None:
             return probes
-        taken = jnp.asarray(weights, probes.dtype)
+        factors = jnp.asarray(weights, probes.dtype)
         if self.blocks is not None:
-            return _project_flat(self.blocks, probes, taken)
+            return _project_flat(self.blocks, probes, factors)
         coefficients = jnp.zeros((len(probes), self.rank), probes.dtype)
         for columns, rows in self._streamed():
             coefficients = _coefficients(coefficients, probes[:, columns], rows)
-        return probes - self.combine(coefficients * taken)
+        return probes - self.combine(coefficients * factors)
 
     def project_twice(self, leaves: Leaves) -> Leaves:
         """S² v for vectors that come as one array (m, size) for each parameter array; S² has the form of S."""

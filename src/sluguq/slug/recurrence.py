@@ -102,24 +102,24 @@ class Recurrence:
     def _set_next(self, rests: list[jax.Array]) -> None:
         """The next block from what G took the last one to outside the rows; what is rounding is left out."""
         eps = float(jnp.finfo(self.ggn.dtype).eps)
-        kept: list[jax.Array] = []
+        units: list[jax.Array] = []
         coupling = np.zeros((len(rests), len(rests)))
         for index, vector in enumerate(rests):
-            rest, parts = _outside(vector, kept)
-            coupling[: len(kept), index] = parts
+            rest, parts = _outside(vector, units)
+            coupling[: len(units), index] = parts
             norm = float(jnp.linalg.norm(rest))
             if norm <= rounding(self.ggn.dtype) * self.scale:
                 continue
             unit: jax.Array | None = rest / norm
             if norm < eps**0.5 * self.scale:
-                unit = self._clean(rest / norm, kept)
+                unit = self._clean(rest / norm, units)
             if unit is not None:
-                coupling[len(kept), index] = norm
-                kept.append(unit)
+                coupling[len(units), index] = norm
+                units.append(unit)
         room = max(0, self.ggn.size - self.step)
-        kept = kept[:room]
-        self.next = jnp.stack(kept) if kept else jnp.zeros((0, self.ggn.size), self.ggn.dtype)
-        self.coupling = coupling[: len(kept)]
+        units = units[:room]
+        self.next = jnp.stack(units) if units else jnp.zeros((0, self.ggn.size), self.ggn.dtype)
+        self.coupling = coupling[: len(units)]
         self._couple()
 
     def _clean(self, unit: jax.Array, block: list[jax.Array]) -> jax.Array | None:
@@ -139,9 +139,9 @@ class Recurrence:
         """Ritz values (descending), coefficients (j, j) in columns, residual norms."""
         values, coefficients = np.linalg.eigh(self.projected[: self.step, : self.step])
         values, coefficients = values[::-1], coefficients[:, ::-1]
-        known = self.coupling @ coefficients[self.step - self.coupling.shape[1] :]
+        coupled = self.coupling @ coefficients[self.step - self.coupling.shape[1] :]
         unknown = self.lost[: self.step] ** 2 @ coefficients**2
-        return values, coefficients, np.sqrt((known**2).sum(axis=0) + unknown)
+        return values, coefficients, np.sqrt((coupled**2).sum(axis=0) + unknown)
 
     def restart(self, kept: int) -> None:
         """Rows become the leading ``kept`` Ritz vectors; the next block stays."""
@@ -149,17 +149,17 @@ class Recurrence:
         leading = coefficients[:, :kept]
         self.rows.rotate(leading)
         self.coupling = self.coupling @ leading[self.step - self.coupling.shape[1] :]
-        lost = np.sqrt(self.lost[: self.step] ** 2 @ leading**2)
+        errors = np.sqrt(self.lost[: self.step] ** 2 @ leading**2)
         self.projected, self.lost = np.zeros_like(self.projected), np.zeros_like(self.lost)
         np.fill_diagonal(self.projected[:kept, :kept], values[:kept])
-        self.lost[:kept] = lost
+        self.lost[:kept] = errors
         self.step = kept
         self._couple()
 
     def random(self, count: int) -> jax.Array:
         """(count, p) normal vectors, less what lies in the rows."""
-        drawn = draw(jax.random.fold_in(self.key, 1 + self.products), 0, count, self.ggn.size, self.ggn.dtype)
-        return jnp.stack([self.orthogonalised(vector)[0] for vector in drawn])
+        normals = draw(jax.random.fold_in(self.key, 1 + self.products), 0, count, self.ggn.size, self.ggn.dtype)
+        return jnp.stack([self.orthogonalised(vector)[0] for vector in normals])
 
     def widen(self, width: int) -> None:
         """Random vectors make the next block ``width`` wide, or take its place where it is as wide already.
@@ -171,15 +171,15 @@ class Recurrence:
             part = slice(self.step - count, self.step)
             self.lost[part] = np.sqrt(self.lost[part] ** 2 + (self.coupling**2).sum(axis=0))
             self.coupling, self.next = np.zeros((0, count)), self.next[:0]
-        known = self.coupling
+        coupling = self.coupling
         fresh = list(self.random(width - len(self.next)))
         block: list[jax.Array] = list(self.next)
         for vector in fresh:
             rest, _ = _outside(vector / jnp.linalg.norm(vector), block)
             block.append(rest / jnp.linalg.norm(rest))
         self.next = jnp.stack(block)
-        self.coupling = np.zeros((width, known.shape[1]))
-        self.coupling[: len(known)] = known
+        self.coupling = np.zeros((width, coupling.shape[1]))
+        self.coupling[: len(coupling)] = coupling
         self._couple()
 
 

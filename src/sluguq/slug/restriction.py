@@ -40,12 +40,12 @@ def restrict(apply: Apply, params: Any, weights: str | Iterable[str]) -> tuple[P
     patterns = (weights,) if isinstance(weights, str) else tuple(weights)
     for pattern in patterns:
         if not any(_matches(path, pattern) for path in paths):
-            shown = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
-            raise ValueError(f"no weights match {pattern!r}; their paths are {shown}")
-    chosen = tuple(any(_matches(path, pattern) for pattern in patterns) for path in paths)
-    named = list(zip(paths, chosen, leaves, strict=True))
-    params = {path: leaf for path, taken, (_, leaf) in named if taken}
-    fixed = {path: leaf for path, taken, (_, leaf) in named if not taken}
+            examples = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
+            raise ValueError(f"no weights match {pattern!r}; their paths are {examples}")
+    choice = tuple(any(_matches(path, pattern) for pattern in patterns) for path in paths)
+    entries = list(zip(paths, choice, leaves, strict=True))
+    params = {path: leaf for path, is_in, (_, leaf) in entries if is_in}
+    fixed = {path: leaf for path, is_in, (_, leaf) in entries if not is_in}
     return Partial(_Joined(structure, tuple(paths)), as_partial(apply), fixed), params
 
 
@@ -68,14 +68,14 @@ def restrict_to_share(
         raise ValueError(f"share is {share:g}: must be above 0 and at most 1")
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
     sizes = np.array([leaf.size for _, leaf in leaves])
-    drawn = np.sort(rng.choice(sizes.sum(), max(round(share * sizes.sum()), 1), replace=False))
+    positions = np.sort(rng.choice(sizes.sum(), max(round(share * sizes.sum()), 1), replace=False))
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    places = [drawn[(drawn >= a) & (drawn < b)] - a for a, b in itertools.pairwise(starts)]
+    places = [positions[(positions >= a) & (positions < b)] - a for a, b in itertools.pairwise(starts)]
     paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
     of_path = {path: jnp.asarray(inside) for path, inside in zip(paths, places, strict=True) if len(inside)}
     whole = dict(zip(paths, (leaf for _, leaf in leaves), strict=True))
-    chosen = {path: whole[path].ravel()[inside] for path, inside in of_path.items()}
-    return Partial(_Scattered(structure, tuple(paths)), as_partial(apply), whole, of_path), chosen
+    part = {path: whole[path].ravel()[inside] for path, inside in of_path.items()}
+    return Partial(_Scattered(structure, tuple(paths)), as_partial(apply), whole, of_path), part
 
 
 def _matches(path: str, pattern: str) -> bool:

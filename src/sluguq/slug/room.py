@@ -59,12 +59,12 @@ def room_of_basis(rank: int, parameters: int, *, dtype: str, files: bool | None 
     :param dtype: bfloat16 or float32, of the stored vectors; no compression is counted on.
     :param files: whether they are computed in files; by their size when left out.
     """
-    stored = rank * parameters * (2 if dtype == "bfloat16" else 4)
+    store = rank * parameters * (2 if dtype == "bfloat16" else 4)
     files = in_files(rank, parameters) if files is None else files
     return BasisRoom(
         scratch=scratch_bytes(subspace_of(rank, parameters), parameters, 4),
-        result=stored if files else 0,
-        store=stored,
+        result=store if files else 0,
+        store=store,
     )
 
 

@@ -210,14 +210,14 @@ class HostRows:
             self._forget_others()
             self.generation += 1
             rotated = self._room(self._current(), self.shape, self.dtype)
-        j, kept = matrix.shape
+        j, count = matrix.shape
         for block in self._blocks():
-            rotated[:kept, block] = matrix.T.astype(self.dtype) @ self.buffer[:j, block]
-        self.buffer, self.written = rotated, kept
+            rotated[:count, block] = matrix.T.astype(self.dtype) @ self.buffer[:j, block]
+        self.buffer, self.written = rotated, count
 
     def combine(self, matrix: np.ndarray, dtype: Any) -> np.ndarray:
-        j, kept = matrix.shape
-        result = self._room(PARTIAL, (kept, self.shape[1]), np.dtype(dtype))
+        j, count = matrix.shape
+        result = self._room(PARTIAL, (count, self.shape[1]), np.dtype(dtype))
         for block in column_blocks(j, self.shape[1], self.dtype.itemsize, self.block_bytes):
             result[:, block] = (matrix.T.astype(self.dtype) @ self.buffer[:j, block]).astype(dtype)
         return result

@@ -23,10 +23,10 @@ def load_basis(path: str | os.PathLike[str]) -> Any:
     :raises FileNotFoundError: where there is no such file.
     :raises ValueError: where it is no such file, is cut off, or was written by a later version of this package.
     """
-    saved = read_basis(path)
-    if saved.estimator not in ESTIMATORS:
+    content = read_basis(path)
+    if content.estimator not in ESTIMATORS:
         raise ValueError(
-            f"{path} holds a basis of the estimator {saved.estimator!r}, and this package has "
+            f"{path} holds a basis of the estimator {content.estimator!r}, and this package has "
             f"{', '.join(sorted(ESTIMATORS))}"
         )
-    return ESTIMATORS[saved.estimator].restored(saved.arrays, saved.scalars)
+    return ESTIMATORS[content.estimator].restored(content.arrays, content.scalars)

@@ -116,9 +116,9 @@ def score(
     runner = Blockwise(ggn, projector, key, probing, execution, batch_size)
     if settled is None:
         settled = settled_by(runner, probing, accuracy, probes, tolerance)
-    found = estimated(runner, blocks, settled, Estimate(probes, tolerance, maps, probing))
-    _tell(found, accuracy, tolerance)
-    return found
+    scores = estimated(runner, blocks, settled, Estimate(probes, tolerance, maps, probing))
+    _tell(scores, accuracy, tolerance)
+    return scores
 
 
 @dataclass(frozen=True)
@@ -139,23 +139,23 @@ def estimated(runner: Blockwise, blocks: list[Block], settled: Settled, estimate
     shared = None if settled.shared is None else runner.ggn.placement.copied(jnp.asarray(settled.shared))
     parts = [until_it_fits(partial(runner.score, block, plan, shared), runner.shrink) for block in blocks]
     runner.bar.close()
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    slug, sem = found["slug"], found["slug_sem"]
-    norm = slug + found["removed"]
+    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    slug, sem = values["slug"], values["slug_sem"]
+    norm = slug + values["removed"]
     # Two numbers that differ by less than rounding of ‖J‖² are not told apart, however little their probes spread.
     least = float(jnp.finfo(runner.ggn.dtype).eps) * np.fmax(norm, slug)
     return Scores(
         slug=slug,
         slug_sem=np.maximum(sem, least),
-        maps=found.get("maps"),
+        maps=values.get("maps"),
         jacobian_norm=norm,
-        jacobian_norm_sem=np.sqrt(sem**2 + found["removed_variance"]),
-        probes=found["probes"],
+        jacobian_norm_sem=np.sqrt(sem**2 + values["removed_variance"]),
+        probes=values["probes"],
         converged=np.ones(len(slug), bool) if tolerance is None else sem <= tolerance * slug,
         directions=plan.directions,
         shared=0 if shared is None else len(shared),
-        covariance=found["covariance"],
-        blocks=found["blocks"],
+        covariance=values["covariance"],
+        blocks=values["blocks"],
     )
 
 
@@ -206,21 +206,21 @@ def settled_by(
 
 def _tell(scores: Scores, accuracy: str | float | None, tolerance: float | None) -> None:
     """Warn where scores are not as accurate as asked."""
-    slug, sem, converged, spent = scores.slug, scores.slug_sem, scores.converged, scores.probes
+    slug, sem, converged, probes = scores.slug, scores.slug_sem, scores.converged, scores.probes
     if not converged.all():
         worst = float((sem[~converged] / np.maximum(slug[~converged], np.finfo(float).tiny)).max())
         warnings.warn(
-            f"{int((~converged).sum())} of {len(slug)} images are not within {tolerance:g} after {int(spent.max())} "
+            f"{int((~converged).sum())} of {len(slug)} images are not within {tolerance:g} after {int(probes.max())} "
             f"probes; the worst stands at {worst:.2g}. Their standard errors say so; raise "
             f"max_probes or tolerance",
             stacklevel=3,
         )
     if accuracy is None or not (slug > 0).all():
         return
-    reached, asked = float(np.sqrt(np.mean((sem / slug) ** 2))), as_number(accuracy)
-    if reached > _SLACK * asked:
+    error, target = float(np.sqrt(np.mean((sem / slug) ** 2))), as_number(accuracy)
+    if error > _SLACK * target:
         warnings.warn(
-            f"the scores are accurate to {reached:.1%} (root mean square over images), not to {asked:.1%}: these "
+            f"the scores are accurate to {error:.1%} (root mean square over images), not to {target:.1%}: these "
             "images differ from those of the pilot. Their standard errors say so; ask for more, or for a tolerance",
             stacklevel=3,
         )

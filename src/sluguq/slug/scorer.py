@@ -107,13 +107,13 @@ class Scorer:
         ggn = GGN(apply, params, examples, batch_size=size, execution=self.execution, whole_batches=True)
         runner = Blockwise(ggn, self._projector, self.key, probing, self.execution, size)
         if self._settled is None:
-            wanted = self.estimate
-            self._settled = settled_by(runner, probing, self.accuracy, wanted.probes, wanted.tolerance)
+            estimate = self.estimate
+            self._settled = settled_by(runner, probing, self.accuracy, estimate.probes, estimate.tolerance)
         runner.kept = self._kept
         blocks = blocks_of(self.seen + np.arange(examples.n))
-        found = estimated(runner, blocks, self._settled, self.estimate)
+        scores = estimated(runner, blocks, self._settled, self.estimate)
         self._kept, self.seen = runner.kept, self.seen + examples.n
-        return found
+        return scores
 
     def stream(self, batches: Iterable[Any]) -> Iterator[Scores]:
         """Scores of one batch after another; the batches may be of any sizes and without end."""

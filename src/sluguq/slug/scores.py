@@ -58,11 +58,11 @@ class Scores(NamedTuple):
 
     def __repr__(self) -> str:
         first = zip(self.slug[:3], self.slug_sem[:3], strict=True)
-        shown = ", ".join(f"{value:.4g} ± {sem:.2g}" for value, sem in first)
+        words = ", ".join(f"{value:.4g} ± {sem:.2g}" for value, sem in first)
         more = ", …" if len(self.slug) > 3 else ""
         maps = "none" if self.maps is None else " × ".join(map(str, self.maps.shape[1:]))
         open_ones = int((~self.converged).sum())
-        return f"Scores of {len(self.slug)} images: slug {shown}{more}; maps {maps}" + (
+        return f"Scores of {len(self.slug)} images: slug {words}{more}; maps {maps}" + (
             f"; {open_ones} not converged" if open_ones else ""
         )
 
@@ -113,8 +113,8 @@ class Scores(NamedTuple):
         }
         if self.maps is not None:
             axes = ("z", "y", "x")[3 - (self.maps.ndim - 1) :]
-            told = {"long_name": "SLUG of every pixel, which sums to slug", "units": "1", "source": _SOURCE}
-            variables["maps"] = (("image", *axes), self.maps, told)
+            attributes = {"long_name": "SLUG of every pixel, which sums to slug", "units": "1", "source": _SOURCE}
+            variables["maps"] = (("image", *axes), self.maps, attributes)
         index = np.arange(len(self.slug)) if images is None else np.asarray(images)
         dataset = xarray.Dataset(variables, coords={"image": index}, attrs={"directions": self.directions})
         dataset["image"].attrs["long_name"] = "image"

@@ -54,13 +54,13 @@ def shared_directions(gradients: Iterable[jax.Array], projector: Projector, coun
     :param gradients: of every image in turn, the images of its leading directions in weight space, (m, p).
     :param projector: of the basis that is taken off first.
     """
-    kept = None
+    directions = None
     for rows in gradients:
-        kept = rows if kept is None else _merged(kept, rows, min(count, len(kept) + len(rows)))
-    assert kept is not None
+        directions = rows if directions is None else _merged(directions, rows, min(count, len(directions) + len(rows)))
+    assert directions is not None
     plain = projector.as_projection()
     for _ in range(3):  # rounded eigenvectors are not quite orthonormal, and one projection leaves a little
-        kept = plain.project(kept)
-    length = jnp.linalg.norm(kept, axis=1)
-    kept = kept[length > 1e-3 * length.max()][:count]  # what is far below the rest is rounding
-    return jnp.linalg.qr(kept.T)[0].T if len(kept) else kept
+        directions = plain.project(directions)
+    length = jnp.linalg.norm(directions, axis=1)
+    directions = directions[length > 1e-3 * length.max()][:count]  # what is far below the rest is rounding
+    return jnp.linalg.qr(directions.T)[0].T if len(directions) else directions

@@ -78,8 +78,8 @@ def _drawn(key, blocks, length, rows):
     sign_key, row_key = jax.random.split(key)
     signs = jax.random.rademacher(sign_key, (blocks, length), jnp.int8)
     keys = jax.random.split(row_key, blocks)
-    picked = jax.lax.map(lambda one: jax.random.permutation(one, length)[:rows].astype(jnp.int32), keys)
-    return Sketch(signs, picked)
+    rows_of_blocks = jax.lax.map(lambda one: jax.random.permutation(one, length)[:rows].astype(jnp.int32), keys)
+    return Sketch(signs, rows_of_blocks)
 
 
 def _dct(x: jax.Array) -> jax.Array:

@@ -120,15 +120,15 @@ def sketched_eigenbasis(
     start_key, sketch_key = jax.random.split(key)
     sketch = make_sketch(sketch_key, ggn.size, sketch_size)
     with jax.default_matmul_precision(execution.matmul_precision):
-        first = found = _run(ggn, sketch, iterations, rank, tolerance, start_key, execution.progress)
+        first = directions = _run(ggn, sketch, iterations, rank, tolerance, start_key, execution.progress)
         products, complete = first.steps, False
         while not complete and products < _RUNS * iterations:
             again_key = jax.random.fold_in(start_key, products)
             again = _run(ggn, sketch, iterations, rank, tolerance, again_key, execution.progress)
             products += again.steps
-            found, added = _joined(found, again, rank)
+            directions, added = _joined(directions, again, rank)
             complete = not added
-    count = len(found.values)
+    count = len(directions.values)
     if not count:
         raise ValueError(f"no Ritz pair has converged to {tolerance:g} in {first.steps} iterations: raise iterations")
     if count < min(rank, first.steps) or first.negative or not complete:
@@ -139,9 +139,9 @@ def sketched_eigenbasis(
             stacklevel=3,
         )
     return SketchedBasis(
-        eigenvalues=found.values,
-        sketched=jnp.asarray(np.linalg.qr(found.rows.T)[0].T, ggn.dtype),
-        residuals=found.residuals,
+        eigenvalues=directions.values,
+        sketched=jnp.asarray(np.linalg.qr(directions.rows.T)[0].T, ggn.dtype),
+        residuals=directions.residuals,
         sketch=sketch,
         ghosts=first.ghosts,
         negative=first.negative,
@@ -178,9 +178,9 @@ def _run(
     values, coefficients = (array[..., ::-1] for array in np.linalg.eigh(tridiagonal))
     residuals = betas[steps - 1] * np.abs(coefficients[-1])
     ritz, least = coefficients.T @ sketches, rounding(ggn.dtype)
-    kept, ghosts, unconverged, rows = _selected(values, residuals, ritz, rank, tolerance, least)
+    places, ghosts, unconverged, rows = _selected(values, residuals, ritz, rank, tolerance, least)
     negative = int((values < -1e-6 * values[0]).sum())
-    return _Directions(values[kept], residuals[kept], rows, ghosts, unconverged, negative, steps)
+    return _Directions(values[places], residuals[places], rows, ghosts, unconverged, negative, steps)
 
 
 def _joined(found: _Directions, again: _Directions, rank: int) -> tuple[_Directions, int]:
@@ -203,8 +203,8 @@ def _joined(found: _Directions, again: _Directions, rank: int) -> tuple[_Directi
             added += 1
     order = np.argsort(-np.array(values), kind="stable")[:rank]
     values, residuals, rows = (list(np.array(column)[order]) for column in (values, residuals, rows))
-    joined = found._replace(values=np.array(values), residuals=np.array(residuals), rows=np.array(rows))
-    return joined, added
+    union = found._replace(values=np.array(values), residuals=np.array(residuals), rows=np.array(rows))
+    return union, added
 
 
 def _three_term(
@@ -236,11 +236,11 @@ def _selected(
 
     Ritz values of at most the share ``least`` of the largest are rounding.
     """
-    kept: list[int] = []
+    places: list[int] = []
     orthonormal = np.zeros((0, ritz.shape[1]))
     ghosts = unconverged = 0
     for index, row in enumerate(ritz):
-        if len(kept) == rank or values[index] <= least * values[0]:
+        if len(places) == rank or values[index] <= least * values[0]:
             break
         length = np.linalg.norm(row)
         rest = row - (row @ orthonormal.T) @ orthonormal
@@ -251,17 +251,17 @@ def _selected(
         elif residuals[index] > tolerance * values[index]:
             unconverged += 1  # or a ghost in the making, between two eigenvalues
         else:
-            kept.append(index)
+            places.append(index)
             orthonormal = np.vstack([orthonormal, rest / np.linalg.norm(rest)])
-    return kept, ghosts, unconverged, ritz[kept]
+    return places, ghosts, unconverged, ritz[places]
 
 
 @jax.jit
 def _energies(apply, params, image, cotangents, sketch, sketched):
     """‖g‖² and ‖U_S S g‖² for each row of cotangents (m, D)."""
     rows = jnp.concatenate(backward(apply, params, image, cotangents), axis=1)
-    seen = jax.lax.map(partial(apply_sketch, sketch), rows)
-    inside = jnp.matmul(seen, sketched.T, precision="highest")
+    sketches = jax.lax.map(partial(apply_sketch, sketch), rows)
+    inside = jnp.matmul(sketches, sketched.T, precision="highest")
     return jnp.square(rows).sum(-1), jnp.square(inside).sum(-1)
 
 
@@ -303,13 +303,13 @@ def score_sketched(
         raise ValueError(f"probes is {probes}: a standard error needs at least 2")
     shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
     axes = len(shape)
-    picked = np.zeros((0, axes), int) if coordinates is None else np.asarray(coordinates).reshape(-1, axes)
-    if (picked < 0).any() or (picked >= np.array(shape)).any():
+    indices = np.zeros((0, axes), int) if coordinates is None else np.asarray(coordinates).reshape(-1, axes)
+    if (indices < 0).any() or (indices >= np.array(shape)).any():
         raise ValueError(f"coordinates must be (y, x, channel) within an output of shape {shape}")
     size = int(np.prod(shape))
     room = execution.budget.count("probes", 8 * parameter_count(params) * 4)
     meter = _Meter(apply, params, basis, max(1, min(batch_size, room)))
-    positions = np.ravel_multi_index(tuple(picked.T), shape)
+    positions = np.ravel_multi_index(tuple(indices.T), shape)
     slug, sem, norm, norm_sem, slu = [], [], [], [], []
     for index in Progress(range(images.n), desc="score_sketched", unit="image", shown=execution.progress):
         image = images[index : index + 1]
@@ -347,18 +347,18 @@ class _Meter:
 
     def __call__(self, image: Any, count: int, cotangents_of: Any) -> tuple[np.ndarray, np.ndarray]:
         total, inside = np.empty(count), np.empty(count)
-        done = 0
+        position = 0
 
         def next_block() -> int:
-            block = min(self.block, count - done)
-            cotangents = cotangents_of(done, block).astype(self.basis.sketched.dtype)
+            block = min(self.block, count - position)
+            cotangents = cotangents_of(position, block).astype(self.basis.sketched.dtype)
             energies = _energies(self.apply, self.params, image, cotangents, self.basis.sketch, self.basis.sketched)
-            part = slice(done, done + block)
+            part = slice(position, position + block)
             total[part], inside[part] = (np.asarray(array) for array in energies)
             return block
 
-        while done < count:
-            done += until_it_fits(next_block, self._halve)
+        while position < count:
+            position += until_it_fits(next_block, self._halve)
         return total, inside
 
     def _halve(self) -> bool:

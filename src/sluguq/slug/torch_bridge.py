@@ -79,8 +79,8 @@ def _packages() -> tuple[Any, Any]:
     try:
         return torch, import_module("torchax")
     except (ImportError, AttributeError, RuntimeError) as error:
-        found = "is not installed" if isinstance(error, ModuleNotFoundError) else f"does not import ({error})"
-        raise ModuleNotFoundError(f"from_torch needs torchax, which {found}: pip install --pre {TORCHAX}") from error
+        reason = "is not installed" if isinstance(error, ModuleNotFoundError) else f"does not import ({error})"
+        raise ModuleNotFoundError(f"from_torch needs torchax, which {reason}: pip install --pre {TORCHAX}") from error
 
 
 def _seed(number: int) -> jax.Array:
@@ -141,9 +141,11 @@ class _Bridge:
     def call(self, inputs: Any) -> Any:
         """The module's output, by torch or, inside torchax's environment, by JAX."""
         arguments = () if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple | list) else (inputs,)
-        named = inputs if isinstance(inputs, Mapping) else {}
+        keywords = inputs if isinstance(inputs, Mapping) else {}
         output = (
-            self.module(*arguments, **named) if self.forward is None else self.forward(self.module, *arguments, **named)
+            self.module(*arguments, **keywords)
+            if self.forward is None
+            else self.forward(self.module, *arguments, **keywords)
         )
         return self._one_tensor(output)
 
@@ -151,12 +153,12 @@ class _Bridge:
         if isinstance(output, self.torch.Tensor):
             return output
         parts = vars(output) if hasattr(output, "__dict__") and not isinstance(output, Mapping) else output
-        named = (
+        entries = (
             dict(parts)
             if isinstance(parts, Mapping)
             else dict(enumerate(parts if isinstance(parts, list | tuple) else ()))
         )
-        tensors = {name: part for name, part in named.items() if isinstance(part, self.torch.Tensor)}
+        tensors = {name: part for name, part in entries.items() if isinstance(part, self.torch.Tensor)}
         if len(tensors) == 1:
             return next(iter(tensors.values()))
         shapes = ", ".join(f"{name!r} {tuple(tensor.shape)}" for name, tensor in tensors.items()) or "none"
@@ -248,10 +250,11 @@ def _check_forward(bridge: _Bridge, params: Any, fixed: Any, inputs: Any, exampl
         )
     with torch.no_grad(), _evaluating(bridge.module):
         tensors = jax.tree.map(lambda leaf: leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf), example)
-        expected = np.asarray(_to_jax(torch, bridge.call(tensors)), np.float64)
+        reference = np.asarray(_to_jax(torch, bridge.call(tensors)), np.float64)
     tolerance = _TOLERANCE if first.dtype.itemsize > 2 else _HALF_TOLERANCE
-    if not np.allclose(first, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()):
+    if not np.allclose(first, reference, rtol=tolerance, atol=tolerance * np.abs(reference).max()):
         raise ValueError(
-            f"JAX's output for the example differs from torch's by up to {np.abs(first - expected).max():.2g} of "
-            f"{np.abs(expected).max():.2g}: an operator is translated wrongly. Compare the module's parts by from_torch"
+            f"JAX's output for the example differs from torch's by up to {np.abs(first - reference).max():.2g} of "
+            f"{np.abs(reference).max():.2g}: an operator is translated wrongly. Compare the module's parts by "
+            "from_torch"
         )
