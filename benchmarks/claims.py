@@ -44,7 +44,9 @@ def verdicts(world: str, seeds: int, tested: int, repetitions: int) -> pd.DataFr
         for claim in _CLAIMS:
             parts = claim.parts(run)
             verdict, _ = together(parts, claim.fewest_seeds)
-            rows.append((repetition, claim.key, claim.paper, verdict, p_value(parts) if world == "null" else np.nan))
+            rows.append(
+                (repetition, claim.key, claim.paper, verdict, p_value(parts, verdict) if world == "null" else np.nan)
+            )
     return pd.DataFrame(rows, columns=["repetition", "claim", "paper", "verdict", "p"])
 
 
