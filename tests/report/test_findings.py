@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from sluguq.analysis.making import make_tables
+from sluguq.analysis.results import open_results
 from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
+from sluguq.claims.registration import entry, register
 from sluguq.claims.robustness import robustness
 from sluguq.figures.words import number
 from sluguq.report.doubts import confounding, other_ways, whose_labels
@@ -95,17 +97,39 @@ def test_whose_labels_tells_where_the_direction_hangs_on_them():
     assert "all of them show the same direction" in text
     apart = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 0.8, 0.7, 0.9)])
     text = "\n".join(whose_labels({"gaps_by_annotation": apart}))
-    assert "hangs on who labelled under A (" in text
-    assert "darkest worse" in text
-    assert "lightest worse" in text
+    assert "Under A it hangs on who labelled: the darkest worse by skin types as the groups have them; " in text
+    assert "the lightest worse by skin tone measured" in text
     assert whose_labels({"gaps_by_annotation": agree[:1]}) == whose_labels({}) == []
+
+
+def test_another_annotation_and_a_label_of_one_level_confound_nothing(experiment):
+    gaps = pd.read_csv(experiment / "tables" / "phantom" / "gaps_within.csv")
+    first = gaps[gaps["measure"] == "within"].iloc[[0]]
+    one_level = first.assign(label="quality", level="1")
+    other = pd.concat([first.assign(label="fst_other", level=str(level)) for level in (3, 4)])
+    text = "\n".join(confounding({"gaps_within": pd.concat([gaps, one_level, other])}))
+    assert "| ruler |" in text
+    assert "quality" not in text
+    assert "fst" not in text
+    assert confounding({"gaps_within": one_level}) == []
+
+
+def test_the_entry_of_the_registration_that_was_judged_by_is_named(experiment, tmp_path):
+    configuration, path = open_results(experiment).training.attrs["configuration"], experiment / "registration.json"
+    for day, text in enumerate(("other: 1", configuration, "other: 2"), 1):
+        register(path, entry(text, {}, f"2026-01-0{day}T10:20:30+00:00", "abc"))
+    try:
+        page = write_findings(experiment, tmp_path).read_text()
+    finally:
+        path.unlink()
+    assert "Of 3 entries of the registration, which all stay in it, number 2 (2026-01-02 10:20 UTC) has the" in page
 
 
 def test_confounding_shows_the_plain_gap_beside_the_adjusted(experiment, tmp_path):
     page = write_findings(experiment, tmp_path).read_text()
     gaps = pd.read_csv(experiment / "tables" / "phantom" / "gaps_within.csv")
-    row = gaps.query("label == 'site' and configuration == 'A' and variable == 'mse' and measure == 'adjusted'")
-    line = next(line for line in page.splitlines() if line.startswith("| site |") and "| A |" in line)
+    row = gaps.query("label == 'ruler' and configuration == 'A' and variable == 'mse' and measure == 'adjusted'")
+    line = next(line for line in page.splitlines() if line.startswith("| ruler |") and "| A |" in line)
     assert line.split(" | ")[-1].startswith(f"{np.exp(row['value'].item()):.2f} [")
     assert "What remains" in page
     assert confounding({}) == []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sluguq.analysis.annotations import ANNOTATIONS
+from sluguq.analysis.annotations import ANNOTATIONS, OTHER_TYPES
 from sluguq.analysis.fairness import FEWEST
 from sluguq.figures.words import bracketed, plural
 
@@ -33,17 +33,14 @@ def whose_labels(tables: Tables) -> list[str]:
         "",
     ]
     lines += _ratios(ratios, "by", ANNOTATIONS, "who says so", "images a seed")
-    changes = [
-        f"{configuration} ({', '.join(_sides(part))})"
-        for configuration, part in ratios.groupby("configuration", sort=False)
-        if len(set(map(_side, part.to_dict("records")))) > 1
-    ]
-    sentence = (
-        f"The direction that the interval shows, or does not, hangs on who labelled under {'; '.join(changes)}."
-        if changes
-        else "Under every configuration all of them show the same direction, or all of them none."
-    )
-    return [*lines, sentence, ""]
+    changes: dict[str, list[str]] = {}
+    for configuration, part in ratios.groupby("configuration", sort=False):
+        if len(set(map(_side, part.to_dict("records")))) > 1:
+            changes.setdefault(_sides(part), []).append(str(configuration))
+    if not changes:
+        return [*lines, "Under every configuration all of them show the same direction, or all of them none.", ""]
+    lines += [f"Under {', '.join(names)} it hangs on who labelled: {sides}." for sides, names in changes.items()]
+    return [*lines, ""]
 
 
 def confounding(tables: Tables) -> list[str]:
@@ -56,6 +53,11 @@ def confounding(tables: Tables) -> list[str]:
         return []
     group, reference = list(dict.fromkeys(table["group"]))[-1], table["reference"].iloc[0]
     gaps = table[(table["group"] == group) & (table["variable"] == "mse")]
+    # Another annotation of the skin is no confounder, and one level alone adjusts for nothing.
+    shared = gaps[gaps["measure"] == "within"].groupby("label")["level"].nunique()
+    gaps = gaps[gaps["label"].isin(shared[shared > 1].index) & (gaps["label"] != OTHER_TYPES.removeprefix("label_"))]
+    if gaps.empty:
+        return []
     lines = [
         "## Is it skin, or what is photographed?",
         "",
@@ -131,8 +133,12 @@ def _ratio(rows: pd.DataFrame) -> str:
 
 def _side(row: Mapping[Any, Any]) -> str:
     """Which group the interval of a logarithm of a ratio says is worse."""
-    return "darkest worse" if row["low"] > 0 else "lightest worse" if row["high"] < 0 else "undecided"
+    return "the darkest worse" if row["low"] > 0 else "the lightest worse" if row["high"] < 0 else "undecided"
 
 
-def _sides(rows: pd.DataFrame) -> Sequence[str]:
-    return [f"{ANNOTATIONS.get(row['by'], row['by'])}: {_side(row)}" for row in rows.to_dict("records")]
+def _sides(rows: pd.DataFrame) -> str:
+    """What the intervals show, with whose labels show it."""
+    whose: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        whose.setdefault(_side(row), []).append(ANNOTATIONS.get(row["by"], str(row["by"])))
+    return "; ".join(f"{side} by {', '.join(names)}" for side, names in whose.items())

@@ -19,6 +19,7 @@ from sluguq.analysis.aggregated import groups_of
 from sluguq.analysis.drawn_artefacts import MAPS, MASKED
 from sluguq.analysis.results import Results, open_results
 from sluguq.analysis.tables import signal_label
+from sluguq.claims.registration import read_registration
 from sluguq.claims.rules import OPEN, UNASKED
 from sluguq.config.paths import ResultPaths
 from sluguq.figures.words import bracketed, group_label, number, percentage, plural
@@ -39,6 +40,7 @@ _TESTS = {
     "partial": "SLUG's, with this one held",
     "partial_reverse": "its own, with SLUG held",
 }
+_SHARES = ("caught",)  # of these tests the values are shares
 
 
 def write_findings(
@@ -173,6 +175,7 @@ def _claims(results: Results) -> list[str]:
     for standing, part in claims.groupby("registered", sort=False):
         whose = f"All {len(part)}" if len(part) == len(claims) else f"{len(part)} of {len(claims)}"
         lines[-1] += f" {whose} claims: {standing}."
+    lines[-1] += _registered_as_judged(results, versions)
     for paper, part in claims.groupby("paper", sort=False):
         judged = part[part["verdict"] != UNASKED]
         lines += [
@@ -194,6 +197,21 @@ def _claims(results: Results) -> list[str]:
     return [*lines, ""]
 
 
+def _registered_as_judged(results: Results, versions: Sequence[str]) -> str:
+    """Of several entries of a registration the last that has the run's rules and configuration, in words."""
+    path = results.folder / "registration.json"
+    entries = read_registration(path) if path.is_file() else []
+    configuration = results.training.attrs.get("configuration")
+    same = [e for e in entries if [e["rules_version"]] == list(versions) and e["configuration"] == configuration]
+    if len(entries) < 2 or not same:
+        return ""
+    place = entries.index(same[-1]) + 1
+    return (
+        f" Of {len(entries)} entries of the registration, which all stay in it, number {place} "
+        f"({same[-1]['date'][:16].replace('T', ' ')} UTC) has the code of the rules and the configuration of this run."
+    )
+
+
 def _estimate(row: Any) -> str:
     if not np.isfinite(row.estimate):
         return "no estimate"
@@ -203,9 +221,10 @@ def _estimate(row: Any) -> str:
 
 
 def _count(row: Any) -> str:
-    images = f"{int(row.images):,} images a seed" if row.seeds and row.images else ""
-    seeds = plural(int(row.seeds), "seed") if row.seeds else "a count"
-    return ", ".join(filter(None, [images, seeds]))
+    if not row.seeds:
+        return "a count" if row.low == row.high else plural(int(row.distinct_images), "image")
+    images = f"{int(row.images):,} images a seed" if row.images else ""
+    return ", ".join(filter(None, [images, plural(int(row.seeds), "seed")]))
 
 
 def _cell(text: object) -> str:
@@ -241,7 +260,10 @@ def _beyond(results: Results) -> list[str]:
 def _interval(rows: pd.DataFrame, test: str) -> str:
     if test not in rows.index:
         return ""
-    return bracketed(*(float(rows[name].loc[test]) for name in ("value", "low", "high")))
+    value, low, high = (float(rows[name].loc[test]) for name in ("value", "low", "high"))
+    if test in _SHARES and np.isfinite(value):
+        return f"{percentage(value)} [{percentage(low, False)}, {percentage(high)}]"
+    return bracketed(value, low, high)
 
 
 def _content(results: Results) -> list[str]:
