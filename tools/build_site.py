@@ -29,7 +29,13 @@ GUIDES = {
         "docs/reliability",
         "config/README",
     ),
-    "Understand it": ("docs/reading-the-numbers", "docs/training", "docs/accuracy", "benchmarks/RESULTS"),
+    "Understand it": (
+        "docs/findings",
+        "docs/reading-the-numbers",
+        "docs/training",
+        "docs/accuracy",
+        "benchmarks/RESULTS",
+    ),
     "Your own": ("docs/your-own-analysis", "docs/your-own-model"),
     "Take part": ("CONTRIBUTING", "CHANGELOG"),
 }

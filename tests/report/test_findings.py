@@ -18,6 +18,7 @@ from sluguq.figures.words import number
 from sluguq.report.doubts import confounding, other_ways, whose_labels
 from sluguq.report.findings import differences, write_findings
 from tests.figures.stand_in import aggregated, saved, with_artefacts
+from tests.places import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,26 @@ def test_the_entry_of_the_registration_that_was_judged_by_is_named(experiment, t
     finally:
         path.unlink()
     assert "Of 3 entries of the registration, which all stay in it, number 2 (2026-01-02 10:20 UTC) has the" in page
+
+
+def test_the_readme_says_what_the_findings_say():
+    """Its paragraph is typed; every number of it that is no size of the run stands on the page."""
+    readme, page = ((ROOT / name).read_text() for name in ("README.md", "docs/findings.md"))
+    paragraph = readme.split("**What it found on real photographs**")[1].split("\n\n")[0]
+    assert (ROOT / "docs" / "findings" / "pilot-registration.json").is_file()
+    numbers = set(re.findall(r"\d+\.\d+", paragraph))
+    assert len(numbers) > 8
+    assert {number for number in numbers if not re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", page)} == set()
+    tally = re.search(
+        r"Of (\d+) claims of the papers (\d+) hold, (\d+) do not hold, (\d+) are not decided",
+        " ".join(paragraph.split()),
+    )
+    assert (
+        "Of {} claims of the two papers that this run can be asked about, {} hold, {} do not hold, {} not".format(
+            *tally.groups()
+        )
+        in page
+    )
 
 
 def test_confounding_shows_the_plain_gap_beside_the_adjusted(experiment, tmp_path):
