@@ -145,3 +145,56 @@ def test_values_of_skin_types_may_be_numbers():
     options = {**FOLDER, "fst_values": {12: 1}}
     experiment = resolve({"experiment": "test", "datasets": {"skin": options}, "training_dataset": "skin"})
     assert experiment.datasets["skin"].fst_values == {"12": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: 2\nseeds: 5\n", "the key 'seeds' stands twice"),
+        ("split: {train_images: 8, test_images: 4, train_images: 9}\n", "the key 'train_images' stands twice"),
+        ("groups: {light: [yes, 2], dark: [5, 6]}\n", "groups.light.0: YAML reads yes.*no number"),
+        ("split: {train_images: on}\n", "split.train_images: YAML reads"),
+        ("external_datasets: [mine]\n", "mine.fst_values: YAML reads yes.*quotes"),
+        ("training: {learning_rate: .inf}\n", "training.learning_rate: .*finite"),
+        ("model: {weights: ''}\n", "model.weights|expected"),
+        ("x: " + "[" * 3000 + "]" * 3000, "nested too deep"),
+        ("# Größe\n".encode("latin-1"), "is not encoded as UTF-8"),
+    ],
+)
+def test_what_yaml_reads_otherwise_than_it_is_meant_is_refused(tmp_path, text, message):
+    datasets = {**MINIMAL["datasets"], "mine": {"source": "folder", "folder": "x", "fst_values": {True: 1}}}
+    datasets = datasets if "mine" in str(text) else MINIMAL["datasets"]
+    path = tmp_path / "e.yaml"
+    plain = yaml.safe_dump({**MINIMAL, "datasets": datasets}).encode()
+    path.write_bytes(plain + (text if isinstance(text, bytes) else text.encode()))
+    with pytest.raises(ConfigurationError, match=message):
+        load_experiment(path)
+
+
+def test_merged_keys_may_be_overridden(tmp_path):
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        "experiment: test\ntraining_dataset: skin\n"
+        "datasets:\n  skin: &drawn {source: phantom, counts: {1: 9}}\n  more: {<<: *drawn, counts: {2: 9}}\n"
+    )
+    assert dict(load_experiment(path).datasets["more"].counts) == {2: 9}
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [('""', "expected a path"), ('"C:\\temp\\new"', "use single quotes"), ("' '", "expected a path")],
+)
+def test_paths_that_yaml_broke_are_refused(tmp_path, folder, message):
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        f"experiment: test\ntraining_dataset: skin\ndatasets: {{skin: {{source: folder, folder: {folder}}}}}\n"
+    )
+    with pytest.raises(ConfigurationError, match=f"datasets.skin.folder: .*{message}"):
+        load_experiment(path)
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    for path in (tmp_path, tmp_path / "loop.yaml"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            load_experiment(path)

@@ -329,3 +329,33 @@ def test_no_name_of_a_member_leaves_the_folder(tmp_path_factory, names):
         unpack(path, root / "inner" / "out")
     outside = [found for found in root.rglob("*") if found.is_file() and root / "inner" not in found.parents]
     assert outside == [path]
+
+
+def test_links_at_the_top_of_a_tar_file(tmp_path):
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        info = tarfile.TarInfo("a.jpg")
+        info.size = 3
+        archive.addfile(info, io.BytesIO(b"one"))
+        link = tarfile.TarInfo("b.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "a.jpg"
+        archive.addfile(link)
+    unpack(tmp_path / "set.tar", tmp_path / "out")
+    assert everything(tmp_path / "out") == {"a.jpg": b"one", "b.jpg": b"one"}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_one_name_and_other_content_are_told(tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name, content in (("a.jpg", "1"), ("b.jpg", "1"), ("b.jpg", "1"), ("./a.jpg", "2")):
+            archive.writestr(name, content)
+    unpack(tmp_path / "set.zip", tmp_path / "out")
+    assert everything(tmp_path / "out")["a.jpg"] == b"2"
+    assert "1 members twice, with other content ('./a.jpg'): the last one counts" in capsys.readouterr().out
+
+
+def test_a_path_that_is_too_long_stops_nothing_else(tmp_path):
+    unpack(make_zip(tmp_path / "set.zip", {"d/" * 3000 + "a.jpg": b"1", "b.jpg": b"2"}), tmp_path / "out")
+    assert everything(tmp_path / "out") == {"b.jpg": b"2"}
+    assert list(passed_over([tmp_path / "out"]).values()) == [
+        "its path is too long for this machine: shorten it in the archive"
+    ]

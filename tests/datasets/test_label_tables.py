@@ -310,3 +310,24 @@ def test_whatever_python_writes_is_read_back(tmp_path_factory, rows, separator):
         assert "a quote opens a cell" in str(error)  # noqa: PT017
         return
     assert [(row["file"], row["fst"]) for row in table.rows] == kept
+
+
+def test_cells_that_keep_their_zeros_from_a_spreadsheet(tmp_path):
+    path = written(tmp_path, 'file,patient\na.jpg,="007"\nb.jpg,"=""0""""8"""\n')
+    assert cells(path, "patient") == [("007",), ('0"8',)]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_table_that_ends_within_a_row_is_told(tmp_path, end):
+    table = read_labels(written(tmp_path, f"file,site,fst\na.jpg,arm,1\nb.jpg,leg{end}"))
+    assert len(table.rows) == (2 if end else 1)
+    assert [line for line, _ in table.refused] == ([] if end else [3])
+    # Where other rows are short too, such are meant.
+    assert len(read_labels(written(tmp_path, "file,site,fst\na.jpg,arm\nb.jpg,leg")).rows) == 2
+
+
+def test_a_broken_byte_does_not_change_all_letters(tmp_path):
+    path = written(tmp_path, "file,site\nHände.jpg,Rücken\nb.jpg,".encode() + b"\xff\n")
+    with pytest.raises(LabelTableError, match="UTF-8 but for a byte in line 3") as error:
+        read_labels(path)
+    assert error.value.key == "encoding"

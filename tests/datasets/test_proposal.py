@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,42 @@ def test_no_name_or_label_breaks_out_of_the_configuration(tmp_path_factory, name
 )
 def test_names_of_experiments(tmp_path, folder, name):
     assert name_for(tmp_path / folder) == name
+
+
+def table_of(root: Path, header: str, row: Callable[[int], str], name: str = "labels.csv") -> Path:
+    root.mkdir(exist_ok=True)
+    for number in range(24):
+        (root / f"{number:03}.jpg").write_bytes(picture(number))
+    (root / name).write_text("\n".join((header, *(f"{n:03}.jpg,{row(n)}" for n in range(24)))))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("file,clark_level", lambda n: ("I", "II", "III", "IV", "V")[n % 5], {}),
+        ("file,stage", lambda n: ("I", "II", "III", "IV")[n % 4], {}),
+        ("file,diabetes", lambda n: f"type {n % 2 + 1}", {}),
+        ("file,colour", lambda n: f"phototype {n % 2 + 1}", {"fst": "colour"}),
+        ("file,fst_confidence,fst", lambda n: f"{n % 5 + 1},{n % 6 + 1}", {"fst": "fst"}),
+        ("file,fst_rater2,fst", lambda n: f"{n % 2 + 1},{n % 6 + 1}", {"fst": "fst"}),
+        ("file,patient_age,lesion_count", lambda n: f"{n},{n % 3}", {}),
+        ("file,patient_age,patient", lambda n: f"{n},p{n % 9}", {"patient": "patient"}),
+    ],
+)
+def test_columns_that_are_called_alike_are_told_apart(tmp_path, header, row, expected):
+    assert inspect_folder(table_of(tmp_path / "x", header, row)).columns == {"file": "file", **expected}
+
+
+def test_signs_beyond_sixteen_bits(tmp_path):
+    root = table_of(tmp_path / "\U0001f600 x", "file,fst \U0001f600", lambda n: str(n % 6 + 1))
+    text = proposed_configuration(inspect_folder(root), "x", tmp_path)
+    source = resolve(yaml.safe_load(text)).datasets["x-photographs"]
+    assert (source.folder.name, source.columns.fst) == (root.name, "fst \U0001f600")
+
+
+def test_other_tables_that_name_the_files_are_told(tmp_path):
+    root = table_of(tmp_path / "x", "file,fst", lambda n: "1")
+    found = inspect_folder(table_of(root, "file,fst", lambda n: "6", "second.csv"))
+    assert found.table.path.name == "labels.csv"
+    assert found.remarks == ["second.csv names files too; say --table if it is the one that is meant"]

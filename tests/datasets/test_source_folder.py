@@ -12,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from sluguq.config.sources import Source
 from sluguq.datasets.acquisition import acquire
 from sluguq.datasets.base import AcquisitionError
+from sluguq.stages.prepare import prepare
+from sluguq.stores.store import open_store
 from sluguq.stores.tables import read_images, read_missing
 from tests.datasets.misbehaving import picture
 
@@ -183,7 +185,8 @@ def test_one_photograph_with_two_skin_types_is_listed(folder, tmp_path):
     (folder / "labels.csv").write_text("n,file,fst\n1,a.jpg,1\n2,./A.JPG,6\n3,c.jpg,2\n4,c.jpg,2\n")
     acquire(options(folder=folder, columns={"id": "n"}), tmp_path / "raw")
     images, missing = listed(tmp_path / "raw")
-    assert images == {"1": 1, "3": 2, "4": 2}
+    assert images == {"1": 1, "3": 2}
+    assert missing["4"] == "row 5 of labels.csv: the photograph was taken already as '3', from row 4 of labels.csv"
     assert missing["2"].endswith(
         "the photograph has FST 6 here, but FST 1 in row 2 of labels.csv, which was kept; correct one of them"
     )
@@ -254,3 +257,24 @@ def test_a_photograph_is_not_its_own_mask(folder, tmp_path):
     assert images == {"sub/b": 3}
     assert reasons["a.jpg"] == reasons["d.jpg"].replace("row 3", "row 2")
     assert reasons["a.jpg"] == "row 2 of labels.csv: mask: there is no such file but the photograph itself"
+
+
+def test_names_of_any_kind_reach_the_store(tmp_path):
+    """A carriage return ended a row, and a slash hid a label."""
+    root = tmp_path / "mine"
+    root.mkdir()
+    for number, name in enumerate(("a\rb.jpg", "c\nd.jpg")):
+        (root / name).write_bytes(picture(number, (48, 48)))
+    (root / "labels.csv").write_bytes(b'file,fst,size/mm\n"a\rb.jpg",1,"2,5"\n"c\nd.jpg",2,3\n')
+    raw = tmp_path / "raw"
+    acquire(options(folder=root, columns={"labels": ["size/mm"]}), raw)
+    prepare(raw / "images.csv", raw / "s.zarr", raw / "rejected.csv", size=32, progress=False)
+    store = open_store(raw / "s.zarr")
+    assert store["id"].values.tolist() == ["a\rb.jpg", "c\nd.jpg"]
+    assert store["label_size_mm"].values.tolist() == [2.5, 3.0]
+
+
+def test_values_of_skin_types_are_compared_without_blanks(folder, tmp_path):
+    (folder / "labels.csv").write_text("file,fst\na.jpg, light skin \n")
+    acquire(options(folder=folder, fst_values={" light skin": 2}), tmp_path / "raw")
+    assert listed(tmp_path / "raw")[0] == {"a.jpg": 2}

@@ -358,3 +358,11 @@ def test_help_waits_for_no_library():
     code = "import sys; from sluguq.__main__ import _parser; _parser().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"jax", "numpy", "pandas", "xarray"} & set(loaded)
+
+
+def test_a_photograph_that_shows_nothing_is_not_judged(tmp_path):
+    Image.new("RGB", (48, 48), (9, 9, 9)).save(tmp_path / "dark.png")
+    Image.new("RGB", (48, 48), (90, 9, 9)).save(tmp_path / "red.png")
+    names, _, rejected = read_photographs(tmp_path, SIZE, "crop")
+    assert names == ["red.png"]
+    assert rejected["reason"].str.startswith("all but black").tolist() == [True]

@@ -87,7 +87,7 @@ def test_colours_of_labels_are_meant_however_dim(tmp_path):
         (encoded(rgba((0, 0, 255), (255, 0, 0))), "2 colours and no black"),
         (encoded(rgba((255, 255, 255, 0), (0, 0, 0, 255))), "its corners are opaque"),
         (encoded(rgba((255, 0, 0, 0), (255, 255, 255, 255))), "its corners are opaque"),
-        (encoded(Image.fromarray(LESION.astype(np.uint8)), "JPEG", quality=95), "a JPEG of values up to"),
+        (encoded(Image.fromarray(LESION.astype(np.uint8)), "JPEG", quality=95), "a JPEG .or lossy WebP. of values up to"),
         (encoded(Image.linear_gradient("L")), "greys of all kinds, as a photograph has"),
         (encoded(Image.merge("RGB", [Image.linear_gradient("L")] * 3), "JPEG"), "greys of all kinds"),
     ],
@@ -187,3 +187,27 @@ def test_a_mask_drawn_on_the_stored_pixels_of_a_turned_photograph():
     assert by_pixels.sum() > 0
     with pytest.raises(ImageRejected, match="EXIF turns the mask alone"):
         decode_mask(turned(stored, "PNG", 6), 48, photograph=Shape(64, 48))
+
+
+def test_probabilities_are_cut_at_their_half():
+    soft = np.where(LESION, 0.9, 0.03).astype(np.float32)
+    assert np.array_equal(decode_mask(encoded(Image.fromarray(soft), "TIFF"), 48), LESION)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.where(LESION, 2, 1), "none is 0"),
+        (np.where(LESION, 1, 0) + 255 * (np.arange(48) == 5)[:, None], "what is void"),
+    ],
+)
+def test_labels_that_may_mean_several_things_are_refused(values, reason):
+    with pytest.raises(ImageRejected, match=reason):
+        decode_mask(encoded(Image.fromarray(values.astype(np.uint8))), 48)
+
+
+def test_labels_in_a_lossy_file_are_refused():
+    labels = Image.fromarray(LESION.astype(np.uint8))
+    with pytest.raises(ImageRejected, match="does not keep them"):
+        decode_mask(encoded(labels.convert("RGB"), "WEBP", quality=50), 48)
+    assert np.array_equal(decode_mask(encoded(labels.convert("RGB"), "WEBP", lossless=True), 48), LESION)

@@ -308,3 +308,10 @@ def test_a_file_that_never_came_whole_is_refused(kind):
     half = len(content) // 2
     with pytest.raises(ImageRejected, match="ends in zeros"):
         decode(content[:half] + bytes(len(content) - half), 32)
+
+
+def test_floats_between_0_and_1_are_no_black():
+    values = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    out = io.BytesIO()
+    Image.fromarray(values).save(out, "TIFF")
+    assert decode(out.getvalue(), 64).max() > 250

@@ -226,3 +226,21 @@ def test_masks_of_which_exif_leaves_open_how_they_lie_are_told(tmp_path, capsys)
     store, _ = run(folder)
     assert store["has_lesion_mask"].values.all()
     assert "1 masks (a) may be drawn on the pixels as they are stored or as EXIF turns them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1_2", "12"], ["1_2", "12"]),
+        (["007", "7"], ["007", "7"]),
+        (["1E5", "2E5"], ["1E5", "2E5"]),
+        (["1,234", "5,678"], ["1,234", "5,678"]),
+        (["1,5", "2"], [1.5, 2.0]),
+        (["1e-05", "2"], [1e-5, 2.0]),
+        (["-1", "3"], [-1, 3]),
+        (["0.50", "inf"], ["0.50", "inf"]),
+    ],
+)
+def test_labels_are_numbers_only_where_they_are_written_as_such(cells, expected):
+    values, _ = preparation._numbers_if_any(pd.Series(cells))
+    assert values.tolist() == expected

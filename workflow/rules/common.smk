@@ -30,6 +30,7 @@ except extensions.ExtensionError as error:
     raise WorkflowError(str(error)) from None
 
 from sluguq.config import ConfigurationError, load_experiment, resolve, resolved_yaml
+from sluguq.config.loading import read_yaml
 from sluguq.config.paths import (
     ARTEFACTS,
     ResultPaths,
@@ -50,6 +51,10 @@ from sluguq.stages.taken import duration, expected_seconds
 from sluguq.stages.sources_read import fingerprint_of_sources, settled
 
 try:
+    # Snakemake takes the last of two keys of one name without a word.
+    for file in workflow.overwrite_configfiles if workflow.is_main_process else ():
+        if Path(file).suffix != ".json":
+            read_yaml(file)
     EXPERIMENT = resolve({key: value for key, value in config.items() if key != "told"})
     # Jobs read the configuration again, perhaps where the originals are not.
     check_experiment(EXPERIMENT, inputs=workflow.is_main_process)

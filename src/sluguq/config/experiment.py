@@ -56,7 +56,7 @@ def _checked_size(size: int) -> int:
 class Section(BaseModel):
     """A section of the configuration: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Images(Section):

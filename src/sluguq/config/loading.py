@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,49 @@ def load_experiment(path: str | Path) -> Experiment:
     :param path: YAML.
     :raises ConfigurationError: where the file is missing, is no YAML mapping or holds a mistake.
     """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"there is no configuration file {path}") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} must hold keys and values, not {type(content).__name__}")
     return resolve(content, origin=str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML or JSON file holds.
+
+    :raises ConfigurationError: where it cannot be read, is not valid, or gives one key twice: elsewhere the last one
+        would count without a word.
+    """
+    path = Path(path)
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no configuration file {path}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not encoded as UTF-8: save it so") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path} is not valid YAML: its values are nested too deep") from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML, in which a key stands once."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse keys that are written twice, before what ``<<`` merges comes among them."""
+        seen: dict[Any, yaml.Node] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    f"the key {key.value!r} stands twice", seen[name].start_mark, "remove one of them", key.start_mark
+                )
+            seen[name] = key
+        super().flatten_mapping(node)
 
 
 def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") -> Experiment:
@@ -46,10 +79,45 @@ def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") ->
     :raises ConfigurationError: with one line for every mistake: the key's path, what is wrong, what is allowed.
     """
     try:
-        return Experiment.model_validate(_hashable_keys(content))
+        experiment = Experiment.model_validate(_hashable_keys(content))
+        lines = list(_misread(content, experiment.model_dump()))
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors(include_url=False)]
-        raise ConfigurationError(f"{origin} cannot be used:\n" + "\n".join(f"  {line}" for line in lines)) from None
+    if lines:
+        raise ConfigurationError(f"{origin} cannot be used:\n" + "\n".join(f"  {line}" for line in lines))
+    return experiment
+
+
+def _misread(written: Any, taken: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Values that YAML reads otherwise than they are meant, and that a conversion would hide.
+
+    :param written: a part of the configuration as YAML gave it.
+    :param taken: the same part as it would be used.
+    :param path: its keys.
+    """
+    shown = ".".join(path)
+    if isinstance(written, Mapping):
+        for key, value in written.items():
+            if isinstance(key, bool) or key is None:
+                yield f"{shown}: YAML reads yes, no, on, off and null as no text; put this key into quotes (got {key})"
+                continue
+            # Keys that are text may have been converted from numbers, or to them.
+            found = [other for name, other in taken.items() if name == key or str(name) == str(key)]
+            if found:
+                yield from _misread(value, found[0], (*path, str(key)))
+    elif isinstance(written, list | tuple) and isinstance(taken, list | tuple) and len(written) == len(taken):
+        for number, (value, other) in enumerate(zip(written, taken, strict=True)):
+            yield from _misread(value, other, (*path, str(number)))
+    elif isinstance(written, bool) and not isinstance(taken, bool):
+        yield f"{shown}: YAML reads yes, no, on and off as true and false, which is no number here (got {written})"
+    elif isinstance(taken, Path) and isinstance(written, str):
+        if not written.strip():
+            yield f"{shown}: expected a path (got the text {written!r})"
+        elif re.match("[A-Za-z]:", written) and any(ord(sign) < 32 for sign in written):
+            yield (
+                f"{shown}: within double quotes YAML takes a back-slash for the beginning of a code, which broke this "
+                f"path; use single quotes (got the text {written!r})"
+            )
 
 
 def resolved_yaml(experiment: Experiment, *, exclude: Any = None) -> str:

@@ -16,7 +16,7 @@ FitzpatrickType = Annotated[int, Field(ge=1, le=6)]
 class Scale(BaseModel):
     """An ordered scale of skin, Fitzpatrick's unless something else is said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field("FST", min_length=1, max_length=12, description="Short name, as figures and tables write it.")
     title: str = Field("Fitzpatrick skin type", min_length=1, description="The name in full.")

@@ -17,7 +17,7 @@ from sluguq.config.scale import MOST_LEVELS, FitzpatrickType, SkinType
 class _Options(BaseModel):
     """Base of all source options: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Columns(_Options):
@@ -62,6 +62,11 @@ class Sample(_Options):
     seed: int = Field(0, ge=0, description="Seed of the draw.")
 
 
+def _trimmed(value: Any) -> str:
+    """A value of a table as text; cells are compared without the blanks around them."""
+    return str(value).strip()
+
+
 class _Source(_Options):
     """What every source takes."""
 
@@ -88,7 +93,7 @@ class FolderSource(_Source):
     links: Links = ()
     unpacking: Unpacking = Field(default_factory=Unpacking)
     columns: Columns = Field(default_factory=Columns)
-    fst_values: dict[Annotated[str, BeforeValidator(str)], Literal[-1] | SkinType] = Field(
+    fst_values: dict[Annotated[str, BeforeValidator(_trimmed)], Literal[-1] | SkinType] = Field(
         default_factory=dict,
         description="What the values of the FST column mean, where they are no numbers of the scale: a level, or -1.",
     )

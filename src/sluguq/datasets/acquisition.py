@@ -73,12 +73,18 @@ def write_tables(acquired: Acquired, raw_folder: Path) -> None:
             # Relative, so that the raw folder can be moved.
             if path.is_absolute() and path.is_relative_to(raw_folder):
                 row[column] = path.relative_to(raw_folder).as_posix()
+    acquired.images = [{_storable(key): value for key, value in row.items()} for row in acquired.images]
     labels = sorted({key for row in acquired.images for key in row if key.startswith("label_")})
     # Last written: a run that comes to nothing leaves the images.csv of the one before.
     write_table(raw_folder / "missing.csv", as_table(acquired.missing, MISSING_COLUMNS))
     if acquired.images:
         optional = [column for column in OPTIONAL_COLUMNS if any(row.get(column) for row in acquired.images)]
         write_table(raw_folder / "images.csv", as_table(acquired.images, [*IMAGE_COLUMNS, *optional, *labels]))
+
+
+def _storable(key: str) -> str:
+    """A column's name without slashes, which would make folders of a store's variable."""
+    return key.replace("/", "_").replace("\\", "_")
 
 
 def entry_of(options: Source, registry: Registry | None = None) -> Entry | None:

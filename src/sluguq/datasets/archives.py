@@ -7,6 +7,7 @@ Python does not read, broken, a name that is too long) never stops the rest: it 
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
@@ -26,6 +27,7 @@ from sluguq.config.sources import Unpacking
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.member_names import name_of_member
 from sluguq.images.signatures import kind_of_file
+from sluguq.stores.files import file_sha256
 
 _BLOCK = 2**20
 _DEEPEST = 3
@@ -231,6 +233,7 @@ class _Writer:
         self.archive, self.target, self.limits = archive, target, limits
         self._most = min(limits.total_bytes, int(limits.ratio * max(archive.stat().st_size, 2**20)))
         self._total = 0
+        self.twice: list[str] = []
 
     def write(self, member: _Member) -> str:
         """Write one member; why it could not be written, or nothing."""
@@ -240,10 +243,17 @@ class _Writer:
         assert member.open is not None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            before = _content(path)
             with member.open() as stream, path.open("wb") as out:
                 self._copy(stream, out, member.name)
+            if before and before != _content(path):
+                self.twice.append(member.name)
         except (IsADirectoryError, NotADirectoryError, FileExistsError):
             return "a file and a folder of one name"
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return "its path is too long for this machine: shorten it in the archive"
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             path.unlink(missing_ok=True)
             if isinstance(error, AcquisitionError):
@@ -301,7 +311,15 @@ def _write_members(members: Iterator[_Member], archive: Path, target: Path, limi
             break
         links = [member for member, reason in waiting if reason]
     faults |= {member.name: writer.link(member) for member in links}
+    if writer.twice:
+        names = ", ".join(map(repr, writer.twice[:3])) + (" ..." if len(writer.twice) > 3 else "")
+        print(f"{archive} has {len(writer.twice)} members twice, with other content ({names}): the last one counts")
     return faults
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file that was unpacked before; empty where there is none."""
+    return file_sha256(path) if path.is_file() else ""
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:
@@ -345,7 +363,9 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                 yield _Member(info.name, link=info.linkname)
             elif info.issym():
                 aim = info.linkname
-                yield _Member(info.name, link=aim if aim.startswith("/") else f"{posixpath.dirname(info.name)}/{aim}")
+                yield _Member(
+                    info.name, link=aim if aim.startswith("/") else posixpath.join(posixpath.dirname(info.name), aim)
+                )
             elif info.isreg():
                 yield _Member(info.name, functools.partial(_stream, opened_tar, info))
             else:

@@ -36,6 +36,19 @@ _NAMES = {
 }
 
 
+_SKIN_WORD = re.compile(r"fst|spt|skin|fitz|photo", re.IGNORECASE)
+
+_OF_THEM = re.compile(
+    r"(^|[ ._-])(age|alter|sex|gender|geschlecht|count|anzahl|confidence|certainty|agreement|probability|size|diameter|"
+    r"area|site|location|region|diagnosis|history|height|weight|race|ethnicity|country|date)s?($|[ ._-])",
+    re.IGNORECASE,
+)
+"""Names of what is told of a patient, a lesion or a skin type, and is none."""
+
+_NOT_SKIN = re.compile(r"stage|grade|clark|level|class|stad|grad|severity|score", re.IGNORECASE)
+"""Names of columns whose Roman numerals or types are not those of skin."""
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What a folder holds.
@@ -153,11 +166,17 @@ def _best_table(folder: Path, index: FileIndex, remarks: list[str]) -> LabelTabl
     def files_named(table: LabelTable) -> float:
         return max((_share_of_files(table, name, index) for name in table.columns), default=0.0) * len(table.rows)
 
-    best = max(tables, key=files_named, default=None)
-    if best is None or not files_named(best):
+    named = [files_named(table) for table in tables]
+    if not any(named):
         remarks += [f"{table.path.name}: no column names files of the folder" for table in tables]
         return None
-    return best
+    best = named.index(max(named))
+    remarks += [
+        f"{table.path.relative_to(folder)} names files too; say --table if it is the one that is meant"
+        for number, table in enumerate(tables)
+        if number != best and named[number]
+    ]
+    return tables[best]
 
 
 def _read(path: Path, remarks: list[str]) -> LabelTable | None:
@@ -179,7 +198,8 @@ def _columns(table: LabelTable, index: FileIndex) -> dict[str, str]:
         columns["file"] = max(rest, key=lambda name: (round(shares[name], 2), _is_called(name, "file")))
     left = [name for name in shares if name not in columns.values()]
     if types := sorted(
-        (name for name in left if _is_called(name, "fst")), key=lambda name: -_share_of_types(table, name)
+        (name for name in left if _is_called(name, "fst")),
+        key=lambda name: (-round(_share_of_types(table, name), 1), len(name)),
     ):
         columns["fst"] = types[0]
     elif spoken := [name for name in left if _says_types_in_words(table, name)]:
@@ -230,13 +250,23 @@ def _type_of(cell: str) -> int | None:
 
 
 def _says_types_in_words(table: LabelTable, column: str) -> bool:
-    """Whether a column holds skin types in a form that hardly means anything else: III, type 3, FST3."""
+    """Whether a column holds skin types in a form that hardly means anything else: FST3, phototype III.
+
+    Roman numerals alone, and bare types, are of skin only where they reach VI: Clark's levels end with V, stages with
+    IV, types of most else with II.
+    """
     cells = _sample(table, column)
+    if _NOT_SKIN.search(column) or not (
+        any(_SKIN_WORD.match(cell.strip()) for cell in cells) or 6 in {_type_of(cell) for cell in cells}
+    ):
+        return False
     spoken = [not cell.strip().replace(".", "").isdigit() and _type_of(cell) is not None for cell in cells]
     return _mean(spoken) > 0.9
 
 
 def _is_called(name: str, what: str) -> bool:
+    if what in ("fst", "patient", "lesion") and _OF_THEM.search(name):
+        return False
     return re.search(_NAMES[what], name.replace("_", " "), re.IGNORECASE) is not None or (
         re.search(_NAMES[what], name, re.IGNORECASE) is not None
     )

@@ -35,6 +35,8 @@ LARGEST_TABLE = 2**30
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt", ".gz", ".bz2", ".xz", *WORKBOOKS, *PARQUET})
 """Endings of files that may be tables."""
 
+_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+
 _ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{2,}")
 
 
@@ -181,9 +183,15 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> tuple[str, str
         names = ("utf-8-sig", "cp1252")
     for name in names:
         try:
-            return content.decode(name), name
+            text = content.decode(name)
         except UnicodeDecodeError:
             continue
+        if name == "cp1252" and (place := _broken_utf8(content)):
+            raise LabelTableError(
+                f"{path} is UTF-8 but for a byte in line {place}: correct it there, or set `encoding` to what it is",
+                "encoding",
+            )
+        return text, name
     if len(names) == 1:
         raise LabelTableError(f"{path} cannot be read as a csv: its text is broken {names[0]}; save it as UTF-8")
     raise LabelTableError(
@@ -191,6 +199,21 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> tuple[str, str
         "gb18030), or save it as UTF-8",
         "encoding",
     )
+
+
+def _broken_utf8(content: bytes) -> int:
+    """The first line that is no UTF-8 in a text that otherwise is, with several letters beyond ASCII; 0 where none."""
+    good, broken = 0, []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.isascii():
+            continue
+        try:
+            line.decode("utf-8")
+            good += 1
+        except UnicodeDecodeError:
+            broken.append(number)
+    # Other encodings of Europe hardly ever have a line that is valid UTF-8 by chance.
+    return broken[0] if good >= max(1, len(broken)) and broken else 0
 
 
 def _told_separator(text: str) -> tuple[str, str]:
@@ -235,7 +258,7 @@ def _parsed(path: Path, text: str, separator: str, encoding: str, wanted: list[s
         csv.field_size_limit(limit)
     if not records:
         raise LabelTableError(f"{path} cannot be read as a csv: it is empty")
-    columns = tuple(trimmed(name) for name in records[0][1])
+    columns = tuple(trimmed(_value(name)) for name in records[0][1])
     _check_header(path, columns, records, wanted)
     rows, lines, refused = [], [], []
     for line, cells in records[1:]:
@@ -254,9 +277,12 @@ def _parsed(path: Path, text: str, separator: str, encoding: str, wanted: list[s
                 f"{path} cannot be read as a csv: in the row of line {line} a quote opens a cell that goes on over the "
                 f"next rows ({swallowed[:40]!r}); close it, or double it if it stands for inches"
             )
+        if line == records[-1][0] and len(cells) < len(columns) and _is_cut(text, records):
+            refused.append((line, "the file ends within the row: it is cut off, so get it again"))
+            continue
         row = dict.fromkeys(reversed(columns), "")
         # Of two columns of one name the first one counts; where it is asked for, the table is refused.
-        row.update(reversed(list(zip(columns, cells, strict=False))))
+        row.update(reversed([(name, _value(cell)) for name, cell in zip(columns, cells, strict=False)]))
         rows.append(row)
         lines.append(line)
     return LabelTable(path, columns, rows, lines, refused, separator, encoding)
@@ -295,6 +321,17 @@ def _check_place_of_header(
 def _filled(cells: list[str]) -> int:
     """Cells of a row up to the last that is not empty."""
     return max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+
+
+def _is_cut(text: str, records: list[tuple[int, list[str]]]) -> bool:
+    """Whether a table, whose last row is too short, ends in the middle of it: all others are whole, and end a line."""
+    return not text.endswith(("\n", "\r")) and {len(cells) for _, cells in records[:-1]} == {len(records[0][1])}
+
+
+def _value(cell: str) -> str:
+    """What a cell means: programs write ``="007"`` so that a spreadsheet keeps the zeros."""
+    formula = _FORMULA.fullmatch(cell.strip())
+    return formula[1].replace('""', '"') if formula else cell
 
 
 def _other_separator(cells: list[str], separator: str, columns: int) -> str:

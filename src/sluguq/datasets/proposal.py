@@ -112,8 +112,9 @@ def _plain(path: str | os.PathLike[str]) -> str:
 
 
 def _quoted(text: str | os.PathLike[str]) -> str:
-    """Text as YAML takes it, whatever is in it."""
-    return json.dumps(os.fspath(text))
+    """Text as YAML takes it, whatever is in it; signs beyond 16 bits are one code there, and two in JSON."""
+    signs = (json.dumps(sign)[1:-1] if sign <= "\uffff" else f"\\U{ord(sign):08X}" for sign in os.fspath(text))
+    return f'"{"".join(signs)}"'
 
 
 def _source(found: Inspection, start: Path) -> list[str]:

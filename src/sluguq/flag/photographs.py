@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from sluguq.flag.judges import FlagError
-from sluguq.images.decoding import Fit, ImageRejected, decode
+from sluguq.images.decoding import Fit, ImageRejected, check_brightness, decode
 
 TABLE, PAGE, REJECTED = "flagged.csv", "flagged.html", "flagged.rejected.csv"
 """The three files that a run writes."""
@@ -43,7 +43,9 @@ def read_photographs(
 
     def read(path: Path) -> np.ndarray | str:
         try:
-            return decode(path.read_bytes(), size, fit=fit)
+            pixels = decode(path.read_bytes(), size, fit=fit)
+            check_brightness(pixels)
+            return pixels
         except (ImageRejected, OSError) as error:
             return str(error)
 

@@ -51,6 +51,9 @@ _BAND = 2**20
 MIN_SIDE = 16
 """Smallest width and height taken for a photograph; below lie tracking pixels and icons."""
 
+DARKEST_WHITE = 16
+"""A photograph without a pixel as bright as this shows nothing."""
+
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 """Formats opened (JPEG includes MPO). Others of Pillow's run outside programs (EPS) or are no photographs."""
 
@@ -130,6 +133,19 @@ def decode_picture(
         return Picture(np.asarray(_srgb(square, profile)), shape)
 
 
+def check_brightness(pixels: np.ndarray) -> None:
+    """Refuse a photograph that shows nothing.
+
+    :param pixels: uint8, of any shape.
+    :raises ImageRejected: where no pixel is as bright as DARKEST_WHITE.
+    """
+    if pixels.max() < DARKEST_WHITE:
+        raise ImageRejected(
+            f"all but black: its brightest value is {pixels.max()} of 255, as where the file stores fewer bits than it "
+            "states"
+        )
+
+
 def decode_mask(
     content: bytes,
     size: int,
@@ -151,7 +167,7 @@ def decode_mask(
     """
     try:
         with _reasons(), _opened(content, max_pixels) as image:
-            lossy = image.format in ("JPEG", "MPO")
+            lossy = _is_lossy(image, content)
             stored = image.size
             _draft(image, size, fit)
             with _room_for(image, content, max_pixels, room):
@@ -169,6 +185,13 @@ def decode_mask(
         return (np.asarray(squared) > 127).astype(np.uint8)
     except ImageRejected as rejection:
         raise ImageRejected(f"{what}: {rejection}") from rejection
+
+
+def _is_lossy(image: Image.Image, content: bytes) -> bool:
+    """Whether a file keeps its values by and large only."""
+    if image.format == "WEBP":
+        return b"VP8 " in content[:64]
+    return image.format in ("JPEG", "MPO", "AVIF") or image.info.get("compression") == "jpeg"
 
 
 def _meant(mask: Image.Image) -> np.ndarray:
@@ -329,10 +352,10 @@ def _white(image: Image.Image) -> float:
     for box in _bands(image):
         values = np.asarray(image.crop(box), np.float64)
         finite &= bool(np.isfinite(values).all())
+        whole &= image.mode == "I" or bool(np.array_equal(values, np.rint(values)))
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     if not finite or low < 0:
         raise ImageRejected("pixels that are negative or no numbers")
-    whole = float(high).is_integer()
     for white in (1.0, 255.0, 65535.0):
         if high <= white and (white > 1 or not whole):
             return white

@@ -144,14 +144,35 @@ def _by_value(values: np.ndarray, *, lossy: bool) -> np.ndarray:
     if values.size == 0 or not np.isfinite(values).all() or values.min() < 0:
         raise ValueError("values that are negative or no numbers")
     largest = values.max()
-    if largest <= _LABELS:
+    if largest <= _LABELS and _are_whole(values):
         # A JPEG's black is not quite black, nor are its labels what they were.
         if lossy and largest > 0:
-            raise ValueError(f"a JPEG of values up to {largest} does not keep them: save it as PNG")
+            raise ValueError(f"a JPEG (or lossy WebP) of values up to {largest} does not keep them: save it as PNG")
+        if 0 < values.min() < largest:
+            raise ValueError(
+                f"its values go from {values.min():g} to {largest:g}, and none is 0, so which is the background cannot "
+                "be told: save it in black and white"
+            )
         return values > 0
+    labels = (values > 0) & (values <= _LABELS)
+    if (
+        not lossy
+        and values.min() == 0
+        and labels.sum() > (values > _LABELS).sum()
+        and not np.any((values > _LABELS) & (values < largest))
+    ):
+        raise ValueError(
+            f"it has labels up to {_LABELS} and the value {largest:g}, as where that marks what is void: save it in "
+            "black and white"
+        )
     if _is_photograph(values):
         raise ValueError("it has greys of all kinds, as a photograph has: name the mask, in black and white")
-    return values > largest // 2
+    return values > (largest // 2 if _are_whole(values) else largest / 2)
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    """Whether values are whole numbers, as labels are and probabilities are not."""
+    return values.dtype.kind in "iub" or bool(np.array_equal(values, np.rint(values)))
 
 
 def _is_photograph(values: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 import warnings
 from collections import deque
@@ -32,6 +33,7 @@ from sluguq.images.decoding import (
     Fit,
     ImageRejected,
     Room,
+    check_brightness,
     decode,
     decode_mask,
     decode_picture,
@@ -48,10 +50,9 @@ from sluguq.stores.variables import FST_ATTRIBUTES, described
 IN_MEMORY = 300 * 2**20
 """Bytes that decoded pictures take at a time, all threads together."""
 
-_DARKEST_WHITE = 16
-"""A photograph without a pixel as bright as this shows nothing."""
-
 _IN_FLIGHT = 8
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:[.,]\d*)?|[.,]\d+)(?:e[+-]\d+)?", re.IGNORECASE | re.ASCII)
+_BY_THOUSANDS = re.compile(r"[+-]?(?:0|[1-9]\d{0,2}(?:,\d{3})*)")
 _PILLOW_BLOCK = 64 * 2**20
 _BLOCK_BYTES = 32 * 2**20
 
@@ -219,11 +220,7 @@ def _load(
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
     picture = decode_picture(content, size, fit=fit, max_pixels=max_pixels, room=room)
     pixels = picture.pixels
-    if pixels.max() < _DARKEST_WHITE:
-        raise ImageRejected(
-            f"all but black: its brightest value is {pixels.max()} of 255, as where the file stores fewer bits than it "
-            "states"
-        )
+    check_brightness(pixels)
     unsure: list[bool] = []
     hashed = pixels if size >= HASH_PIXELS else decode(content, HASH_PIXELS, fit=fit, max_pixels=max_pixels)
     return _Picture(
@@ -313,15 +310,22 @@ def _write_labels(
 
 
 def _numbers_if_any(column: pd.Series) -> tuple[np.ndarray, Any]:
-    """A column of text as integers or numbers where all of it is (empty cells become NaN), else as it is."""
+    """A column of text as integers or numbers where all of it is (empty cells become NaN), else as it is.
+
+    Codes stay text: 007, 1_2 and 1E5 are none of 7, 12 and 100000. Commas are those of decimals unless all may be those
+    of thousands.
+    """
     text = column.to_numpy(object)
-    texts = [value for value in text if value]
-    try:
-        numbers = np.array([float(value) if value else np.nan for value in text])
-    except ValueError:
+    texts = [value for value in text if value and value.lower() != "nan"]
+    if not texts or not all(map(_NUMBER.fullmatch, texts)):
         return text, object
-    if not texts or not np.isfinite(numbers[~np.isnan(numbers)]).all():
-        return text, object
+    if any("," in value for value in texts):
+        if any("." in value for value in texts) or all(map(_BY_THOUSANDS.fullmatch, texts)):
+            return text, object
+        text_of_numbers = [value.replace(",", ".") for value in text]
+    else:
+        text_of_numbers = list(text)
+    numbers = np.array([float(value or "nan") for value in text_of_numbers])
     whole = len(texts) == len(text) and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max() < 2**31
     return (numbers.astype(np.int32), np.int32) if whole else (numbers, np.float64)
 

@@ -6,6 +6,7 @@ of results hold numbers but for the columns that their readers name.
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -67,8 +68,14 @@ def write_table(path: str | os.PathLike[str], table: pd.DataFrame, *, sealed: bo
     :param sealed: write its checksum beside it, for the readers below; not for tables of results.
     """
     with whole_file(path, sealed=sealed) as partial:
-        # A path on the disk need not be UTF-8; it is written as it is.
-        table.to_csv(partial, index=False, errors="surrogateescape")
+        # A path on the disk need not be UTF-8; it is written as it is. A bare carriage return would end a row.
+        quoting = csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL
+        table.to_csv(partial, index=False, errors="surrogateescape", quoting=quoting)
+
+
+def _has_carriage_return(table: pd.DataFrame) -> bool:
+    texts = [table.columns, *(table[name] for name in table.columns if table[name].dtype.kind == "O")]
+    return any("\r" in value for values in texts for value in values if isinstance(value, str))
 
 
 def read_images(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -77,7 +77,7 @@ class _Rows:
         self.acquired = Acquired()
         self._options, self._table, self._index = options, table, index
         self._used: set[Path] = {table.path.resolve()}
-        self._first: dict[Path, tuple[int, str]] = {}
+        self._first: dict[Path, tuple[int, str, str]] = {}
 
     def collect(self, number: int) -> None:
         """Take one row, or list it with the reason."""
@@ -95,7 +95,7 @@ class _Rows:
             return
         if self._options.fst is not None and fst not in self._options.fst:
             return
-        reason = self._fault(row, path, mask, artefacts) or self._contradiction(path, fst, place)
+        reason = self._fault(row, path, mask, artefacts) or self._contradiction(path, fst, place, identity)
         if reason:
             self.acquired.lose(f"{place}: {reason}", id=identity, file=name, fst=fst)
             return
@@ -155,10 +155,13 @@ class _Rows:
                 )
         return ""
 
-    def _contradiction(self, path: Path | LookupError, fst: int, place: str) -> str:
-        """Why a photograph that an earlier row named too cannot be taken again: its skin type differs there."""
+    def _contradiction(self, path: Path | LookupError, fst: int, place: str, identity: str) -> str:
+        """Why a photograph that an earlier row named too is not taken again, under another name."""
         assert isinstance(path, Path)
-        first, where = self._first.setdefault(path.resolve(), (fst, place))
-        if first == fst:
+        first, where, known = self._first.setdefault(path.resolve(), (fst, place, identity))
+        if where == place:
             return ""
-        return f"the photograph has FST {fst} here, but FST {first} in {where}, which was kept; correct one of them"
+        if first != fst:
+            return f"the photograph has FST {fst} here, but FST {first} in {where}, which was kept; correct one of them"
+        # What has the same name is told with the other repeated names.
+        return "" if known == identity else f"the photograph was taken already as {known!r}, from {where}"
