@@ -153,7 +153,7 @@ def test_values_of_skin_types_may_be_numbers():
         ("seeds: 2\nseeds: 5\n", "the key 'seeds' stands twice"),
         ("split: {train_images: 8, test_images: 4, train_images: 9}\n", "the key 'train_images' stands twice"),
         ("groups: {light: [yes, 2], dark: [5, 6]}\n", "groups.light.0: YAML reads yes.*no number"),
-        ("split: {train_images: on}\n", "split.train_images: YAML reads"),
+        ("split: {train_images: 64, test_images: on}\n", "split.test_images: YAML reads"),
         ("external_datasets: [mine]\n", "mine.fst_values: YAML reads yes.*quotes"),
         ("training: {learning_rate: .inf}\n", "training.learning_rate: .*finite"),
         ("model: {weights: ''}\n", "model.weights|expected"),
