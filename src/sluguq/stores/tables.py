@@ -10,7 +10,7 @@ import csv
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ def write_table(path: str | os.PathLike[str], table: pd.DataFrame, *, sealed: bo
     """
     with whole_file(path, sealed=sealed) as partial:
         # A path on the disk need not be UTF-8; it is written as it is. A bare carriage return would end a row.
-        quoting = csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL
         table.to_csv(partial, index=False, errors="surrogateescape", quoting=quoting)
 
 
