@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.budget import Budget
-from sluguq.slug.checks import check_finite_images
+from sluguq.slug.checks import check_finite_images, check_whole
 from sluguq.slug.examples import concatenated, examples_of, repeated
 from sluguq.slug.placement import Placement
 
@@ -42,6 +42,7 @@ class Batches:
         self.images = examples_of(images)
         self.n = self.images.n
         self.placement = placement
+        check_whole("batch_size", batch_size)
         self.resize(batch_size)
 
     def resize(self, batch_size: int) -> None:

@@ -115,12 +115,22 @@ def check_key(key: Any) -> None:
         raise ValueError(f"key has shape {key.shape}: pass one key")
 
 
+def check_whole(name: str, value: Any) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    :raises ValueError: naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}: it is a whole number of at least 1")
+
+
 def check_rank(rank: int, params: Any) -> None:
     """Refuse a rank that the weights cannot have.
 
     :raises ValueError: with what is allowed.
     """
     count = parameter_count(params)
+    check_whole("rank", rank)
     if not 1 <= rank <= count:
         raise ValueError(f"rank {rank} is impossible: the network has {count} weights, so 1 to {count}")
 
@@ -302,8 +312,8 @@ def check_score_arguments(
             raise ValueError("accuracy chooses probes and directions itself: give it alone, or leave it out")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}: it is a relative standard error, between 0 and 1")
-    if prior_precision < 0:
-        raise ValueError(f"prior_precision is {prior_precision}: it cannot be negative")
+    if not 0 <= prior_precision < float("inf"):
+        raise ValueError(f"prior_precision is {prior_precision}: it is a number of at least 0")
     if directions is not None and directions < 0:
         raise ValueError(f"directions is {directions}: none is 0")
     if basis is None:

@@ -152,6 +152,7 @@ def eigenbasis(
     key: jax.Array,
     subset: Sequence[int] | np.ndarray | slice | None = None,
     likelihood: str = "gaussian",
+    channel_axis: int = -1,
     tolerance: float = 1e-3,
     storage: str | Path | None = None,
     solver: Lanczos | None = None,
@@ -175,7 +176,9 @@ def eigenbasis(
     :param key: ``jax.random.key``; the same key gives the same bits.
     :param subset: indices of the images to use, a mask or a slice; all by default.
     :param likelihood: whose Hessian H in the outputs makes G = Σᵢ JᵢᵀHᵢJᵢ: "gaussian" of unit variance, "categorical"
-        for logits of a softmax over the last axis, or "bernoulli" for logits of each output.
+        for logits of a softmax over classes, or "bernoulli" for logits of each output.
+    :param channel_axis: of the output, along which the classes of a categorical likelihood lie: -1 for channels last,
+        1 for channels first.
     :param tolerance: a pair has converged when ‖G u − λ u‖ ≤ tolerance · λ (or is at rounding level).
     :param storage: "device", "host", or a folder in which the vectors are kept as files; by default the
         device where it has room, else the host where that has.
@@ -188,7 +191,7 @@ def eigenbasis(
     solver, checkpoint, execution = solver or Lanczos(), checkpoint or Checkpoint(), execution or Execution()
     check_key(key)
     images = examples_of(images, subset)
-    apply, params = checked(measured(apply, likelihood), params, images)
+    apply, params = checked(measured(apply, likelihood, channel_axis), params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     subspace = subspace_of(rank, ggn.size)
@@ -237,6 +240,12 @@ def _determined(pairs: Leading, ggn: GGN, rows: Rows) -> Leading:
     Those near it are looked at by forward passes: ‖J u‖² of a direction that the data leave open is smaller by far
     than what rounding makes of its eigenvalue among much larger ones.
     """
+    if not pairs.values[0] > float(jnp.finfo(ggn.dtype).tiny) ** 0.5:  # its square, in norms, would be 0
+        raise ValueError(
+            f"the Gauss-Newton matrix of these images vanishes (largest eigenvalue {pairs.values[0]:g}): their outputs "
+            "hardly change with any weight, as of black images in a network without biases, masks of zeros, or outputs "
+            "of a scale that the arithmetic cannot square. Use other images, or scale the outputs"
+        )
     share = pairs.values / pairs.values[0]
     inside = share > rounding(ggn.dtype)
     for index in np.flatnonzero(inside & (share < 16 * float(jnp.finfo(ggn.dtype).eps))):

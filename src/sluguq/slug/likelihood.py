@@ -38,7 +38,21 @@ class _Metric:
     axis: int
 
     def __call__(self, apply: Partial, params: Any, images: Any) -> jax.Array:
-        return _ROOTS[self.likelihood](apply(params, images), self.axis)
+        logits = apply(params, images)
+        if self.likelihood == "categorical":
+            _check_classes(logits.shape, self.axis)
+        return _ROOTS[self.likelihood](logits, self.axis)
+
+
+def _check_classes(shape: tuple[int, ...], axis: int) -> None:
+    """Refuse logits without an axis of two classes or more: a softmax over one is constant, over images a mixture."""
+    told = f"logits of shape (n, {', '.join(map(str, shape[1:]))})" if len(shape) > 1 else "logits of shape (n,)"
+    if not -len(shape) < axis < len(shape) or axis == 0:
+        raise ValueError(
+            f"channel_axis {axis} is no axis of classes of {told}: for two classes by one logit take bernoulli"
+        )
+    if shape[axis] < 2:
+        raise ValueError(f"{told} have one class along axis {axis}: for two classes by one logit take bernoulli")
 
 
 def measured(apply: Apply, likelihood: str, axis: int = -1) -> Partial:

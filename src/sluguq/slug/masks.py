@@ -68,4 +68,11 @@ def _weighed(apply: Partial, params: Any, examples: tuple[Any, jax.Array]) -> ja
     output = apply(params, images)
     if root.ndim > output.ndim:
         raise ValueError(f"mask has {root.ndim} axes, but the outputs have {output.ndim}")
-    return output * root.reshape(root.shape + (1,) * (output.ndim - root.ndim)).astype(output.dtype)
+    shape = root.shape + (1,) * (output.ndim - root.ndim)
+    if any(of_mask not in (1, of_output) for of_mask, of_output in zip(shape[1:], output.shape[1:], strict=True)):
+        raise ValueError(
+            f"mask has shape (n, {', '.join(map(str, root.shape[1:]))}), but the outputs have "
+            f"(n, {', '.join(map(str, output.shape[1:]))}): its axes must be the first ones of the outputs, so for "
+            "channels first give it an axis of 1 for them"
+        )
+    return output * root.reshape(shape).astype(output.dtype)

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from sluguq.slug.backoff import until_it_fits
-from sluguq.slug.checks import checked
+from sluguq.slug.checks import check_fingerprint, checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.evidence import Evidence, best_precision, effective_parameters, log_determinant
 from sluguq.slug.examples import count_of, examples_of
@@ -82,6 +82,7 @@ class Posterior:
                 f"the basis has vectors of length {self.basis.vectors.shape[1]}, but params holds {count} weights: it "
                 f"belongs to another network"
             )
+        check_fingerprint(self.basis, params)
         return Projector.of(self.basis, params, prior_precision=self.scale, budget=execution.budget)
 
     def weights(self, params: Any, count: int, *, key: jax.Array) -> Any:
@@ -252,8 +253,9 @@ def best_prior_precision(basis: Eigenbasis, params: Any, *, noise: float = 1.0) 
     :param basis: what ``eigenbasis`` returned, with an estimate of the trace.
     :param params: the trained weights.
     :param noise: σ.
-    :raises ValueError: where the basis has no estimate of the trace.
+    :raises ValueError: where the basis has no estimate of the trace, or belongs to other weights.
     """
+    check_fingerprint(basis, params)
     return best_precision(basis.eigenvalues, basis.trace, parameter_count(params), squared_norm(params), noise**2)
 
 

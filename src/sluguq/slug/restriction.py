@@ -1,7 +1,7 @@
 """Some of a network's weights: the last layer, the decoder alone, or a random part of all."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -33,10 +33,10 @@ def restrict(apply: Apply, params: Any, weights: str | Iterable[str]) -> tuple[P
         indices that lead to a leaf, joined by ``/``; ``*`` stands for any text, ``?`` for a character. PyTorch's dots
         count as ``/``.
     :returns: ``apply`` for the chosen weights, and these as a flat dict by path.
-    :raises ValueError: where a pattern matches nothing, with the paths that there are.
+    :raises ValueError: where a pattern matches nothing, with the paths that there are, or two arrays have one path.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
-    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    paths = _paths(leaves)
     patterns = (weights,) if isinstance(weights, str) else tuple(weights)
     for pattern in patterns:
         if not any(_matches(path, pattern) for path in paths):
@@ -62,20 +62,32 @@ def restrict_to_share(
     :param share: of the weights, above 0 and at most 1; at least one is drawn.
     :param rng: draws them, without replacement, from all arrays alike.
     :returns: ``apply`` for the drawn weights, and these as a flat dict by path, (n,) of every array that has any.
-    :raises ValueError: where the share is not one.
+    :raises ValueError: where the share is not one, or two arrays have one path.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share:g}: must be above 0 and at most 1")
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+    paths = _paths(leaves)
     sizes = np.array([leaf.size for _, leaf in leaves])
     positions = np.sort(rng.choice(sizes.sum(), max(round(share * sizes.sum()), 1), replace=False))
     starts = np.concatenate([[0], np.cumsum(sizes)])
     places = [positions[(positions >= a) & (positions < b)] - a for a, b in itertools.pairwise(starts)]
-    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
     of_path = {path: jnp.asarray(inside) for path, inside in zip(paths, places, strict=True) if len(inside)}
     whole = dict(zip(paths, (leaf for _, leaf in leaves), strict=True))
     part = {path: whole[path].ravel()[inside] for path, inside in of_path.items()}
     return Partial(_Scattered(structure, tuple(paths)), as_partial(apply), whole, of_path), part
+
+
+def _paths(leaves: Sequence[tuple[Any, Any]]) -> list[str]:
+    """The path of every leaf as text.
+
+    :raises ValueError: where two leaves have the same, as of a key that holds a slash.
+    """
+    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two arrays of params have the path {twice!r}: rename the key that holds a slash")
+    return paths
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -4,12 +4,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.accuracy import Settled
 from sluguq.slug.blocks import blocks_of
 from sluguq.slug.blockwise import Blockwise
-from sluguq.slug.checks import check_finite_images, check_score_arguments, checked, mapped_apply
+from sluguq.slug.checks import (
+    check_finite_images,
+    check_key,
+    check_parameters,
+    check_score_arguments,
+    checked,
+    mapped_apply,
+)
 from sluguq.slug.deflated import ProbeCache
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import examples_of
@@ -70,6 +78,9 @@ class Scorer:
         execution: Execution | None = None,
     ) -> None:
         probing, execution = probing or Probing(), execution or Execution(progress=False)
+        check_key(key)
+        check_parameters(params)
+        params = jax.tree.map(jnp.asarray, params)  # Python's floats are weights too
         if accuracy is None and probes is None and tolerance is None:
             probes = 64
         check_score_arguments(basis, params, probes, tolerance, prior_precision, probing.directions, accuracy)

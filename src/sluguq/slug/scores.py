@@ -133,5 +133,11 @@ class Scores(NamedTuple):
         weights, variance = np.asarray(weights, float), 0.0
         for block in np.unique(self.blocks):
             rows = np.flatnonzero(self.blocks == block)
-            variance += weights[rows] @ self.covariance[rows, : len(rows)] @ weights[rows]
+            part = self.covariance[rows, : len(rows)]
+            if not np.isfinite(part).all():
+                raise ValueError(
+                    f"the covariances of block {block} are not all known: its images were scored in several calls; "
+                    "score them in one, or with positions that begin at a multiple of the block"
+                )
+            variance += weights[rows] @ part @ weights[rows]
         return float(np.sqrt(max(variance, 0.0)))
