@@ -116,7 +116,7 @@ def test_score_arguments():
     for options, message in [
         ({"probes": 1}, "needs at least 2"),
         ({"tolerance": 1.5}, "between 0 and 1"),
-        ({"prior_precision": -1.0}, "cannot be negative"),
+        ({"prior_precision": -1.0}, "a number of at least 0"),
         ({"probes": 8, "probing": sluguq.Probing(directions=-1)}, "directions is -1"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -83,7 +83,7 @@ def test_a_prior_precision_is_a_number(basis, images, number):
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("batch_size", 2.5), ("rank", 2.0), ("rank", True)])
 def test_counts_are_whole_numbers(images, name, value):
-    with pytest.raises(ValueError, match=f"{name} is {value}"):
+    with pytest.raises(ValueError, match=rf"{name} (is )?{value}"):
         sluguq.eigenbasis(mlp, PARAMS, images, **{"rank": 2, "key": KEY, name: value})
 
 

@@ -130,8 +130,7 @@ def check_rank(rank: int, params: Any) -> None:
     :raises ValueError: with what is allowed.
     """
     count = parameter_count(params)
-    check_whole("rank", rank)
-    if not 1 <= rank <= count:
+    if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or not 1 <= rank <= count:
         raise ValueError(f"rank {rank} is impossible: the network has {count} weights, so 1 to {count}")
 
 
