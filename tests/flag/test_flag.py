@@ -17,7 +17,7 @@ import sluguq.machine.devices
 from sluguq.__main__ import main
 from sluguq.analysis.percentiles import UNUSUAL, percentiles
 from sluguq.config import resolve, resolved_yaml
-from sluguq.flag.judges import FlagError, Network, find_judges
+from sluguq.flag.judges import FlagError, Judge, find_judges
 from sluguq.flag.photographs import read_photographs
 from sluguq.flag.run import flag
 from sluguq.flag.scores import Maps
@@ -174,7 +174,7 @@ def drawn_networks(rng, own, networks=5, tested=60):
     for k in range(networks):
         chosen = np.concatenate([rng.choice(np.flatnonzero(group == g), tested, replace=False) for g in pools])
         reference = pd.DataFrame({"group": group[chosen], "slug": whole[k][chosen], "mse": whole[k][chosen]}, chosen)
-        judges.append(Network(k, None, None, reference))
+        judges.append(Judge(k, None, None, reference))
     return scores, judges
 
 

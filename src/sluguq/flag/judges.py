@@ -25,7 +25,7 @@ class FlagError(SluguqError, ValueError):
 
 
 @dataclass(frozen=True)
-class Network:
+class Judge:
     """A trained network whose eigenbasis was kept.
 
     reference: what it scored on its seed's test images; columns group, slug, mse; the index is the image's place in the
@@ -53,7 +53,7 @@ class Judges:
     fit: Fit
     score: Mapping[str, Any]
     pixels: xr.DataArray
-    networks: tuple[Network, ...]
+    networks: tuple[Judge, ...]
 
 
 def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
@@ -117,7 +117,7 @@ def _kept(experiment: Path, configuration: str, seed: int) -> bool:
     return (_basis_path(experiment, configuration, seed) / "zarr.json").is_file()
 
 
-def _network(experiment: Path, store: xr.Dataset, configuration: str, seed: int) -> Network:
+def _network(experiment: Path, store: xr.Dataset, configuration: str, seed: int) -> Judge:
     scores = store.sel(configuration=configuration, seed=seed)
     weights = Path(ResultPaths(experiment).weights(configuration, seed))
     if not weights.is_file():
@@ -129,6 +129,4 @@ def _network(experiment: Path, store: xr.Dataset, configuration: str, seed: int)
         )
     columns = {name: scores[name].values for name in ("slug", "mse")}
     reference = pd.DataFrame({"group": scores["group"].values.astype(str), **columns})
-    return Network(
-        seed, weights, _basis_path(experiment, configuration, seed), reference.dropna(subset=["slug", "mse"])
-    )
+    return Judge(seed, weights, _basis_path(experiment, configuration, seed), reference.dropna(subset=["slug", "mse"]))

@@ -18,8 +18,7 @@ from sluguq.report.explorer import Collection, Column, Look, Network, Signal, wr
 from sluguq.stores.provenance import commit, package_versions
 
 if TYPE_CHECKING:
-    from sluguq.flag.judges import Judges
-    from sluguq.flag.judges import Network as Judge
+    from sluguq.flag.judges import Judge, Judges
 
 SHOWN = 200
 """Photographs on the page, the most suspect ones; the table has all."""

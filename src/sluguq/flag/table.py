@@ -19,7 +19,7 @@ from sluguq.analysis.percentiles import percentiles
 from sluguq.machine.streams import plain_stream
 
 if TYPE_CHECKING:
-    from sluguq.flag.judges import Network
+    from sluguq.flag.judges import Judge
 
 FEWEST_SHARED = 20
 """How well networks agree is estimated where at least this many reference images were tested by two of them."""
@@ -29,7 +29,7 @@ _DRAWS = 200_000
 
 def judged_table(
     names: Sequence[str],
-    networks: Sequence[Network],
+    networks: Sequence[Judge],
     scores: Sequence[Mapping[str, np.ndarray]],
     groups: Mapping[str, Any],
 ) -> pd.DataFrame:
