@@ -120,8 +120,12 @@ def check_whole(name: str, value: Any) -> None:
 
     :raises ValueError: naming the argument.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not _is_count(value):
         raise ValueError(f"{name} is {value!r}: it is a whole number of at least 1")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
 
 
 def check_rank(rank: int, params: Any) -> None:
@@ -130,7 +134,7 @@ def check_rank(rank: int, params: Any) -> None:
     :raises ValueError: with what is allowed.
     """
     count = parameter_count(params)
-    if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or not 1 <= rank <= count:
+    if not _is_count(rank) or rank > count:
         raise ValueError(f"rank {rank} is impossible: the network has {count} weights, so 1 to {count}")
 
 
