@@ -63,10 +63,21 @@ UPRIGHT = ["0123", "1032", "3210", "2301", "0213", "2031", "3120", "1302"]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation(orientation):
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("AVIF", {"quality": 95}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_exif_rotation(kind, keys, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels = decode(encoded(quadrants(), "JPEG", quality=95, subsampling=0, exif=exif), SIDE)
+    pixels = decode(encoded(quadrants(), kind, exif=exif, **keys), SIDE)
     assert near(corners(pixels), [COLOURS[int(place)] for place in UPRIGHT[orientation - 1]], 25)
 
 

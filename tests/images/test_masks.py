@@ -182,8 +182,9 @@ def test_a_mask_drawn_on_the_stored_pixels_of_a_turned_photograph():
     # Turned alike, by EXIF or by its pixels, it fits.
     upright = stored.transpose(Image.Transpose.ROTATE_270)
     by_pixels = decode_mask(encoded(upright), 48, photograph=photograph)
-    by_exif = decode_mask(turned(stored, "PNG", 6), 48, photograph=photograph)
-    assert np.array_equal(by_pixels, by_exif)
+    for kind in ("PNG", "TIFF"):
+        by_exif = decode_mask(turned(stored, kind, 6), 48, photograph=photograph)
+        assert np.array_equal(by_pixels, by_exif)
     assert by_pixels.sum() > 0
     with pytest.raises(ImageRejected, match="EXIF turns the mask alone"):
         decode_mask(turned(stored, "PNG", 6), 48, photograph=Shape(64, 48))

@@ -33,7 +33,13 @@ def off(content: bytes, expected: np.ndarray) -> float:
 
 
 def tiff(
-    values: np.ndarray, *, photometric: int, planar: int = 1, order: str = "<", largest: int | None = None
+    values: np.ndarray,
+    *,
+    photometric: int,
+    planar: int = 1,
+    order: str = "<",
+    largest: int | None = None,
+    orientation: int = 1,
 ) -> bytes:
     """An uncompressed TIFF of 16 bits, a strip for every plane and eight lines."""
     samples = values.shape[2] if values.ndim == 3 else 1
@@ -47,6 +53,7 @@ def tiff(
         (259, "H", [1]),
         (262, "H", [photometric]),
         (273, "I", [0] * len(strips)),
+        (274, "H", [orientation]),
         (277, "H", [samples]),
         (278, "H", [8]),
         (279, "I", [len(strip) for strip in strips]),
@@ -72,6 +79,21 @@ def tiff(
 @pytest.mark.parametrize("planar", [1, 2])
 def test_tiff_of_sixteen_bits_in_planes_or_not(planar, order):
     assert off(tiff(PIXELS.astype(np.uint16) * 257, photometric=2, planar=planar, order=order), PIXELS) < 1
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6])
+@pytest.mark.parametrize("planar", [1, 2])
+def test_tiff_of_sixteen_bits_is_set_upright_once(planar, orientation):
+    wide = np.concatenate([PIXELS, PIXELS // 2], 1)
+    content = tiff(wide.astype(np.uint16) * 257, photometric=2, planar=planar, orientation=orientation)
+    turned = {3: np.rot90(wide, 2), 5: wide.transpose(1, 0, 2), 6: np.rot90(wide, -1)}[orientation]
+    height, width = turned.shape[:2]
+    picture = decode_picture(content, 32, fit="pad")
+    assert (picture.shape.width, picture.shape.height) == (width, height)
+    expected = np.asarray(Image.fromarray(turned).resize((width // 2, height // 2), Image.Resampling.LANCZOS))
+    top, left = (32 - height // 2) // 2, (32 - width // 2) // 2
+    found = picture.pixels[top : top + height // 2, left : left + width // 2]
+    assert np.abs(found.astype(int) - expected).mean() < 1
 
 
 def test_greys_of_which_white_is_zero():

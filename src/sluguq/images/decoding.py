@@ -29,6 +29,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from sluguq.images.checksums import DamagedPicture, check_pixels, ends_in_zeros
 from sluguq.images.jpeg import CorruptJpeg, decoded_jpeg, is_plain
 from sluguq.images.masks import Shape, disagreement, is_ambiguous, lesion_of
+from sluguq.images.orientation import is_turned_by_pillow, orientation_of, upright
 from sluguq.images.profiles import profile_of, to_srgb
 from sluguq.images.signatures import kind_of_file, special_format
 from sluguq.images.special import NotReadHere, open_special, repaired_tiff
@@ -67,17 +68,6 @@ BACKGROUND = (255, 255, 255)
 """What shows through transparent pixels."""
 
 _RAISE = "raise images.max_megapixels to take it"
-
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 _DEPTHS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I;16N": 65535.0}
 
@@ -292,11 +282,7 @@ def _room_for(image: Image.Image, content: bytes, max_pixels: int, room: Room | 
 
 def _loaded(image: Image.Image, content: bytes) -> Image.Image:
     """The pixels, upright as EXIF or XMP tell."""
-    try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        # Broken EXIF says nothing about the pixels; the picture is taken as it lies.
-        turn = None
+    orientation = orientation_of(image)
     decoded = decoded_jpeg(image, content) if isinstance(image, ImageFile.ImageFile) and is_plain(image) else None
     if decoded is None:
         check_pixels(image, content)
@@ -306,7 +292,7 @@ def _loaded(image: Image.Image, content: bytes) -> Image.Image:
         except OSError as error:
             message = str(error)
             raise ImageRejected("the file is cut off" if "truncated" in message else f"broken: {message}") from error
-    return decoded if turn is None else decoded.transpose(turn)
+    return decoded if is_turned_by_pillow(image) else upright(decoded, orientation)
 
 
 def _plain_colours(image: Image.Image) -> Image.Image:

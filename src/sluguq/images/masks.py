@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from sluguq.images.orientation import SWAPPING, is_turned_by_pillow, orientation_of
+
 _LABELS = 31
 """Values up to here are numbers of labels, of which 0 is the background; above, they are greys."""
 
@@ -16,10 +18,6 @@ _TWO_VALUED = 0.85
 """Share of the variance of a mask's values that its two classes explain at least."""
 
 _ROUNDING = 1.5
-_SWAPPING = frozenset({5, 6, 7, 8})
-"""EXIF orientations that exchange width and height."""
-
-_ORIENTATIONS = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -33,23 +31,20 @@ class Shape:
     @property
     def turned(self) -> bool:
         """Whether it lies on its side."""
-        return self.orientation in _SWAPPING
+        return self.orientation in SWAPPING
 
     @classmethod
     def of(cls, image: Image.Image, size: tuple[int, int]) -> Shape:
         """The shape of an opened picture.
 
         :param image: the picture; reading its EXIF loads the pixels of some formats.
-        :param size: its width and height as stored, before it was drafted.
+        :param size: its width and height as it was opened, before it was drafted.
         """
         width, height = size
-        try:
-            orientation = int(image.getexif().get(0x0112, 1))
-        except Exception:
-            # Broken EXIF turns nothing.
-            orientation = 1
-        orientation = orientation if orientation in _ORIENTATIONS else 1
-        return cls(height, width, orientation) if orientation in _SWAPPING else cls(width, height, orientation)
+        orientation = orientation_of(image)
+        if orientation in SWAPPING and not is_turned_by_pillow(image):
+            width, height = height, width
+        return cls(width, height, orientation)
 
     def __str__(self) -> str:
         return f"{self.width} x {self.height}"

@@ -13,22 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from sluguq.images.orientation import orientation_of, upright
 from sluguq.machine.errors import SluguqError
 
 _PACKAGES = {"DICOM": "pydicom", "HEIC": "pillow-heif", "JPEG XL": "pillow-jxl-plugin", "RAW": "rawpy"}
 _WAYS_OUT = {"a video": "take a frame of it as JPEG or PNG"}
 
 _CHUNKY, _PLANAR = 1, 2
-_BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _COUNTS, _LAYOUT, _LARGEST = (
-    258,
-    259,
-    262,
-    273,
-    277,
-    279,
-    284,
-    281,
-)
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_OFFSETS, _COUNTS, _LARGEST, _LAYOUT = 273, 279, 281, 284
 
 
 class NotReadHere(SluguqError, ValueError):
@@ -131,9 +124,11 @@ def _from_planes(image: TiffImagePlugin.TiffImageFile, content: bytes) -> Image.
     strips = zip(_as_tuple(tags[_OFFSETS]), _as_tuple(tags[_COUNTS]), strict=True)
     data = b"".join(content[start : start + length] for start, length in strips)
     order = ">u2" if content[:2] == b"MM" else "<u2"
-    planes = np.frombuffer(data, order)[: 3 * image.width * image.height]
-    values = planes.reshape(3, image.height, image.width).transpose(1, 2, 0)
-    repaired = Image.fromarray(np.rint(values * np.float32(1 / 257)).astype(np.uint8))
+    # As they are stored: Pillow gives the size of what is upright.
+    width, height = int(tags[_WIDTH]), int(tags[_HEIGHT])
+    values = np.frombuffer(data, order)[: 3 * width * height].reshape(3, height, width).transpose(1, 2, 0)
+    stored = Image.fromarray(np.rint(values * np.float32(1 / 257)).astype(np.uint8))
+    repaired = upright(stored, orientation_of(image))
     repaired.info = dict(image.info)
     return repaired
 
