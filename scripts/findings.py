@@ -8,4 +8,9 @@ from sluguq.machine.jobs import job
 from sluguq.report.findings import write_findings
 
 with job(snakemake.log[0]):
-    write_findings(snakemake.params.experiment, snakemake.params.folder, paper=snakemake.params.paper)
+    write_findings(
+        snakemake.params.experiment,
+        snakemake.params.folder,
+        paper=snakemake.params.paper,
+        configfile=snakemake.params.configfile,
+    )

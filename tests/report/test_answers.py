@@ -74,9 +74,9 @@ def test_whether_it_knows_is_said_beside_the_best_cheap_signal():
     (answer,) = answers(store(), {"signals": signals(0.55)})
     assert answer.lead.startswith("Yes: SLUG orders images much as their errors do.")
     assert answer.sentences[0].replace("\N{NO-BREAK SPACE}", " ") == (
-        "Under nur-hell, SLUG's rank correlation with the error is 0.8 [0.55, 0.9]; the tenth of images with the "
-        "highest SLUG holds 62 % [55, 90 %] of the worst tenth of errors, that of the best cheap signal, KL "
-        "divergence, 40 %."
+        "Under nur-hell, SLUG's rank correlation with the error is 0.80 [0.55, 0.90], that of the best cheap signal, "
+        "KL divergence, 0.60 [0.55, 0.90]; the tenth of images with the highest SLUG holds 62 % [55, 90 %] of the "
+        "worst tenth of errors, the tenth with the highest KL divergence 40 % [55, 90 %]."
     )
     assert answers(store(), {"signals": signals(0.2)})[0].lead.startswith("In part")
     table = signals(0.2)

@@ -12,11 +12,13 @@ from sluguq.analysis.making import make_tables
 from sluguq.analysis.results import open_results
 from sluguq.analysis.tables import read_claims
 from sluguq.claims import judge
-from sluguq.claims.registration import entry, register
+from sluguq.claims.registration import entry, read_registration, register
 from sluguq.claims.robustness import robustness
 from sluguq.figures.words import number
+from sluguq.report.differences import differences
 from sluguq.report.doubts import confounding, other_ways, whose_labels
-from sluguq.report.findings import differences, write_findings
+from sluguq.report.findings import write_findings
+from sluguq.report.registered import entries_in_words
 from tests.figures.stand_in import aggregated, saved, with_artefacts
 from tests.places import ROOT
 
@@ -73,6 +75,16 @@ def test_masks_by_hand_have_a_table_and_figures_are_copied(experiment, tmp_path)
     assert "The photographs are synthetic" in page
 
 
+def test_data_sets_and_groups_that_are_not_the_papers_are_told_in_words():
+    paper = {"external_datasets": ["passion"], "groups": {"light": [1, 2]}, "split": {"deduplicate": False}}
+    here = {"external_datasets": [], "groups": {"fair": [1], "dark": [5]}, "split": {"deduplicate": True}}
+    assert differences(paper, here) == [
+        ("external_datasets", "passion", "none"),
+        ("groups", "light: 1, 2", "fair: 1; dark: 5"),
+        ("split.deduplicate", "false", "true"),
+    ]
+
+
 def test_only_keys_that_both_have_and_that_change_numbers_are_compared():
     paper = {
         "images": {"size": 128},
@@ -98,8 +110,13 @@ def test_whose_labels_tells_where_the_direction_hangs_on_them():
     assert "all of them show the same direction" in text
     apart = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 0.8, 0.7, 0.9)])
     text = "\n".join(whose_labels({"gaps_by_annotation": apart}))
-    assert "Under A it hangs on who labelled: the darkest worse by skin types as the groups have them; " in text
-    assert "the lightest worse by skin tone measured" in text
+    assert "Under A the gap of the error hangs on who says so. The darkest fare worse: skin types as the groups" in text
+    assert "The lightest fare worse: skin tone measured" in text
+    assert "all pixels, lesion and background among them" in text
+    outside = "\n".join(whose_labels({"gaps_by_annotation": apart}, {"lesion_mask", "artefact_mask"}))
+    assert "the pixels outside the masks of the lesion and what is not skin" in outside
+    of_slug = apart.assign(variable="slug", value=np.log(0.9))
+    assert "SLUG:" in whose_labels({"gaps_by_annotation": pd.concat([apart, of_slug])})
     assert whose_labels({"gaps_by_annotation": agree[:1]}) == whose_labels({}) == []
 
 
@@ -117,13 +134,27 @@ def test_another_annotation_and_a_label_of_one_level_confound_nothing(experiment
 
 def test_the_entry_of_the_registration_that_was_judged_by_is_named(experiment, tmp_path):
     configuration, path = open_results(experiment).training.attrs["configuration"], experiment / "registration.json"
-    for day, text in enumerate(("other: 1", configuration, "other: 2"), 1):
+    for day, text in enumerate(("seeds: 1", configuration, "seeds: 2"), 1):
         register(path, entry(text, {}, f"2026-01-0{day}T10:20:30+00:00", "abc"))
     try:
         page = write_findings(experiment, tmp_path).read_text()
     finally:
         path.unlink()
-    assert "Of 3 entries of the registration, which all stay in it, number 2 (2026-01-02 10:20 UTC) has the" in page
+    assert "Entry 2 has the code of the rules and the configuration of this run." in page
+    assert "| 1 | 2026-01-01 10:20 | `abc` | the first |" in page
+    assert "(findings/stand-in-registration.json)" in page
+    assert read_registration(tmp_path / "findings" / "stand-in-registration.json")
+
+
+def test_what_an_entry_of_the_registration_changed_is_said():
+    first = entry("seeds: 1\nsplit: {test_images: 5}", {}, "2026-01-01T10:20:30+00:00", "abc")
+    claims = {**first["claims"], "gap_under_A": {"rule": "another"}, "own": {"rule": "mine"}}
+    then = {**first, "configuration": "seeds: 1\nsplit: {test_images: 9}", "claims": claims, "rules_version": "3"}
+    text = "\n".join(entries_in_words([first, then], ["2-0"], "seeds: 7"))
+    assert "| 2 | 2026-01-01 10:20 | `abc` | `split.test_images` 5 → 9; what is written of `gap_under_A`; " in text
+    assert "added: `own`; the code of the rules |" in text
+    assert "No entry has both" in text
+    assert entries_in_words([], [], "") == []
 
 
 def test_the_readme_says_what_the_findings_say():
@@ -146,6 +177,12 @@ def test_the_readme_says_what_the_findings_say():
     )
 
 
+def test_commands_at_the_end_name_the_file_that_was_run(experiment, tmp_path):
+    page = write_findings(experiment, tmp_path, configfile="config/mine.yaml").read_text()
+    assert ".venv/bin/snakemake findings --cores 1 --configfile config/mine.yaml" in page
+    assert "--configfile config/stand-in.yaml" in write_findings(experiment, tmp_path).read_text()
+
+
 def test_confounding_shows_the_plain_gap_beside_the_adjusted(experiment, tmp_path):
     page = write_findings(experiment, tmp_path).read_text()
     gaps = pd.read_csv(experiment / "tables" / "phantom" / "gaps_within.csv")
@@ -163,7 +200,7 @@ def test_verdicts_that_change_with_other_test_images_are_listed():
     lines = other_ways({"robustness": table})
     other = next(line for line in lines if line.startswith("| skin types by the other annotation |"))
     # By labels drawn at random A is as bad for either group.
-    assert "`gap_under_A`: holds → " in other
+    assert "“Trained on light skin only (A), the error of dark skin is larger”: holds → " in other
     agree = next(line for line in lines if line.startswith("| annotations agree on the group |"))
-    assert "gap_under_A" not in agree
+    assert "Trained on light skin only (A), the error" not in agree
     assert other_ways({}) == []

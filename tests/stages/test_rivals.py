@@ -117,3 +117,10 @@ def test_rivals_are_signals_with_what_they_take():
     words = [tick.get_text() for axes in figure.axes for tick in axes.get_yticklabels()]
     assert "SLUG,\nlast layer alone (9)" in words
     assert "SLUG (50)" in words
+
+
+def test_an_ensemble_takes_the_networks_that_tested_an_image_and_no_more():
+    store = aggregated(seeds=4, tested=6, pool=8, size=4)
+    tested = np.isfinite(store["mse"].values[0]).sum(axis=0)
+    assert passes_of(store, "ensemble_variance") == pytest.approx(tested[tested > 1].mean())
+    assert passes_of(store, "ensemble_variance") < 4

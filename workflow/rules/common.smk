@@ -396,6 +396,11 @@ def figure_outputs(folder, names, category):
 
 # The SLUG paper's experiment, which `findings` compares this one with.
 PAPER = yaml.safe_load(resolved_yaml(load_experiment(_source.parent / "config" / "config.yaml")))
+# As somebody would type them here; of files elsewhere the names alone, for the page is made to be published.
+CONFIGFILES = " ".join(
+    str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else file.name
+    for file in (Path(name).resolve() for name in workflow.overwrite_configfiles)
+)
 SYNTHETIC = is_synthetic(EXPERIMENT.datasets[EXPERIMENT.training_dataset])
 REPORT_PAGE = PATHS.report()
 EXPLORE_PAGE = PATHS.explore()

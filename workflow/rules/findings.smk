@@ -23,5 +23,6 @@ rule findings:
         experiment=lambda wildcards, input: str(Path(input.claims).parent),
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         paper=PAPER,
+        configfile=CONFIGFILES,
     script:
         "../../scripts/findings.py"

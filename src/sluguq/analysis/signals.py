@@ -89,7 +89,7 @@ def passes_of(dataset: xr.Dataset, signal: str) -> float:
     """Forward passes of the network that a signal of an image takes; NaN where nobody counted them.
 
     Those of SLUG and its rivals were counted by `sluguq.stages.rivals`, their eigenbases included. What needs the
-    encoder alone counts as one.
+    encoder alone counts as one, the ensemble as many as there are networks behind an image's variance on average.
 
     :param dataset: an opened aggregated store.
     :param signal: its name.
@@ -100,7 +100,14 @@ def passes_of(dataset: xr.Dataset, signal: str) -> float:
         counted = [dataset[name].attrs.get(f"{PASSES}_of_slug") for name in dataset if str(name).startswith(RIVAL)]
         return float(next((value for value in counted if value is not None), np.nan))
     known = {"latent_std": 1.0, "kl": 1.0, "total_variation": 0.0, "compressed_size": 0.0}
-    return float(dataset.sizes["seed"]) if signal == ENSEMBLE else known.get(signal, np.nan)
+    return _members(dataset) if signal == ENSEMBLE else known.get(signal, np.nan)
+
+
+def _members(dataset: xr.Dataset) -> float:
+    """Networks behind an image's ensemble variance, on average: the seeds that tested it, not all seeds."""
+    networks = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values).sum(axis=1)
+    has_variance = np.isfinite(dataset[ENSEMBLE].transpose("configuration", "image").values)
+    return float(networks[has_variance].mean()) if has_variance.any() else float("nan")
 
 
 def signal_tests(name: str) -> dict[str, Measure]:

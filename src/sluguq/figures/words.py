@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -40,6 +40,14 @@ def plural(count: int, noun: str) -> str:
     :param noun: that takes an s.
     """
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence: `A, B and C`.
+
+    :param words: one or more.
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def images_and_seeds(table: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import xarray as xr
 from sluguq.analysis.aggregated import Groups, groups_of, mixes_of
 from sluguq.analysis.tables import SIGNALS
 from sluguq.claims.rules import SMALLEST_CORRELATION, STRONG
-from sluguq.figures.words import group_label, number, percentage, plural
+from sluguq.figures.words import bracketed, group_label, listed, number, percentage, plural
 
 CHEAP = ("latent_std", "kl", "total_variation", "compressed_size")
 """Signals that cost a forward pass or less."""
@@ -63,7 +63,7 @@ def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]
         (unknown, "the ratio is not known in this run."),
     ):
         if cases:
-            where = _listed([f"{row['group']} under {row['configuration']}" for row in cases])
+            where = listed([f"{row['group']} under {row['configuration']}" for row in cases])
             sentences.append(f"Whether the error differs from that of {cases[0]['reference']}, for {where}: {reason}")
     seeds = dataset.sizes["seed"]
     if seeds < FEW_SEEDS:
@@ -123,26 +123,39 @@ def _knows(dataset: xr.Dataset, signals: pd.DataFrame) -> Answer:
     sentences: list[str] = []
     ranks: dict[str, tuple[float, float]] = {}
     for configuration in configurations:
-        here = table[table["configuration"] == configuration].set_index(["signal", "test"])
-        rank = here.loc[("slug", "spearman")]
+        records = table[table["configuration"] == configuration].to_dict("records")
+        here = {(row["signal"], row["test"]): row for row in records}
+        rank = here["slug", "spearman"]
         ranks[configuration] = (rank["low"], rank["high"])
-        sentence = (
-            f"Under {configuration}, SLUG's rank correlation with the error is {number(rank['value'], 2)} "
-            f"[{number(rank['low'], 2)}, {number(rank['high'], 2)}]"
-        )
-        if ("slug", "caught") in here.index and np.isfinite(here.loc[("slug", "caught"), "value"]):
-            share = here.loc[("slug", "caught")]
+        sentence = f"Under {configuration}, SLUG's rank correlation with the error is {_rank(rank)}"
+        best = _best_cheap(here, "spearman")
+        if best:
+            sentence += f", that of the best cheap signal, {SIGNALS[best]}, {_rank(here[best, 'spearman'])}"
+        if ("slug", "caught") in here and np.isfinite(here["slug", "caught"]["value"]):
             sentence += (
-                f"; the tenth of images with the highest SLUG holds {percentage(share['value'])} "
-                f"[{percentage(share['low'], False)}, {percentage(share['high'])}] of the worst tenth of errors"
+                f"; the tenth of images with the highest SLUG holds {_share(here['slug', 'caught'])} of the worst "
+                "tenth of errors"
             )
-            rivals = {n: here.loc[(n, "caught"), "value"] for n in CHEAP if (n, "caught") in here.index}
-            rivals = {n: value for n, value in rivals.items() if np.isfinite(value)}
-            if rivals:
-                best = max(rivals, key=lambda name: rivals[name])
-                sentence += f", that of the best cheap signal, {SIGNALS[best]}, {percentage(rivals[best])}"
+            best = _best_cheap(here, "caught")
+            if best:
+                sentence += f", the tenth with the highest {SIGNALS[best]} {_share(here[best, 'caught'])}"
         sentences.append(sentence + ".")
     return Answer("knows", "Does it know?", _verdict(ranks), tuple(sentences), "slug_knows")
+
+
+def _best_cheap(here: Mapping[tuple[str, str], Mapping[Any, Any]], test: str) -> str:
+    """The cheap signal with the highest value in a test; empty where none has any."""
+    values = {name: float(here[name, test]["value"]) for name in CHEAP if (name, test) in here}
+    values = {name: value for name, value in values.items() if np.isfinite(value)}
+    return max(values, key=lambda name: values[name]) if values else ""
+
+
+def _rank(row: Mapping[Any, Any]) -> str:
+    return bracketed(row["value"], row["low"], row["high"])
+
+
+def _share(row: Mapping[Any, Any]) -> str:
+    return f"{percentage(row['value'])} [{percentage(row['low'], False)}, {percentage(row['high'])}]"
 
 
 def _verdict(ranks: Mapping[str, tuple[float, float]]) -> str:
@@ -154,7 +167,7 @@ def _verdict(ranks: Mapping[str, tuple[float, float]]) -> str:
         names.setdefault(_direction(*interval), []).append(name)
     if len(names) == 1:
         return _EVERYWHERE[next(iter(names))]
-    clauses = [f"under {_listed(names[way])} {words}" for way, words in _SOMEWHERE.items() if way in names]
+    clauses = [f"under {listed(names[way])} {words}" for way, words in _SOMEWHERE.items() if way in names]
     clauses += ["under the rest this run cannot tell"] if "unknown" in names else []
     sentence = "; ".join(clauses)
     return f"{sentence[0].upper()}{sentence[1:]}."
@@ -193,12 +206,8 @@ def _mix(configuration: str, mixes: Mapping[str, Mapping[str, float]]) -> str:
         return configuration
     if len(mix) == 1:
         return f"{next(iter(mix))} only"
-    return _listed([f"{percentage(share)} {group}" for group, share in mix.items()])
+    return listed([f"{percentage(share)} {group}" for group, share in mix.items()])
 
 
 def _label(group: str, groups: Groups) -> str:
     return group_label(group, groups) if group in groups else group
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

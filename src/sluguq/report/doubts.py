@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,37 +10,52 @@ import pandas as pd
 
 from sluguq.analysis.annotations import ANNOTATIONS, OTHER_TYPES
 from sluguq.analysis.fairness import FEWEST
-from sluguq.figures.words import bracketed, plural
+from sluguq.claims.catalogue import CLAIMS, added_claims
+from sluguq.figures.words import bracketed, listed, plural
 
 Tables = Mapping[str, pd.DataFrame]
 
 
-def whose_labels(tables: Tables) -> list[str]:
-    """Lines of a page: the ratio of errors by who says what an image's skin is.
+def whose_labels(tables: Tables, masks: Collection[str] = ()) -> list[str]:
+    """Lines of a page: the ratio of errors, and of SLUG, by who says what an image's skin is.
 
     :param tables: of a data set; no lines where none is called ``gaps_by_annotation`` or it has one annotation alone.
+    :param masks: the masks that its store has; skin tone is measured outside of them.
     """
     table = tables.get("gaps_by_annotation", pd.DataFrame())
     if table.empty or len(set(table["by"])) < 2:
         return []
-    ratios = table[(table["measure"] == "log_ratio") & (table["variable"] == "mse")]
+    ratios = table[table["measure"] == "log_ratio"]
     lines = [
         "## Does it hang on who labelled?",
         "",
-        "Mean squared error of the darkest group over the lightest, with 95 % intervals. Measured tone takes the "
-        "darkest third of a seed's test images against the lightest, by the individual typology angle (ITA) of the "
-        "pixels; the angle depends on light and camera too.",
+        "The darkest group over the lightest, ratios of means with 95 % intervals. Measured tone takes the darkest "
+        "third of a seed's test images against the lightest, by the individual typology angle (ITA) of the median "
+        f"colour of {_measured(masks)}; the angle depends on light and camera too.",
         "",
     ]
-    lines += _ratios(ratios, "by", ANNOTATIONS, "who says so", "images a seed")
+    for variable, words in (("mse", "Mean squared error:"), ("slug", "SLUG:")):
+        rows = ratios[ratios["variable"] == variable]
+        if len(rows):
+            lines += [words, "", *_ratios(rows, "by", ANNOTATIONS, "who says so", "images a seed")]
     changes: dict[str, list[str]] = {}
-    for configuration, part in ratios.groupby("configuration", sort=False):
+    for configuration, part in ratios[ratios["variable"] == "mse"].groupby("configuration", sort=False):
         if len(set(map(_side, part.to_dict("records")))) > 1:
             changes.setdefault(_sides(part), []).append(str(configuration))
     if not changes:
         return [*lines, "Under every configuration all of them show the same direction, or all of them none.", ""]
-    lines += [f"Under {', '.join(names)} it hangs on who labelled: {sides}." for sides, names in changes.items()]
+    lines += [
+        f"Under {listed(names)} the gap of the error hangs on who says so. {sides}" for sides, names in changes.items()
+    ]
     return [*lines, ""]
+
+
+def _measured(masks: Collection[str]) -> str:
+    names = {"lesion_mask": "the lesion", "artefact_mask": "what is not skin"}
+    outside = [words for mask, words in names.items() if mask in masks]
+    if not outside:
+        return "all pixels, lesion and background among them, for these photographs have no masks"
+    return f"the pixels outside the masks of {listed(outside)}, of all pixels where a photograph has none"
 
 
 def confounding(tables: Tables) -> list[str]:
@@ -95,6 +110,11 @@ def other_ways(tables: Tables) -> list[str]:
         return []
     variants = list(dict.fromkeys(table["variant"]))
     first = table[table["variant"] == variants[0]].set_index("claim")["verdict"]
+    statements = {claim.key: claim.statement.rstrip(".") for claim in (*CLAIMS, *added_claims())}
+
+    def said(key: str) -> str:
+        return statements.get(key, key)
+
     lines = [
         "## Do verdicts stand where the test images are taken another way?",
         "",
@@ -104,7 +124,7 @@ def other_ways(tables: Tables) -> list[str]:
     for variant in variants[1:]:
         part = table[table["variant"] == variant]
         changes = part[part["verdict"] != part["claim"].map(first)]
-        words = "; ".join(f"`{row.claim}`: {first[row.claim]} → {row.verdict}" for row in changes.itertuples())
+        words = "; ".join(f"“{said(row.claim)}”: {first[row.claim]} → {row.verdict}" for row in changes.itertuples())
         lines.append(f"| {variant} | {len(part)} | {words or 'none'} |")
     if len(variants) == 1:
         return []
@@ -133,7 +153,7 @@ def _ratio(rows: pd.DataFrame) -> str:
 
 def _side(row: Mapping[Any, Any]) -> str:
     """Which group the interval of a logarithm of a ratio says is worse."""
-    return "the darkest worse" if row["low"] > 0 else "the lightest worse" if row["high"] < 0 else "undecided"
+    return "The darkest fare worse" if row["low"] > 0 else "The lightest fare worse" if row["high"] < 0 else "Undecided"
 
 
 def _sides(rows: pd.DataFrame) -> str:
@@ -141,4 +161,4 @@ def _sides(rows: pd.DataFrame) -> str:
     whose: dict[str, list[str]] = {}
     for row in rows.to_dict("records"):
         whose.setdefault(_side(row), []).append(ANNOTATIONS.get(row["by"], str(row["by"])))
-    return "; ".join(f"{side} by {', '.join(names)}" for side, names in whose.items())
+    return " ".join(f"{side}: {'; '.join(names)}." for side, names in whose.items())

@@ -8,49 +8,58 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sluguq.analysis.aggregated import groups_of
+from sluguq.analysis.aggregated import groups_of, scale_of
 from sluguq.analysis.drawn_artefacts import MAPS, MASKED
 from sluguq.analysis.results import Results, open_results
+from sluguq.analysis.signals import ENSEMBLE
 from sluguq.analysis.tables import signal_label
 from sluguq.claims.registration import read_registration
 from sluguq.claims.rules import OPEN, UNASKED
 from sluguq.config.paths import ResultPaths
 from sluguq.figures.words import bracketed, group_label, number, percentage, plural
+from sluguq.report.against import against
 from sluguq.report.answers import answers, unsaid
+from sluguq.report.differences import differences
 from sluguq.report.doubts import confounding, other_ways, whose_labels
-from sluguq.report.limits import LIMITS
+from sluguq.report.limits import limits
+from sluguq.report.registered import entries_in_words, standing_of_claims
 from sluguq.stores.files import whole_file
 
 PAGE = "findings.md"
 FIGURES = ("signals", "group_gaps", "signals_by_group")
 """Figures of the training data set that follow what SLUG adds: none on the page shows a photograph."""
 
-_SECTIONS = ("images", "split", "model", "training", "eigenbasis", "score", "artefacts")
 _TESTS = {
     "spearman": "rank correlation with the error",
     "caught": "share of the worst tenth that its highest tenth catches",
     "retention_gain": "retention gain",
-    "partial": "SLUG's, with this one held",
-    "partial_reverse": "its own, with SLUG held",
+    "partial": "SLUG's rank correlation, with this signal held constant",
+    "partial_reverse": "its own, with SLUG held constant",
 }
 _SHARES = ("caught",)  # of these tests the values are shares
+_MASKS = {"lesion_mask", "artefact_mask"}
 
 
 def write_findings(
-    experiment: str | os.PathLike[str], folder: str | os.PathLike[str], *, paper: Mapping[str, Any] | None = None
+    experiment: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    paper: Mapping[str, Any] | None = None,
+    configfile: str = "",
 ) -> Path:
     """Write the page and its figures.
 
     :param experiment: folder of a finished experiment, results/<name>.
     :param folder: where to write ``findings.md`` and a folder ``findings`` of figures.
     :param paper: the resolved configuration of the paper's experiment; what differs from it is listed.
+    :param configfile: the file of the run's configuration, for the commands at the end; by default that of its name.
     :returns: the page.
     :raises StoreError: where there are no results.
     :raises FileNotFoundError: where the claims have not been judged.
@@ -63,16 +72,16 @@ def write_findings(
         *_short(results),
         *_figures(results, pictures, ("error_by_group", "slug_knows")),
         *_what_was_run(results, paper),
-        *_claims(results),
+        *_claims(results, pictures),
         *_beyond(results),
         *_figures(results, pictures, FIGURES),
         *_content(results),
-        *whose_labels(results.tables()),
+        *whose_labels(results.tables(), masks=_MASKS & set(results.training.variables)),
         *_figures(results, pictures, ("whose_labels",)),
         *confounding(results.tables()),
         *_figures(results, pictures, ("gaps_within_labels",)),
         *other_ways(results.tables()),
-        *_limits(results),
+        *_limits(results, configfile),
     ]
     with whole_file(folder / PAGE) as partial:
         partial.write_text("\n".join(parts) + "\n", encoding="utf-8")
@@ -80,9 +89,8 @@ def write_findings(
 
 
 def _head(results: Results) -> list[str]:
-    name = results.training.attrs.get("experiment", results.folder.name)
     lines = [
-        f"# Findings of the experiment {name}",
+        f"# Findings of the experiment {_name(results)}",
         "",
         f"Made from the tables of the run by `snakemake findings`; no number is typed. Code: commit "
         f"{results.training.attrs.get('commit') or 'unknown'}, on "
@@ -92,6 +100,10 @@ def _head(results: Results) -> list[str]:
     if int(results.training.attrs.get("synthetic", 0)):
         lines += ["**The photographs are synthetic: nothing here is about people.**", ""]
     return lines
+
+
+def _name(results: Results) -> str:
+    return str(results.training.attrs.get("experiment", results.folder.name))
 
 
 def _short(results: Results) -> list[str]:
@@ -104,15 +116,30 @@ def _short(results: Results) -> list[str]:
     lines += [
         f"Of {plural(len(rows), 'claim')} of the two papers that this run can be asked about, "
         + ", ".join(f"{count} {_verb(str(verdict), count)}" for verdict, count in counts.items())
-        + ".",
+        + f".{_adjusted(rows)}",
         "",
     ]
-    against = rows[~rows["verdict"].isin(["holds", OPEN])]
-    if len(against):
-        lines += ["What contradicts the papers here:", ""]
-        lines += [f"- {row.statement} ({row.paper}, {row.where}): {_estimate(row)}." for row in against.itertuples()]
+    refuted = rows[~rows["verdict"].isin(["holds", OPEN])]
+    if len(refuted):
+        lines += ["What contradicts the papers here, with the statistic that decides:", ""]
+        lines += [
+            f"- {row.statement} ({row.paper}, {row.where}) Here: {row.statistic}: {_estimate(row)}."
+            for row in refuted.itertuples()
+        ]
         lines += [""]
+    said = against(results.tables(), {name: results.tables(name) for name in results})
+    if said:
+        lines += ["What speaks against SLUG here:", "", *(f"- {sentence}" for sentence in said), ""]
     return lines
+
+
+def _adjusted(rows: pd.DataFrame) -> str:
+    """The tally where every claim is adjusted for the number of them, in words."""
+    if "adjusted" not in rows:
+        return ""
+    counts = rows["adjusted"].value_counts()
+    tally = ", ".join(f"{count} {_verb(str(verdict), count)}" for verdict, count in counts.items())
+    return f" Adjusted for how many are judged (Holm, within each paper): {tally}."
 
 
 def _verb(verdict: str, count: int) -> str:
@@ -147,35 +174,22 @@ def _what_was_run(results: Results, paper: Mapping[str, Any] | None) -> list[str
     return lines
 
 
-def differences(paper: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Keys of both resolved configurations whose values differ, with both values; of sections that change numbers.
-
-    :param paper: of the paper's configuration.
-    :param here: of this run.
-    """
-    first, second = (dict(_flat({name: c.get(name, {}) for name in _SECTIONS})) for c in (paper, here))
-    keys = [key for key in first if key in second and first[key] != second[key]]
-    return [(key, str(first[key]), str(second[key])) for key in keys]
-
-
-def _flat(content: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value
-
-
-def _claims(results: Results) -> list[str]:
+def _claims(results: Results, pictures: Path) -> list[str]:
     claims = results.claims
-    lines = ["## Every claim of the papers", "", "Rules and smallest effects of interest: `claims.csv` of the run."]
     versions = sorted({str(version) for version in claims.get("rules_version", pd.Series(dtype=str)).dropna()})
+    path = results.folder / "registration.json"
+    entries = read_registration(path) if path.is_file() else []
+    where = "`claims.csv` of the run"
+    if entries:
+        copy = f"{_name(results)}-registration.json"
+        shutil.copyfile(path, pictures / copy)
+        where += f" and, as they were registered, in [{copy}](findings/{copy})"
+    about = [f"Rules and smallest effects of interest are in {where}."]
     if versions:
-        lines[-1] += f" Version of the rules: {', '.join(versions)}."
-    for standing, part in claims.groupby("registered", sort=False):
-        whose = f"All {len(part)}" if len(part) == len(claims) else f"{len(part)} of {len(claims)}"
-        lines[-1] += f" {whose} claims: {standing}."
-    lines[-1] += _registered_as_judged(results, versions)
+        about.append(f"Version of the rules: {', '.join(versions)}.")
+    about.append(standing_of_claims(claims))
+    lines = ["## Every claim of the papers", "", " ".join(about)]
+    lines += entries_in_words(entries, versions, results.training.attrs.get("configuration"))
     for paper, part in claims.groupby("paper", sort=False):
         judged = part[part["verdict"] != UNASKED]
         lines += [
@@ -195,21 +209,6 @@ def _claims(results: Results) -> list[str]:
             lines += ["", "Not to be asked of this run:", ""]
             lines += [f"- {row.statement} ({row.reason})" for row in others.itertuples()]
     return [*lines, ""]
-
-
-def _registered_as_judged(results: Results, versions: Sequence[str]) -> str:
-    """Of several entries of a registration the last that has the run's rules and configuration, in words."""
-    path = results.folder / "registration.json"
-    entries = read_registration(path) if path.is_file() else []
-    configuration = results.training.attrs.get("configuration")
-    same = [e for e in entries if [e["rules_version"]] == list(versions) and e["configuration"] == configuration]
-    if len(entries) < 2 or not same:
-        return ""
-    place = entries.index(same[-1]) + 1
-    return (
-        f" Of {len(entries)} entries of the registration, which all stay in it, number {place} "
-        f"({same[-1]['date'][:16].replace('T', ' ')} UTC) has the code of the rules and the configuration of this run."
-    )
 
 
 def _estimate(row: Any) -> str:
@@ -237,9 +236,9 @@ def _beyond(results: Results) -> list[str]:
     tables = results.tables()
     if "signals" not in tables:
         return []
-    signals = tables["signals"]
-    signals = signals[signals["among"] == "all"]
-    lines = ["## What SLUG adds beyond cheaper signals", ""]
+    everything = tables["signals"]
+    signals = everything[everything["among"] == "all"]
+    lines = ["## What SLUG adds beyond cheaper signals", "", *_words_of_tests(signals, everything)]
     for configuration, part in signals.groupby("configuration", sort=False):
         tests = [test for test in _TESTS if (part["test"] == test).any()]
         lines += [
@@ -254,6 +253,38 @@ def _beyond(results: Results) -> list[str]:
             cells = " | ".join(_interval(rows, test) for test in tests)
             lines.append(f"| {signal_label(str(name))} | {passes} | {cells} |")
         lines += [""]
+    return lines
+
+
+def _words_of_tests(signals: pd.DataFrame, everything: pd.DataFrame) -> list[str]:
+    """What the columns are, what was not counted, and SLUG on the images of the ensemble."""
+    of_slug = signals[(signals["signal"] == "slug") & (signals["test"] == "spearman")]
+    sentences = [
+        f"{int(of_slug['images'].max()):,} images a seed, {plural(int(of_slug['seeds'].max()), 'seed')}, 95 % "
+        "intervals. A tenth is a tenth of a seed's test images. Retention gain: 1 where images are removed as the "
+        "error itself would remove them, 0 where at random. Held constant: partial rank correlations."
+    ]
+    if signals["passes"].isna().any():
+        sentences.append(
+            "A dash: nobody counted the passes; `score.rivals` of the configuration has SLUG's counted, beside SLUG of "
+            "some of the weights alone."
+        )
+    lines = [" ".join(sentences), ""]
+    there = everything[(everything["signal"] == "slug") & (everything["among"] == ENSEMBLE)]
+    if len(there):
+        same = [
+            f"{configuration} {_interval(rows, 'spearman')} and {_interval(rows, 'retention_gain')}"
+            for configuration, rows in (
+                (c, part.set_index("test")) for c, part in there.groupby("configuration", sort=False)
+            )
+        ]
+        lines += [
+            f"The ensemble's rows are of fewer images, those that several seeds tested: up to "
+            f"{int(there['images'].max()):,} a seed. On these images SLUG's rank correlation and retention gain are "
+            f"{'; '.join(same)}. An image's variance is over the networks that tested it, so many as the table has "
+            "passes on average; each is a training of its own.",
+            "",
+        ]
     return lines
 
 
@@ -281,7 +312,7 @@ def _content(results: Results) -> list[str]:
             lines += [
                 f"{what[:1].upper()}{what[1:]}.",
                 "",
-                "| configuration | images | " + " | ".join(MAPS[key] for key in maps) + " |",
+                "| configuration | images a seed | " + " | ".join(MAPS[key] for key in maps) + " |",
                 "| --- | --- |" + " --- |" * len(maps),
             ]
             for configuration, rows in part.groupby("configuration", sort=False):
@@ -311,17 +342,24 @@ def _figures(results: Results, pictures: Path, names: Sequence[str]) -> list[str
     return lines
 
 
-def _limits(results: Results) -> list[str]:
-    sentences = unsaid(results.training, results.tables())
-    lines = ["## What this run cannot say", "", *(f"- {sentence}" for sentence in (*sentences, *LIMITS))]
-    name = results.training.attrs.get("experiment", results.folder.name)
+def _limits(results: Results, configfile: str) -> list[str]:
+    training = results.training
+    sentences = unsaid(training, results.tables())
+    always = limits(scale_of(training), synthetic=bool(int(training.attrs.get("synthetic", 0))))
+    file = configfile or f"config/{_name(results)}.yaml"
     return [
-        *lines,
+        "## What this run cannot say",
+        "",
+        *(f"- {sentence}" for sentence in (*sentences, *always)),
         "",
         "## Do it again",
         "",
+        "With the photographs where the configuration looks for them; the first line registers what is planned, and "
+        "the last writes this page.",
+        "",
         "```",
-        f".venv/bin/snakemake --cores 8 --configfile config/{name}.yaml",
-        f".venv/bin/snakemake findings --cores 1 --configfile config/{name}.yaml",
+        f".venv/bin/snakemake register --cores 1 --configfile {file}",
+        f".venv/bin/snakemake --cores 8 --configfile {file}",
+        f".venv/bin/snakemake findings --cores 1 --configfile {file}",
         "```",
     ]

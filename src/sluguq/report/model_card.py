@@ -12,7 +12,7 @@ import yaml
 
 from sluguq.analysis.aggregated import Groups, Scale, groups_of, mixes_of
 from sluguq.figures.words import group_label, number, plural
-from sluguq.report.limits import LIMITS
+from sluguq.report.limits import limits
 
 _LEVELS = {"mean": "mean", "q50": "median", "q90": "90th percentile", "q99": "99th percentile"}
 
@@ -82,7 +82,7 @@ def model_card(
         "",
         "## Limits",
         "",
-        *(f"- {limit}" for limit in LIMITS),
+        *(f"- {limit}" for limit in limits(groups.scale, synthetic=bool(int(dataset.attrs.get("synthetic", 0))))),
         "",
     ]
     return "\n".join(lines)

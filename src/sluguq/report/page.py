@@ -30,7 +30,7 @@ from sluguq.figures import FIGURES
 from sluguq.figures.words import number
 from sluguq.report.answers import answers, unsaid
 from sluguq.report.folded import Folded
-from sluguq.report.limits import LIMITS
+from sluguq.report.limits import limits
 from sluguq.stores.files import whole_file
 
 KINDS: dict[str, str] = {HOLDS: "holds", FAILS: "fails", OPEN: "open", UNASKED: "unasked"}
@@ -151,6 +151,8 @@ def write_report(
     attributes = [dict(store.attrs) for store in datasets.values()]
     first = next((a for a in attributes if a.get("role") == "training"), attributes[0] if attributes else {})
     home = next((store for store in datasets.values() if store.attrs.get("role") == "training"), None)
+    scale = scale_of(home) if home is not None else FITZPATRICK
+    synthetic = any(int(a.get("synthetic", 0)) for a in attributes)
     both = _answers(home, tables or {}, figures, Path(path))
     above = {answer["picture"]["anchor"] for answer in both if answer["picture"]}
     rows = [_row(record) for record in claims.astype(object).where(claims.notna(), None).to_dict("records")]
@@ -159,8 +161,8 @@ def write_report(
     page = template.render(
         experiment=first.get("experiment", "unnamed"),
         facts=_facts(first, datasets),
-        scale=scale_of(home) if home is not None else FITZPATRICK,
-        synthetic=any(int(a.get("synthetic", 0)) for a in attributes),
+        scale=scale,
+        synthetic=synthetic,
         answers=both,
         unsaid=unsaid(home, tables or {}) if home is not None else [],
         rows=rows,
@@ -176,7 +178,7 @@ def write_report(
         | dict(links or {}),
         shown=shown or {},
         versions=sorted({str(row["rules_version"]) for row in rows if row.get("rules_version")}),
-        limits=LIMITS,
+        limits=limits(scale, synthetic=synthetic),
         costs=costs if any(row["hours taken"] for row in costs) else (),
         provenance={
             name: first[key]
