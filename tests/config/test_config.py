@@ -43,6 +43,7 @@ MINIMAL = {
         ({"score": {"probes": 8, "tolerance": 0.1}}, "either probes or tolerance"),
         ({"eigenbasis": {"rank": 0}}, "eigenbasis.rank: .*greater than or equal to 1"),
         ({"score": {"probes": 1}}, "score.probes: .*greater than or equal to 2"),
+        ({"score": {"maps": ["skin", "skn"]}}, r"score.maps: 'skn' is none of the scored data sets \(skin\)"),
         ({"score": {"prior_precision": float("inf")}}, "score.prior_precision: .*finite"),
         ({"experiment": "a/b"}, "experiment: expected letters, digits"),
         ({"training": {"batch_size": 5000}}, "batch_size 5000 exceeds split.train_images"),
@@ -58,6 +59,19 @@ def test_all_mistakes_are_told_at_once():
         resolve({**MINIMAL, "seed": 3, "training": {"epochs": 0}})
     assert "seed: unknown key; did you mean 'seeds'?" in str(error.value)
     assert "training.epochs" in str(error.value)
+
+
+def test_maps_are_stored_of_the_data_sets_that_are_named():
+    other = {"datasets": {**MINIMAL["datasets"], "other": MINIMAL["datasets"]["skin"]}, "external_datasets": ["other"]}
+    for maps, home, away in (
+        (True, True, True),
+        (False, False, False),
+        (["skin"], True, False),
+        (["other"], False, True),
+    ):
+        experiment = resolve({**MINIMAL, **other, "score": {"maps": maps}})
+        stored = [experiment.score_settings(name)["maps"] for name in ("skin", "artefacts", "other")]
+        assert stored == [home, home, away]
 
 
 def test_a_number_of_seeds_is_that_many():

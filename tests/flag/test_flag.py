@@ -96,7 +96,10 @@ def made(tmp_path_factory):
             save_network(weights, vae, configuration=name, seed=seed)
             write_basis_store(basis, orthonormal(vae, rng), attributes=BASIS, configuration="", device="")
             scores[name, seed] = results / "scores" / name / f"seed-{seed}" / "drawn.zarr"
-            rows, settings = selection.tested_rows(images, split), EXPERIMENT.score.settings()
+            rows, settings = (
+                selection.tested_rows(images, split),
+                EXPERIMENT.score_settings(EXPERIMENT.training_dataset),
+            )
             scoring = Scoring(images, rows, weights, basis, ModelId(name, seed), settings)
             score_store(scoring, scores[name, seed], configuration="")
     aggregate_scores(

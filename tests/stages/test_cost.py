@@ -123,6 +123,22 @@ def test_the_command_says_it_without_the_networks(tmp_path, capsys):
     assert "none.yaml" in capsys.readouterr().err
 
 
+def test_uncertainty_is_a_tenth_of_the_training_as_the_readme_says():
+    cost = cost_of(load_experiment(ROOT / "config" / "config.yaml"), rates_of("a100", "float32"))
+    hours = sum(stage.hours for stage in cost.stages if stage.stage == "train")
+    assert cost.uncertainty_pflop < cost.training_pflop / 10
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"is {cost.training_pflop:,.0f} PFLOP (10^15 operations), {hours:.0f} hours of an A100" in readme
+    assert f"are {cost.uncertainty_pflop:.0f} PFLOP more, a tenth of that" in readme
+
+
+def test_maps_are_planned_where_they_are_stored():
+    whole, one = (cost_of(resolve({**SMALL, "score": {"probes": 8, "maps": maps}})) for maps in (True, ["skin"]))
+    disk = [{stage.work: stage.disk_gb for stage in cost.stages} for cost in (whole, one)]
+    assert disk[1]["12 images of skin"] == disk[0]["12 images of skin"] > 0
+    assert disk[1]["30 images of other"] == 0 < disk[0]["30 images of other"]
+
+
 def test_every_configuration_that_comes_along_has_a_cost():
     for file in sorted((ROOT / "config").glob("*.yaml")):
         assert cost_of(load_experiment(file)).training_pflop >= 0

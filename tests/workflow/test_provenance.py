@@ -33,6 +33,8 @@ def _causes(jobs: dict[str, int]) -> dict[str, int]:
         ("training={checkpoint_minutes: 5}", None),
         ("eigenbasis={keep: first_seed}", None),
         ("score={probes: 9}", {"score": 6}),
+        # Maps of one data set more or less are no reason to score the others again.
+        ("score={maps: [skin]}", {"score": 2}),
         ("artefacts={images: 1}", {"artefacts": 1, "score": 2}),
         ("eigenbasis={rank: 4}", {"eigenbasis": 2, "score": 6}),
         ("training={epochs: 3}", {"train": 2, "eigenbasis": 2, "score": 6}),

@@ -6,7 +6,7 @@ PARTS = EXPERIMENT.resources.score_parts
 SCORED_WITH = {
     "code": network_code("score.py"),
     "split": lambda wildcards: roles() if wildcards.dataset == EXPERIMENT.training_dataset else {},
-    "score": lambda wildcards: EXPERIMENT.score.settings(external=wildcards.dataset in EXPERIMENT.external_datasets),
+    "score": lambda wildcards: EXPERIMENT.score_settings(wildcards.dataset),
     "sample": sample_of,
 }
 
@@ -69,7 +69,7 @@ RIVALS_WITH = {
     "split": lambda wildcards: roles(),
     "rivals": EXPERIMENT.model_dump(mode="json")["score"]["rivals"],
     "eigenbasis": eigenbasis_settings(),
-    "score": EXPERIMENT.score.settings(),
+    "score": EXPERIMENT.score_settings(EXPERIMENT.training_dataset),
 }
 
 

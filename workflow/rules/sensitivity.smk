@@ -14,7 +14,7 @@ SCORED_ANEW = {
 VARIED_WITH = {
     "code": network_code("score_varied.py"),
     "split": roles(),
-    "score": EXPERIMENT.score.settings(),
+    "score": EXPERIMENT.score_settings(EXPERIMENT.training_dataset),
     "varied": SCORED_ANEW,
     "per_group": EXPERIMENT.sensitivity.images,
 }
@@ -66,7 +66,10 @@ VARIANT_TRAINED_WITH = {
     "split": lambda wildcards: roles_of_variant(wildcards),
 }
 VARIANT_BASIS_WITH = {**BASIS_WITH, "split": lambda wildcards: roles_of_variant(wildcards)}
-VARIANT_SCORED_WITH = {**SCORED_WITH, "score": {**EXPERIMENT.score.settings(), "maps": False}}
+VARIANT_SCORED_WITH = {
+    **SCORED_WITH,
+    "score": {**EXPERIMENT.score_settings(EXPERIMENT.training_dataset), "maps": False},
+}
 
 
 use rule train as train_variant with:

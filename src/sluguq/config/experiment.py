@@ -281,7 +281,11 @@ class Score(Section):
         "share of all weights, drawn at random (0.1). Each has an eigenbasis of its own, and the signals say what it "
         "took in forward passes.",
     )
-    maps: bool = Field(True, description="Store error map, SLUG map and reconstruction of every test image.")
+    maps: bool | tuple[str, ...] = Field(
+        True,
+        description="Store error map, SLUG map and reconstruction of every scored image: of all data sets, of none "
+        "(`false`), or of those named in a list. Drawn artefacts have them where the training data set has.",
+    )
 
     @field_validator("rivals")
     @classmethod
@@ -296,12 +300,13 @@ class Score(Section):
             raise ValueError("give either probes or tolerance, not both")
         return self
 
-    def settings(self, *, external: bool = False) -> dict[str, Any]:
-        """What the scores of one data set depend on.
+    def settings(self, *, external: bool = False, maps: bool = True) -> dict[str, Any]:
+        """What scores of images depend on.
 
-        :param external: whether it is an external data set.
+        :param external: whether they are of an external data set.
+        :param maps: whether maps are stored.
         """
-        settings = self.model_dump(mode="json", exclude={"external_accuracy", "rivals"})
+        settings = self.model_dump(mode="json", exclude={"external_accuracy", "rivals"}) | {"maps": maps}
         if self.probes is not None or self.tolerance is not None:
             settings["accuracy"] = None
         if external and self.external_accuracy is not None:
@@ -490,6 +495,15 @@ class Experiment(Section):
         return self
 
     @model_validator(mode="after")
+    def _maps_are_of_data_sets(self) -> Experiment:
+        for name in () if isinstance(self.score.maps, bool) else self.score.maps:
+            if name not in self.scored_datasets:
+                raise ValueError(
+                    f"score.maps: {name!r} is none of the scored data sets ({', '.join(self.scored_datasets)})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _network_fits(self) -> Experiment:
         # A network of one's own says itself which sizes it takes.
         smallest = 1 if ".py:" in self.model.network else 2**self.model.depth
@@ -568,6 +582,24 @@ class Experiment(Section):
     def scored_datasets(self) -> tuple[str, ...]:
         """Training data set first, then the external ones."""
         return (self.training_dataset, *self.external_datasets)
+
+    def score_settings(self, dataset: str) -> dict[str, Any]:
+        """What the scores of one data set depend on.
+
+        :param dataset: a name of ``scored_datasets``, or that of the drawn artefacts, which are scored as the training
+            data set is.
+        """
+        external = dataset in self.external_datasets
+        return self.score.settings(external=external, maps=self.has_maps(dataset))
+
+    def has_maps(self, dataset: str) -> bool:
+        """Whether error map, SLUG map and reconstruction of the images of a data set are stored.
+
+        :param dataset: as in :meth:`score_settings`.
+        """
+        if isinstance(self.score.maps, bool):
+            return self.score.maps
+        return (dataset if dataset in self.external_datasets else self.training_dataset) in self.score.maps
 
     def group_of(self, fst: int) -> str:
         """The group that a skin type belongs to, or an empty string.

@@ -44,7 +44,7 @@ def reconstructions(dataset: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
     title = "Reconstructions by configuration"
     choices = at_quantiles(dataset)
     if "reconstruction" not in dataset or "pixels" not in dataset or choices.empty:
-        return empty(title, "no reconstructions were stored (score.maps: false)", dataset), pd.DataFrame()
+        return empty(title, "no reconstructions were stored (score.maps)", dataset), pd.DataFrame()
     configurations = list(dataset["configuration"].values.astype(str))
     groups = groups_of(dataset)
     across = len(configurations) + 1
@@ -106,7 +106,7 @@ def maps(dataset: xr.Dataset, many: bool = False, configuration: str | None = No
     name = str(dataset["configuration"].values[position])
     title = f"{'Many images with their' if many else 'Error and SLUG'} maps, configuration {name}"
     if "slug_map" not in dataset or "pixels" not in dataset:
-        return empty(title, "no maps were stored (score.maps: false)", dataset), pd.DataFrame()
+        return empty(title, "no maps were stored (score.maps)", dataset), pd.DataFrame()
     parts, rules = [], []
     flags = flags_of(dataset)
     if not flags or (dataset["group"].values.astype(str) != "").any():

@@ -82,6 +82,7 @@ def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
             "Set eigenbasis.keep to all or first_seed in the experiment's configuration, and run the workflow again: "
             "it computes the eigenbases anew and trains nothing"
         )
+    score = Score(**resolved["score"])
     return Judges(
         experiment=str(store.attrs.get("experiment", experiment.name)),
         dataset=str(store.attrs.get("dataset", "")),
@@ -92,7 +93,7 @@ def find_judges(experiment: Path, configuration: str | None = None) -> Judges:
         synthetic=bool(int(store.attrs.get("synthetic", 0))),
         size=int(resolved["images"]["size"]),
         fit=resolved["images"]["fit"],
-        score=Score(**resolved["score"]).settings(),
+        score=score.settings(maps=bool(score.maps)),
         pixels=store["pixels"],
         networks=networks,
     )

@@ -308,7 +308,7 @@ def _scores(
                 models,
                 f"{images:,} images of {name}",
                 pflop,
-                disk_gb=models * images * experiment.images.size**2 * 11 * experiment.score.maps / 1e9,
+                disk_gb=models * images * experiment.images.size**2 * 11 * experiment.has_maps(name) / 1e9,
                 memory_mb=experiment.resources.mem_mb,
                 hours=_hours(pflop, rates.uncertainty if rates else None),
             )
