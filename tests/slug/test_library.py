@@ -1,7 +1,9 @@
 """The package as a library: nothing but numerics imported, several devices, matfree's operators."""
 
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -50,6 +52,27 @@ def test_every_public_name_is_there():
         assert getattr(sluguq, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'slugs'"):
         _ = sluguq.slugs  # type: ignore[attr-defined]
+
+
+def _public_calls():
+    """Functions that `sluguq` offers, and the public methods of its classes, by name."""
+    for name in sluguq.__all__:
+        thing = getattr(sluguq, name)
+        if inspect.isfunction(thing):
+            yield name, thing
+        elif inspect.isclass(thing):
+            yield from ((f"{name}.{key}", value) for key, value in vars(thing).items() if inspect.isfunction(value))
+
+
+def test_every_parameter_of_a_public_call_is_described():
+    undescribed = [
+        f"{name}({parameter})"
+        for name, call in _public_calls()
+        if not name.rpartition(".")[2].startswith("_")
+        for parameter in inspect.signature(call).parameters
+        if parameter != "self" and not re.search(rf":param \**{parameter}:", inspect.getdoc(call) or "")
+    ]
+    assert undescribed == []
 
 
 def test_all_calls_without_zarr_or_snakemake():

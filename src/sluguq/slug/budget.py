@@ -70,21 +70,37 @@ class Budget:
         return host_memory_bytes() if self.host_bytes is None else self.host_bytes
 
     def takes(self, consumer: str, size: float) -> bool:
-        """Whether ``size`` bytes are within a consumer's share of its memory."""
+        """Whether so much is within a consumer's share of its memory.
+
+        :param consumer: name of a share, such as "images".
+        :param size: bytes.
+        """
         memory = self.host if consumer == "held_basis" else self.device
         return size <= getattr(self, consumer) * memory
 
     def count(self, consumer: str, size: float) -> int:
-        """How many things of ``size`` bytes a consumer's share of the device's memory holds."""
+        """How many things of one size a consumer's share of the device's memory holds.
+
+        :param consumer: name of a share, such as "probes".
+        :param size: bytes of one.
+        """
         return int(getattr(self, consumer) * self.device / size)
 
     def roomy_storage(self, vectors: int, parameters: int, itemsize: int) -> str | None:
-        """The first of "device" and "host" that has room for Lanczos vectors and work on them; None if neither has."""
+        """The first of "device" and "host" that has room for Lanczos vectors and work on them; None if neither has.
+
+        :param vectors: their number.
+        :param parameters: length of each, the number of weights.
+        :param itemsize: bytes of one number.
+        """
         room = _COPIES * vectors * parameters * itemsize
         if self.takes("subspace", room):
             return "device"
         return "host" if room <= self.host else None
 
     def host_takes(self, size: int) -> bool:
-        """Whether the host holds Lanczos vectors of ``size`` bytes, where a person asked for them there."""
+        """Whether the host holds Lanczos vectors where a person asked for them there.
+
+        :param size: bytes of all vectors.
+        """
         return _HOST_COPIES * size <= self.host

@@ -76,8 +76,9 @@ class Eigenbasis(NamedTuple):
         return "projected"
 
     def truncate(self, rank: int) -> "Eigenbasis":
-        """The leading ``rank`` pairs, without a copy.
+        """The leading pairs, without a copy.
 
+        :param rank: how many.
         :raises ValueError: where there are fewer.
         """
         if rank < 1:

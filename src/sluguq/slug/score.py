@@ -174,8 +174,16 @@ def settle(
     """The directions and probes that :func:`score` would choose for an accuracy on these images.
 
     For a set that is scored in parts: settle them once on the whole set, and give them to every part as
-    ``probing=Probing(settled=settled, positions=rows)``. Parameters as for :func:`score`, and the same key.
+    ``probing=Probing(settled=settled, positions=rows)``.
 
+    :param apply: the network, as for :func:`score`.
+    :param params: its weights.
+    :param basis: the eigenbasis, or None for none.
+    :param images: (n, ...) the whole set.
+    :param accuracy: relative standard error, or a word for it.
+    :param key: random key, the one that the parts are scored under.
+    :param prior_precision: as for :func:`score`.
+    :param execution: where and how it is computed.
     :returns: numbers of directions and probes, with their cost in forward passes of an image, and shared directions.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
     """

@@ -127,6 +127,9 @@ class Scorer:
         return scores
 
     def stream(self, batches: Iterable[Any]) -> Iterator[Scores]:
-        """Scores of one batch after another; the batches may be of any sizes and without end."""
+        """Scores of one batch after another.
+
+        :param batches: arrays of images, of any sizes and without end.
+        """
         for images in batches:
             yield self(images)

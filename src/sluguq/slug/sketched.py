@@ -70,7 +70,10 @@ class SketchedBasis(NamedTuple):
         return "sketched"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the basis as one file, whole or not at all; :func:`~sluguq.slug.saved.load_basis` reads it."""
+        """Write the basis as one file, whole or not at all; :func:`~sluguq.slug.saved.load_basis` reads it.
+
+        :param path: the file.
+        """
         write_basis(path, self.estimator, self)
 
 
