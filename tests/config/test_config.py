@@ -173,6 +173,9 @@ def test_values_of_skin_types_may_be_numbers():
         ("model: {weights: ''}\n", "model.weights|expected"),
         ("x: " + "[" * 3000 + "]" * 3000, "nested too deep"),
         ("# Größe\n".encode("latin-1"), "is not encoded as UTF-8"),
+        ("seeds: 010\n", r"YAML reads 010 as 8: write 10, or put it into quotes.*\n.*line \d+, column 8"),
+        ("split: {test_images: 1:30}\n", "YAML reads 1:30 as 90: put it into quotes"),
+        ("training: {learning_rate: 0:0.5}\n", "YAML reads 0:0.5 as 0.5"),
     ],
 )
 def test_what_yaml_reads_otherwise_than_it_is_meant_is_refused(tmp_path, text, message):

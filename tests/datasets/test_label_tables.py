@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import csv
+import datetime
 import gzip
 import io
 import lzma
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluguq.datasets.label_tables import LabelTableError, read_labels, rounded_by_spreadsheet
+from sluguq.datasets.label_tables import LabelTableError, dated_by_spreadsheet, read_labels, rounded_by_spreadsheet
 
 ROWS = [{"file": "ü.jpg", "fst": "1", "site": "Rücken"}, {"file": "b.jpg", "fst": "5", "site": ""}]
 
@@ -248,12 +249,13 @@ def test_a_hidden_sheet_is_not_meant(tmp_path):
 
 def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path):
     def dress(book):
-        for row, (value, shown) in enumerate([(7, "000"), (12, "General"), (1234567890123456789, "0")], start=2):
+        shown_as = [(7, "000"), (12, "General"), (8, '"P"000'), (9, "\\P0"), (1234567890123456789, "0")]
+        for row, (value, shown) in enumerate(shown_as, start=2):
             book.worksheets[0].cell(row, 1, value).number_format = shown
 
     path = workbook(tmp_path, [("patient",)], change=dress)
     *short, (long,) = cells(path, "patient")
-    assert short == [("007",), ("12",)]
+    assert short == [("007",), ("12",), ("P008",), ("P9",)]
     assert rounded_by_spreadsheet(long)
 
 
@@ -261,6 +263,57 @@ def test_a_formula_that_was_never_calculated_is_no_empty_cell(tmp_path):
     path = workbook(tmp_path, [("file", "fst"), ("a.jpg", "=1+2")])
     with pytest.raises(LabelTableError, match=r"formula in cell B2 of the sheet 'sheet 0'.*save it"):
         cells(path, "file", "fst")
+    all_by_formula = workbook(tmp_path, [("file", "fst"), ("a.jpg", 1), ("=A2", "=B2")])
+    with pytest.raises(LabelTableError, match="formula in cell A3"):
+        cells(all_by_formula, "file", "fst")
+    with pytest.raises(LabelTableError, match="formula in cell B1"):
+        cells(workbook(tmp_path, [("file", "=A1"), ("a.jpg", 1)]), "file", "fst")
+
+
+def test_formulas_that_nobody_asks_for_stop_nothing(tmp_path):
+    path = workbook(tmp_path, [("file", "fst", "age"), ("a.jpg", 1, "=B2+1")], [("sums",), ("=1+1",)])
+    assert cells(path, "file", "fst") == [("a.jpg", "1")]
+
+
+def test_dates_are_shown_without_the_hour_that_nobody_wrote(tmp_path):
+    path = workbook(tmp_path, [("file", "seen"), ("a.jpg", datetime.datetime(2024, 1, 2))])
+    assert cells(path, "seen") == [("2024-01-02",)]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "reason"),
+    [
+        ("patient", [{"id": "a"}, None], "no single values in the column 'patient'.*give each value a column"),
+        ("fst", [[1], [5, 6]], "no single values in the column 'fst'"),
+        ("file", [{"bytes": b"\x89PNG", "path": "a.jpg"}] * 2, "write the pictures to files"),
+    ],
+)
+def test_nested_columns_of_parquet_are_refused_where_they_are_asked_for(tmp_path, column, values, reason):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"file": ["a.jpg", "b.jpg"], "fst": [1, 5], "patient": ["p", "q"], column: values, "more": [[1], [2]]}
+    parquet.write_table(arrow.table(columns), tmp_path / "labels.parquet")
+    with pytest.raises(LabelTableError, match=reason):
+        cells(tmp_path / "labels.parquet", "file", "fst", "patient")
+    rest = [name for name in ("file", "fst", "patient") if name != column]
+    assert len(cells(tmp_path / "labels.parquet", *rest)) == 2
+
+
+def test_a_column_twice_in_parquet_is_refused(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    arrays = [arrow.array(values) for values in (["a.jpg"], [1], [6])]
+    parquet.write_table(arrow.Table.from_arrays(arrays, ["file", "fst", "fst"]), tmp_path / "labels.parquet")
+    with pytest.raises(LabelTableError, match="the column 'fst' 2 times: rename"):
+        cells(tmp_path / "labels.parquet", "file", "fst")
+
+
+@pytest.mark.parametrize("name", ["2024-01-02", "2-Jan", "02. Mrz", "Jan-02", "2024-01-02 00:00:00"])
+def test_names_that_a_spreadsheet_made_dates(name):
+    assert dated_by_spreadsheet(name)
+
+
+@pytest.mark.parametrize("name", ["1-2", "12-ABC", "P-2024", "Jana-1", "2024-1", "003"])
+def test_names_that_are_no_dates(name):
+    assert not dated_by_spreadsheet(name)
 
 
 def test_a_table_that_begins_further_down(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from sluguq.config.sources import Source
-from sluguq.datasets.acquisition import acquire
-from sluguq.datasets.base import AcquisitionError
+from sluguq.datasets.acquisition import acquire, write_tables
+from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.stages.prepare import prepare
 from sluguq.stores.store import open_store
 from sluguq.stores.tables import read_images, read_missing
@@ -278,3 +278,29 @@ def test_values_of_skin_types_are_compared_without_blanks(folder, tmp_path):
     (folder / "labels.csv").write_text("file,fst\na.jpg, light skin \n")
     acquire(options(folder=folder, fst_values={" light skin": 2}), tmp_path / "raw")
     assert listed(tmp_path / "raw")[0] == {"a.jpg": 2}
+
+
+def test_names_that_a_spreadsheet_made_dates_are_listed(folder, tmp_path):
+    rows = "picture,skin,who\na.jpg,1,1-22\nsub/b.jpg,6,02. Jan\n"
+    (folder / "labels.csv").write_text(rows)
+    columns = {"file": "picture", "fst": "skin", "patient": "who"}
+    acquire(options(folder=folder, columns=columns), tmp_path / "raw")
+    missing = read_missing(tmp_path / "raw" / "missing.csv").set_index("id")["reason"]
+    assert "'02. Jan' in column 'who' is a date, as a spreadsheet makes of names" in missing["sub/b.jpg"]
+    # A column of dates is one.
+    (folder / "labels.csv").write_text(rows.replace("1-22", "2024-01-22"))
+    acquire(options(folder=folder, columns=columns), tmp_path / "raw")
+    assert len(read_images(tmp_path / "raw" / "images.csv")) == 2
+
+
+@pytest.mark.parametrize("labels", [["a/b", "a_b"], ["Site", "site"], ["site", "site"]])
+def test_labels_that_would_be_one_file_are_refused(folder, labels):
+    with pytest.raises(ValidationError, match="would be stored under one name"):
+        options(folder=folder, columns={**COLUMNS, "labels": labels})
+
+
+def test_labels_of_an_adapter_that_would_be_one_file_are_refused(tmp_path):
+    rows = [{"id": "a", "file": "a.jpg", "fst": 1, "label_a/b": "x", "label_a_b": "y"}]
+    with pytest.raises(AcquisitionError, match="'label_a/b' and 'label_a_b' would be stored under one name"):
+        write_tables(Acquired(images=rows), tmp_path)
+    assert list(tmp_path.iterdir()) == []

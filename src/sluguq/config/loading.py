@@ -54,7 +54,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML, in which a key stands once."""
+    """Plain YAML, in which a key stands once and a number means what it looks like."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Refuse keys that are written twice, before what ``<<`` merges comes among them."""
@@ -69,6 +69,21 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen[name] = key
         super().flatten_mapping(node)
+
+    def construct_plain_number(self, node: yaml.ScalarNode) -> int | float:
+        """Refuse what YAML takes for octal or for sixties: 010 is 8 to it, and 1:30 is 90."""
+        kind = node.tag.rsplit(":", 1)[-1]
+        number = self.construct_yaml_int(node) if kind == "int" else self.construct_yaml_float(node)
+        written = str(node.value).replace("_", "").lstrip("+-")
+        if ":" in written or (kind == "int" and re.fullmatch("0[0-7]+", written)):
+            plain = "" if ":" in written else f"write {written.lstrip('0') or '0'}, or "
+            problem = f"YAML reads {node.value} as {number}: {plain}put it into quotes if it is a name"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return number
+
+
+for _kind in ("int", "float"):
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _StrictLoader.construct_plain_number)
 
 
 def resolve(content: Mapping[str, Any], *, origin: str = "the configuration") -> Experiment:

@@ -6,6 +6,8 @@ comes from by default (addresses, licence, citation, counts) is in `sluguq/datas
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +20,25 @@ class _Options(BaseModel):
     """Base of all source options: unknown keys are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def storable(label: str) -> str:
+    """A label's name without slashes, which would make folders of a store's variable."""
+    return label.replace("/", "_").replace("\\", "_")
+
+
+def labels_stored_as_one(labels: Iterable[str]) -> tuple[str, str] | None:
+    """The first two labels whose variables would be one file on some disk; None where all have their own.
+
+    :param labels: names of labels, as tables have them.
+    """
+    first: dict[str, str] = {}
+    for label in labels:
+        name = unicodedata.normalize("NFC", storable(label)).casefold()
+        if name in first:
+            return first[name], label
+        first[name] = label
+    return None
 
 
 class Columns(_Options):
@@ -35,6 +56,16 @@ class Columns(_Options):
         "the folder. Maps are held against it as against drawn artefacts.",
     )
     labels: tuple[str, ...] = Field((), description="Further columns to carry along.")
+
+    @field_validator("labels")
+    @classmethod
+    def _stored_apart(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if twins := labels_stored_as_one(labels):
+            raise ValueError(
+                f"{twins[0]!r} and {twins[1]!r} would be stored under one name, as slashes become _ and some disks do "
+                "not tell capitals: rename one of them in the table"
+            )
+        return labels
 
 
 class Unpacking(_Options):

@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from sluguq.config.sources import PublishedSource, Source, registry_name
+from sluguq.config.sources import PublishedSource, Source, labels_stored_as_one, registry_name, storable
 from sluguq.datasets.attempts import attempt, counted
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.registry import Entry, Registry, load_registry
@@ -65,7 +65,10 @@ def _acquired(options: Source, raw: Path, registry: Registry | None) -> Acquired
 
 
 def write_tables(acquired: Acquired, raw_folder: Path) -> None:
-    """Write missing.csv and, unless there is no image, images.csv, each whole or not at all."""
+    """Write missing.csv and, unless there is no image, images.csv, each whole or not at all.
+
+    :raises AcquisitionError: where two labels would be stored under one name.
+    """
     acquired.lose_repeated_ids()
     for row in acquired.images:
         for column in ("file", "mask", "artefact_mask"):
@@ -73,18 +76,16 @@ def write_tables(acquired: Acquired, raw_folder: Path) -> None:
             # Relative, so that the raw folder can be moved.
             if path.is_absolute() and path.is_relative_to(raw_folder):
                 row[column] = path.relative_to(raw_folder).as_posix()
-    acquired.images = [{_storable(key): value for key, value in row.items()} for row in acquired.images]
     labels = sorted({key for row in acquired.images for key in row if key.startswith("label_")})
+    if twins := labels_stored_as_one(labels):
+        raise AcquisitionError(f"the labels {twins[0]!r} and {twins[1]!r} would be stored under one name: rename one")
+    acquired.images = [{storable(key): value for key, value in row.items()} for row in acquired.images]
+    labels = [storable(label) for label in labels]
     # Last written: a run that comes to nothing leaves the images.csv of the one before.
     write_table(raw_folder / "missing.csv", as_table(acquired.missing, MISSING_COLUMNS))
     if acquired.images:
         optional = [column for column in OPTIONAL_COLUMNS if any(row.get(column) for row in acquired.images)]
         write_table(raw_folder / "images.csv", as_table(acquired.images, [*IMAGE_COLUMNS, *optional, *labels]))
-
-
-def _storable(key: str) -> str:
-    """A column's name without slashes, which would make folders of a store's variable."""
-    return key.replace("/", "_").replace("\\", "_")
 
 
 def entry_of(options: Source, registry: Registry | None = None) -> Entry | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sluguq.config.sources import labels_stored_as_one
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.files import FileIndex
 from sluguq.datasets.label_tables import TABLE_SUFFIXES, LabelTable, LabelTableError, read_labels
@@ -220,7 +221,11 @@ def _columns(table: LabelTable, index: FileIndex) -> dict[str, str]:
 def _labels(table: LabelTable, columns: dict[str, str]) -> list[str]:
     """Columns with a few values that repeat: diagnosis, site, sex."""
     names = [name for name in dict.fromkeys(table.columns) if name and name not in columns.values()]
-    return [name for name in names if table.columns.count(name) == 1 and _are_few(table, name)][:_MOST_LABELS]
+    labels: list[str] = []
+    for name in names:
+        if table.columns.count(name) == 1 and _are_few(table, name) and not labels_stored_as_one([*labels, name]):
+            labels.append(name)
+    return labels[:_MOST_LABELS]
 
 
 def _sample(table: LabelTable, column: str) -> list[str]:

@@ -39,6 +39,11 @@ _FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 
 _ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{2,}")
 
+_MONTH = "(?:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)"
+_DATED = re.compile(
+    rf"\d{{4}}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?|\d{{1,2}}[.-] ?{_MONTH}\.?|{_MONTH}\.?[ -]\d{{1,2}}", re.IGNORECASE
+)
+
 
 class LabelTableError(AcquisitionError):
     """A table cannot be used; the message names it, the place, and what to do.
@@ -122,6 +127,11 @@ def read_labels(
 def rounded_by_spreadsheet(name: str) -> bool:
     """Whether a name is a number that a spreadsheet rounded to a few digits, such as 1.0006E+18."""
     return bool(_ROUNDED.fullmatch(name.strip()))
+
+
+def dated_by_spreadsheet(name: str) -> bool:
+    """Whether a name is a date, as spreadsheets make of names such as 1-2 or MAR-1."""
+    return bool(_DATED.fullmatch(name.strip()))
 
 
 def tables_beside(folder: Path, most: int = 5) -> list[str]:

@@ -12,7 +12,7 @@ from sluguq.config.sources import FolderSource
 from sluguq.datasets.archives import Limits, opened, passed_over, with_inner
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.files import FileIndex
-from sluguq.datasets.label_tables import LabelTable, read_labels, rounded_by_spreadsheet
+from sluguq.datasets.label_tables import LabelTable, dated_by_spreadsheet, read_labels, rounded_by_spreadsheet
 from sluguq.datasets.nothing import said
 from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
@@ -70,6 +70,11 @@ def _reasons(passed: dict[str, str]) -> str:
     return "".join(f"; {name}: {reason}" for name, reason in list(passed.items())[:3])
 
 
+def _is_word(cell: str) -> bool:
+    """Whether a cell says something that is no date."""
+    return bool(said(cell)) and not dated_by_spreadsheet(cell)
+
+
 class _Rows:
     """Rows of a table on their way to images and losses."""
 
@@ -78,6 +83,10 @@ class _Rows:
         self._options, self._table, self._index = options, table, index
         self._used: set[Path] = {table.path.resolve()}
         self._first: dict[Path, tuple[int, str, str]] = {}
+        names = options.columns
+        self._names = [column for column in (names.id, names.patient, names.lesion) if column]
+        # A column of dates alone is one of dates.
+        self._of_words = {column for column in self._names if any(map(_is_word, (row[column] for row in table.rows)))}
 
     def collect(self, number: int) -> None:
         """Take one row, or list it with the reason."""
@@ -146,13 +155,14 @@ class _Rows:
                 return f"{what}{file}"
             if what and file == path:
                 return f"{what}there is no such file but the photograph itself"
-        columns = self._options.columns
-        for column in (columns.id, columns.patient, columns.lesion):
-            if column and rounded_by_spreadsheet(row[column]):
-                return (
-                    f"{row[column]!r} in column {column!r} is a number that a spreadsheet rounded; export the table "
-                    "anew, with this column as text"
-                )
+        for column in self._names:
+            changed = ""
+            if rounded_by_spreadsheet(row[column]):
+                changed = "a number that a spreadsheet rounded"
+            elif column in self._of_words and dated_by_spreadsheet(row[column]):
+                changed = "a date, as a spreadsheet makes of names such as 1-2"
+            if changed:
+                return f"{row[column]!r} in column {column!r} is {changed}; export the table anew, with it as text"
         return ""
 
     def _contradiction(self, path: Path | LookupError, fst: int, place: str, identity: str) -> str:
