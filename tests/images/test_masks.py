@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sluguq.images.decoding import ImageRejected, decode_mask, decode_picture
-from sluguq.images.masks import Shape, disagreement
+from sluguq.images.masks import Shape, are_outlines, covers_border, disagreement
 from tests.places import SHARED
 
 LESION = np.zeros((48, 48), bool)
@@ -205,6 +205,51 @@ def test_probabilities_are_cut_at_their_half():
 def test_labels_that_may_mean_several_things_are_refused(values, reason):
     with pytest.raises(ImageRejected, match=reason):
         decode_mask(encoded(Image.fromarray(values.astype(np.uint8))), 48)
+
+
+PLACES = np.mgrid[:120, :120] - 60
+DISTANCE = np.hypot(*PLACES)
+
+
+def squares(count: int) -> np.ndarray:
+    """So many squares, numbered from 1."""
+    values = np.zeros((120, 120), np.uint8)
+    for number in range(count):
+        top, left = 12 * (number // 10), 12 * (number % 10)
+        values[top : top + 8, left : left + 8] = number + 1
+    return values
+
+
+def test_numbers_of_instances_are_all_meant_or_refused():
+    assert np.array_equal(decode_mask(encoded(Image.fromarray(squares(31))), 120), squares(31) > 0)
+    with pytest.raises(ImageRejected, match="numbers of things that are all meant, or shares of agreement"):
+        decode_mask(encoded(Image.fromarray(squares(60))), 120)
+
+
+def test_classes_of_greys_are_refused():
+    with pytest.raises(ImageRejected, match="greys or colours in plain areas"):
+        decode_mask(encoded(Image.fromarray(np.where(LESION, 255, np.arange(48) // 24 * 128).astype(np.uint8))), 48)
+
+
+@pytest.mark.parametrize("width", [1, 4, 20])
+def test_what_passes_gradually_is_cut_at_its_half(width):
+    soft = np.clip((40 - DISTANCE) / width + 0.5, 0, 1) * 255
+    found = decode_mask(encoded(Image.fromarray(soft.astype(np.uint8))), 120)
+    assert np.array_equal(found, soft.astype(np.uint8) > 127)
+
+
+def test_faint_probabilities_are_no_labels():
+    faint = 31 * np.exp(-((DISTANCE / 40) ** 2))
+    with pytest.raises(ImageRejected, match="rise gradually, as probabilities do"):
+        decode_mask(encoded(Image.fromarray(faint.astype(np.uint8))), 120)
+
+
+def test_inverted_masks_and_outlines_are_noticed():
+    disc, ring = DISTANCE < 40, np.abs(DISTANCE - 40) < 2
+    at_the_side = np.arange(120)[None] < np.full((120, 1), 60)
+    masks = np.stack([disc, ~disc, ring, at_the_side, disc & (DISTANCE > 20), np.ones_like(disc), np.zeros_like(disc)])
+    assert covers_border(masks.astype(np.uint8)).tolist() == [False, True, False, False, False, False, False]
+    assert are_outlines(masks.astype(np.uint8)).tolist() == [False, False, True, False, False, False, False]
 
 
 def test_labels_in_a_lossy_file_are_refused():

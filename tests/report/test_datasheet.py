@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from PIL import Image
 
 from sluguq.datasets.acquisition import write_tables
 from sluguq.datasets.base import Acquired
 from sluguq.datasets.registry import load_registry
 from sluguq.report.datasheet import (
+    _masks,
     availability_by_fst,
     contact_sheet,
     dependence_on_fst,
@@ -250,3 +252,20 @@ def test_nothing_from_a_table_is_markup_on_the_page(tmp_path, text):
     assert page.found <= harmless.found
     assert "same file" in content
     assert "2 masks are empty" in content
+
+
+def test_masks_that_are_hardly_what_is_meant_are_named():
+    side = np.hypot(*(np.mgrid[:64, :64] - 32))
+    masks = np.stack([side < 20, side < 0, side > 20, np.abs(side - 20) < 1, side < 0])
+    images = xr.Dataset(
+        {
+            "lesion_mask": (("image", "y", "x"), masks.astype(np.uint8)),
+            "has_lesion_mask": ("image", [True, True, True, True, False]),
+            "id": ("image", ["whole", "void", "inverted", "ring", "without"]),
+        }
+    )
+    sentence = _masks(images)
+    assert "4 of 5 images have a lesion mask" in sentence
+    assert "1 masks are empty (void)" in sentence
+    assert "1 masks are perhaps inverted, as they cover the border and not what is within (inverted)" in sentence
+    assert "1 masks are perhaps outlines that were not filled (ring)" in sentence

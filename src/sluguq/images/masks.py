@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from sluguq.images.orientation import SWAPPING, is_turned_by_pillow, orientation_of
 
@@ -18,6 +19,16 @@ _TWO_VALUED = 0.85
 """Share of the variance of a mask's values that its two classes explain at least."""
 
 _ROUNDING = 1.5
+
+_LOOKED_AT = 512
+"""Lines of a mask, and columns, that are looked at for how its values pass into each other."""
+
+_GRADUAL = 2
+"""Neighbours that mostly differ by no more than this are no labels."""
+
+_FEW_VALUES = 8
+_PLAIN_SHARE = 0.05
+_BORDER = 0.98
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,9 @@ def is_ambiguous(mask: Shape, photograph: Shape) -> bool:
 def lesion_of(image: Image.Image) -> np.ndarray:
     """Which pixels of a mask are meant.
 
-    Of a mask of labels (values up to 31, or colours that are few) all but 0 and black is meant, of greys what is above
-    half of the largest. Where parts of it are transparent and the rest is of one colour, the opaque part is meant.
+    Of a mask of labels (values up to 31, or colours that are few) all but 0 and black is meant, of greys that pass
+    gradually into each other what is above half of the largest. Where parts of it are transparent and the rest is of
+    one colour, the opaque part is meant.
 
     :param image: the loaded mask, of any mode.
     :returns: bool (height, width).
@@ -148,6 +160,11 @@ def _by_value(values: np.ndarray, *, lossy: bool) -> np.ndarray:
                 f"its values go from {values.min():g} to {largest:g}, and none is 0, so which is the background cannot "
                 "be told: save it in black and white"
             )
+        if len(np.unique(_some(values))) > _FEW_VALUES and _passages(values)[1] <= _GRADUAL:
+            raise ValueError(
+                f"its values up to {largest:g} rise gradually, as probabilities do and labels do not: save it in black "
+                "and white"
+            )
         return values > 0
     labels = (values > 0) & (values <= _LABELS)
     if (
@@ -162,12 +179,79 @@ def _by_value(values: np.ndarray, *, lossy: bool) -> np.ndarray:
         )
     if _is_photograph(values):
         raise ValueError("it has greys of all kinds, as a photograph has: name the mask, in black and white")
+    if not lossy and _are_whole(values) and _has_plain_greys(values):
+        raise ValueError(
+            "it has greys or colours in plain areas, which may be numbers of things that are all meant, or shares of "
+            "agreement: save it in black and white"
+        )
     return values > (largest // 2 if _are_whole(values) else largest / 2)
 
 
 def _are_whole(values: np.ndarray) -> bool:
     """Whether values are whole numbers, as labels are and probabilities are not."""
     return values.dtype.kind in "iub" or bool(np.array_equal(values, np.rint(values)))
+
+
+def _steps(values: np.ndarray) -> list[int]:
+    return [max(1, side // _LOOKED_AT) for side in values.shape]
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """Values of some pixels, evenly spread."""
+    rows, columns = _steps(values)
+    return values[::rows, ::columns]
+
+
+def _passages(values: np.ndarray) -> tuple[float, float]:
+    """How values between 0 and the largest pass into their neighbours.
+
+    :returns: the share of neighbours that are equal, and the median by which the others differ; 0 where there are none.
+    """
+    largest = values.max()
+    rows, columns = _steps(values)
+    equal, pairs, jumps = 0, 0, []
+    for lines in (values[::rows], values[:, ::columns].T):
+        first, second = lines[:, :-1].astype(np.int64), lines[:, 1:].astype(np.int64)
+        between = ((first > 0) & (first < largest)) | ((second > 0) & (second < largest))
+        difference = np.abs(first - second)[between]
+        equal, pairs = equal + int((difference == 0).sum()), pairs + difference.size
+        jumps.append(difference[difference > 0])
+    jump = np.concatenate(jumps)
+    return equal / max(1, pairs), float(np.median(jump)) if jump.size else 0.0
+
+
+def _has_plain_greys(values: np.ndarray) -> bool:
+    """Whether a good part of what is not 0 has values below the largest that stand in plain areas, as labels do.
+
+    Those of soft edges and of probabilities pass gradually into their neighbours.
+    """
+    largest = int(values.max())
+    shown = int((values > 0).sum())
+    if ((values > 0) & (values < largest)).sum() < _PLAIN_SHARE * shown:
+        return False
+    share, jump = _passages(values)
+    return share >= 0.5 and jump > largest / 16
+
+
+def covers_border(masks: np.ndarray) -> np.ndarray:
+    """Which masks cover the border and leave out something within, as inverted ones do.
+
+    :param masks: 0 and 1 (images, height, width).
+    :returns: bool (images,).
+    """
+    border = np.concatenate([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], axis=1)
+    return (border.mean(1) >= _BORDER) & (masks.mean((1, 2)) < 1)
+
+
+def are_outlines(masks: np.ndarray) -> np.ndarray:
+    """Which masks enclose more than twice what they cover, as outlines do that were not filled.
+
+    :param masks: 0 and 1 (images, height, width).
+    :returns: bool (images,).
+    """
+    covered = masks.sum((1, 2), dtype=np.int64)
+    filled = np.array([ndimage.binary_fill_holes(mask).sum() for mask in masks], np.int64)
+    return filled > 3 * covered
 
 
 def _is_photograph(values: np.ndarray) -> bool:

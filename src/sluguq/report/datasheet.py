@@ -30,6 +30,7 @@ from sluguq.datasets.units import TIES, named, tying_labels
 from sluguq.figures.distribution import fst_distribution
 from sluguq.figures.style import figure as new_figure
 from sluguq.figures.style import finish, styled
+from sluguq.images.masks import are_outlines, covers_border
 from sluguq.machine.streams import plain_stream, stream
 from sluguq.stores.files import whole_file
 from sluguq.stores.store import open_store
@@ -271,18 +272,26 @@ def _contradictions(store: xr.Dataset) -> str:
 
 
 def _masks(store: xr.Dataset) -> str:
-    """How many images have a lesion mask, and which masks are empty or full."""
+    """How many images have a lesion mask, and which masks are empty, full, or hardly what is meant."""
     if "lesion_mask" not in store:
         return ""
     rows = np.flatnonzero(store["has_lesion_mask"].values)
-    blocks = range(0, store.sizes["image"], _BLOCK)
-    means = [store["lesion_mask"].isel(image=slice(start, start + _BLOCK)).values.mean((1, 2)) for start in blocks]
-    shares = np.concatenate(means)[rows]
+    shares, covering, outlined = (np.empty(len(rows), kind) for kind in (float, bool, bool))
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        masks = store["lesion_mask"].isel(image=rows[block]).values
+        shares[block], covering[block], outlined[block] = masks.mean((1, 2)), covers_border(masks), are_outlines(masks)
     ids = store["id"].values.astype(str)[rows]
     sentence = f"{len(rows):,} of {store.sizes['image']:,} images have a lesion mask"
     if len(rows):
         sentence += f"; it covers {np.median(shares):.0%} of the square (median)"
-    for what, cases in (("empty", shares == 0), ("full", shares == 1)):
+    kinds = {
+        "empty": shares == 0,
+        "full": shares == 1,
+        "perhaps inverted, as they cover the border and not what is within": covering,
+        "perhaps outlines that were not filled": outlined,
+    }
+    for what, cases in kinds.items():
         if cases.any():
             names = ", ".join(ids[cases][:_COMMONEST])
             sentence += f". {cases.sum():,} masks are {what} ({names}{', ...' if cases.sum() > _COMMONEST else ''})"
