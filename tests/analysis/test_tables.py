@@ -22,7 +22,7 @@ from sluguq.analysis.drawn_artefacts import (
     region_means,
     with_and_without,
 )
-from sluguq.analysis.fairness import flagging, gaps, gaps_within, intersections, levels
+from sluguq.analysis.fairness import TOGETHER, flagging, gaps, gaps_within, intersections, levels
 from sluguq.analysis.labelled_images import labels_found, map_summaries
 from sluguq.analysis.making import make_table
 from sluguq.analysis.signals import comparable_signals, compare_signals
@@ -392,6 +392,32 @@ def test_a_gap_that_is_the_condition_s_vanishes_within_it():
     part = frame[(frame["configuration"] == "B") & (rare[frame["image"]] == "easy")]
     means = part.groupby(["seed", "group"])["mse"].mean().unstack()
     assert by.loc[("within", "easy"), "value"] == pytest.approx(np.log(means["dark"] / means["light"]).mean())
+
+
+def test_a_gap_that_two_labels_explain_vanishes_only_where_both_are_adjusted_for():
+    """Dark skin has more of the hard condition and more of the source whose photographs are hard."""
+    rng = np.random.default_rng(1)
+    store = aggregated(seeds=2, tested=200, pool=200, size=4, errors={c: {"light": 0.02, "dark": 0.02} for c in "ABC"})
+    dark = store["group"].values == "dark"
+    hard, dim = (rng.random(len(dark)) < np.where(dark, 0.75, 0.25) for _ in range(2))
+    store["mse"] = store["mse"] * (1 + 2 * xr.DataArray(hard, dims="image")) * (1 + 2 * xr.DataArray(dim, dims="image"))
+    labels = {
+        "condition": np.where(hard, "hard", "easy"),
+        "atlas": np.where(dim, "dim", "bright"),
+        "fst_other": dark + 1,
+    }
+    store = store.drop_vars(["label_site", "label_ruler"]).assign(
+        {f"label_{name}": ("image", values.astype(object)) for name, values in labels.items()}
+    )
+    table = gaps_within(store, replicates=60)
+    adjusted = table[(table["variable"] == "mse") & (table["configuration"] == "B") & (table["measure"] == "adjusted")]
+    values = adjusted.set_index("label")["value"]
+    assert values["condition"] > 0.3
+    assert values["atlas"] > 0.3
+    assert abs(values[TOGETHER]) < 0.12
+    levels = set(table.loc[(table["label"] == TOGETHER) & (table["measure"] == "within"), "level"])
+    assert {"dim / easy", "bright / easy", "bright / hard"} <= levels
+    assert TOGETHER not in set(gaps_within(store.drop_vars("label_atlas"), replicates=10)["label"])
 
 
 def test_no_label_no_gap_within(store):

@@ -63,6 +63,8 @@ def test_a_gap_that_slug_shows_less_of_is_said():
     gaps = pd.DataFrame([ratio("mse", 1.5, 1.2, 1.9), ratio("slug", 1.1, 0.9, 1.3)])
     (said,) = against({"gaps": gaps}, {})
     assert "dark over light under A 1.10 [0.90, 1.30] in SLUG, 1.50 [1.20, 1.90] in the error" in said
+    hardly = pd.DataFrame([ratio("mse", 1.5, 1.2, 1.9), ratio("slug", 1.49, 1.2, 1.9)])
+    assert against({"gaps": hardly}, {}) == []
     undecided = pd.DataFrame([ratio("mse", 1.1, 0.9, 1.3), ratio("slug", 0.5, 0.4, 0.6)])
     assert against({"gaps": undecided}, {}) == []
     reverse = pd.DataFrame([ratio("mse", 0.5, 0.4, 0.6), ratio("slug", 0.4, 0.3, 0.6)])

@@ -17,7 +17,7 @@ from sluguq.claims.robustness import robustness
 from sluguq.figures.words import number
 from sluguq.report.differences import differences
 from sluguq.report.doubts import confounding, other_ways, whose_labels
-from sluguq.report.findings import write_findings
+from sluguq.report.findings import _names, write_findings
 from sluguq.report.registered import entries_in_words
 from tests.figures.stand_in import aggregated, saved, with_artefacts
 from tests.places import ROOT
@@ -107,7 +107,7 @@ def test_whose_labels_tells_where_the_direction_hangs_on_them():
     agree = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 1.8, 1.2, 2.5)])
     text = "\n".join(whose_labels({"gaps_by_annotation": agree}))
     assert "| skin types as the groups have them | 40 | 2.00 [1.50, 3.00] |" in text
-    assert "all of them show the same direction" in text
+    assert "Under A all of them say the same of the error. The darkest fare worse." in text
     apart = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 0.8, 0.7, 0.9)])
     text = "\n".join(whose_labels({"gaps_by_annotation": apart}))
     assert "Under A the gap of the error hangs on who says so. The darkest fare worse: skin types as the groups" in text
@@ -170,7 +170,7 @@ def test_the_readme_says_what_the_findings_say():
         " ".join(paragraph.split()),
     )
     assert (
-        "Of {} claims of the two papers that this run can be asked about, {} hold, {} do not hold, {} not".format(
+        "Of {} claims of the two papers that this run can be asked about, {} hold, {} do not hold, {} are not".format(
             *tally.groups()
         )
         in page
@@ -181,6 +181,17 @@ def test_commands_at_the_end_name_the_file_that_was_run(experiment, tmp_path):
     page = write_findings(experiment, tmp_path, configfile="config/mine.yaml").read_text()
     assert ".venv/bin/snakemake findings --cores 1 --configfile config/mine.yaml" in page
     assert "--configfile config/stand-in.yaml" in write_findings(experiment, tmp_path).read_text()
+
+
+def test_names_of_the_run_are_told_where_the_claims_have_others():
+    groups = {"hell": [1, 2], "dunkel": [5, 6]}
+    mixes = {"nur": {"hell": 1.0}, "halb": {"hell": 0.5, "dunkel": 0.5}}
+    errors = {name: dict.fromkeys(groups, 0.01) for name in mixes}
+    store = aggregated(groups=groups, configurations=mixes, errors=errors, tested=4, pool=6, maps=False)
+    assert _names(store) == (
+        "In the claims light is hell (FST 1, 2), dark is dunkel (FST 5, 6), A is nur and B is halb."
+    )
+    assert _names(aggregated(tested=4, pool=6, maps=False)) == ""
 
 
 def test_confounding_shows_the_plain_gap_beside_the_adjusted(experiment, tmp_path):

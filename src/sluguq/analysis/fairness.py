@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from sluguq.analysis.aggregated import labels_of
+from sluguq.analysis.annotations import OTHER_TYPES
 from sluguq.analysis.given import takes_results
 from sluguq.analysis.retention import caught_share, flagged_share
 from sluguq.analysis.statistics import (
@@ -36,6 +38,9 @@ VARIABLES = ("mse", "latent_std", "slug")
 LARGEST = {"mse": 4.0}
 """The largest value that a variable can have: intensities run from -1 to 1."""
 QUANTILES = (0.5, 0.9, 0.99)
+TOGETHER = "all together"
+"""In place of a label: all labels at once that are adjusted for."""
+
 FEWEST = 10
 """Intersections with fewer images than this in all are not listed."""
 
@@ -220,7 +225,8 @@ def gaps_within(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFra
     smallest (different images of the smaller group, in all seeds). value: logarithm of the ratio of means, group over
     the lightest group. Measures: `within`, in one level; and, over all levels that count (level empty), `all`, the
     plain gap of their images, and `adjusted`, the mean of the levels' gaps, each with the weight of nm/(n + m) images
-    (Mantel and Haenszel, Journal of the National Cancer Institute 22, 1959).
+    (Mantel and Haenszel, Journal of the National Cancer Institute 22, 1959). The label `TOGETHER` has the levels of all
+    labels at once that have two or more levels that count: its adjusted gap is adjusted for all of them.
 
     :param dataset: an opened aggregated store.
     :param replicates: of the bootstrap behind every interval.
@@ -229,27 +235,49 @@ def gaps_within(dataset: xr.Dataset, replicates: int = REPLICATES) -> pd.DataFra
     frame = per_image(dataset, ["mse", "slug", *labels])
     names = grouped(frame, dataset)
     rows: list[dict[str, Any]] = []
-    for label, (group, pair) in itertools.product(labels, list(against_lightest(frame, names))):
-        pair = pair.assign(level=pair[label].astype(str))[~pair[label].map(is_nothing)]
-        count = pair.groupby(["level", "group"])["image"].nunique().unstack(fill_value=0)
-        smaller = count.reindex(columns=[names[0], group], fill_value=0).min(axis=1)
-        smaller = smaller[smaller >= FEWEST].sort_values(ascending=False)
-        if smaller.empty or pair["level"].nunique() < 2:
-            continue
-        counted = pair[pair["level"].isin(smaller.index)]
-        cases = [("", measure, counted, smaller.sum()) for measure in ("all", "adjusted")]
-        cases += [(str(n), "within", counted[counted["level"] == n], size) for n, size in smaller.items()]
-        for name, measure, part, size in cases:
-            statistic = _adjusted if measure == "adjusted" else _plain
-            key = {"label": label.removeprefix("label_"), "level": name, "group": group, "reference": names[0]}
-            measures = {
-                variable: Measure(statistic, {"x": variable, "group": "inside", "level": "level"})
-                for variable in ("mse", "slug")
-            }
-            found = {**key, "measure": measure, "smallest": int(size)}
-            rows += estimate_rows(part, measures, found, name="variable", replicates=replicates)
+    for group, pair in against_lightest(frame, names):
+        levels = {label.removeprefix("label_"): _joined_levels(pair, [label]) for label in labels}
+        smaller = {label: _smaller_groups(pair, level, names[0], group) for label, level in levels.items()}
+        # What one annotation of the skin says of the other is no confounder.
+        several = [f"label_{label}" for label in levels if len(smaller[label]) > 1 and f"label_{label}" != OTHER_TYPES]
+        if len(several) > 1:
+            levels[TOGETHER] = _joined_levels(pair, several)
+            smaller[TOGETHER] = _smaller_groups(pair, levels[TOGETHER], names[0], group)
+        for label, level in levels.items():
+            sizes = smaller[label]
+            if sizes.empty or level.nunique() < 2:
+                continue
+            counted = pair.assign(level=level)[level.isin(sizes.index)]
+            cases = [("", measure, counted, sizes.sum()) for measure in ("all", "adjusted")]
+            cases += [(str(n), "within", counted[counted["level"] == n], size) for n, size in sizes.items()]
+            for name, measure, part, size in cases:
+                statistic = _adjusted if measure == "adjusted" else _plain
+                measures = {
+                    variable: Measure(statistic, {"x": variable, "group": "inside", "level": "level"})
+                    for variable in ("mse", "slug")
+                }
+                key = {"label": label, "level": name, "group": group, "reference": names[0]}
+                found = {**key, "measure": measure, "smallest": int(size)}
+                rows += estimate_rows(part, measures, found, name="variable", replicates=replicates)
     order = ["label", "level", "group", "reference", "configuration", "variable", "measure", *ESTIMATE, "smallest"]
     return pd.DataFrame(rows, columns=order)
+
+
+def _joined_levels(frame: pd.DataFrame, labels: Sequence[str]) -> pd.Series:
+    """The level of every row, of several labels all of theirs in one; missing where a label says nothing."""
+    known = ~np.any([frame[label].map(is_nothing).to_numpy(bool) for label in labels], axis=0)
+    return pd.Series(
+        [" / ".join(map(str, row)) for row in zip(*(frame[label] for label in labels), strict=True)],
+        index=frame.index,
+        dtype=object,
+    ).where(known)
+
+
+def _smaller_groups(frame: pd.DataFrame, level: pd.Series, reference: str, group: str) -> pd.Series:
+    """Different images of the smaller group in every level that counts, the most first."""
+    count = frame.assign(level=level).groupby(["level", "group"])["image"].nunique().unstack(fill_value=0)
+    smaller = count.reindex(columns=[reference, group], fill_value=0).min(axis=1)
+    return smaller[smaller >= FEWEST].sort_values(ascending=False)
 
 
 def _plain(x: Array, group: np.ndarray, level: np.ndarray, weights: Array) -> Array:

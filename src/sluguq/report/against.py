@@ -11,7 +11,7 @@ import pandas as pd
 from sluguq.analysis.drawn_artefacts import MAPS, MASKED
 from sluguq.analysis.signals import ENSEMBLE
 from sluguq.analysis.tables import signal_label
-from sluguq.claims.rules import SMALLEST_CORRELATION
+from sluguq.claims.rules import SMALLEST_CORRELATION, SMALLEST_RATIO
 from sluguq.figures.words import bracketed, decimal
 
 Tables = Mapping[str, pd.DataFrame]
@@ -82,7 +82,8 @@ def _smaller_gaps(ratios: Rows) -> list[str]:
     for error in (row for row in ratios if row["variable"] == "mse"):
         slug = of_slug.get((error["configuration"], error["group"]))
         shown = error["low"] > 0 or error["high"] < 0
-        if slug and shown and math.copysign(1, error["value"]) * slug["value"] < abs(error["value"]):
+        short = abs(error["value"]) - math.copysign(1, error["value"]) * slug["value"] if slug else 0.0
+        if slug and shown and short > SMALLEST_RATIO:
             found.append(
                 f"{error['group']} over {error['reference']} under {error['configuration']} {_ratio(slug)} in SLUG, "
                 f"{_ratio(error)} in the error"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sluguq.analysis.annotations import ANNOTATIONS, OTHER_TYPES
-from sluguq.analysis.fairness import FEWEST
+from sluguq.analysis.fairness import FEWEST, TOGETHER
 from sluguq.claims.catalogue import CLAIMS, added_claims
 from sluguq.figures.words import bracketed, listed, plural
 
@@ -38,15 +38,10 @@ def whose_labels(tables: Tables, masks: Collection[str] = ()) -> list[str]:
         rows = ratios[ratios["variable"] == variable]
         if len(rows):
             lines += [words, "", *_ratios(rows, "by", ANNOTATIONS, "who says so", "images a seed")]
-    changes: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {}
     for configuration, part in ratios[ratios["variable"] == "mse"].groupby("configuration", sort=False):
-        if len(set(map(_side, part.to_dict("records")))) > 1:
-            changes.setdefault(_sides(part), []).append(str(configuration))
-    if not changes:
-        return [*lines, "Under every configuration all of them show the same direction, or all of them none.", ""]
-    lines += [
-        f"Under {listed(names)} the gap of the error hangs on who says so. {sides}" for sides, names in changes.items()
-    ]
+        shown.setdefault(_sides(part), []).append(str(configuration))
+    lines += [f"Under {listed(names)} {sides}" for sides, names in shown.items()]
     return [*lines, ""]
 
 
@@ -90,12 +85,17 @@ def confounding(tables: Tables) -> list[str]:
             lines.append(
                 f"| {label.replace('_', ' ')} | {levels} | {smaller:,} | {configuration} | {cells[0]} | {cells[1]} |"
             )
+    together = (
+        f"`{TOGETHER}` has a level for every combination of the labels"
+        if TOGETHER in set(gaps["label"])
+        else "the labels are adjusted for one at a time"
+    )
     return [
         *lines,
         "",
         "What remains: levels that one group hardly has are left out, so an adjusted gap speaks of the images that "
         "overlap alone. Within one condition and one source, photographs still differ in body site, camera, light and "
-        "stage, and the labels are adjusted for one at a time. None of this tells skin from how it was photographed.",
+        f"stage, and {together}. None of this tells skin from how it was photographed.",
         "",
     ]
 
@@ -161,4 +161,7 @@ def _sides(rows: pd.DataFrame) -> str:
     whose: dict[str, list[str]] = {}
     for row in rows.to_dict("records"):
         whose.setdefault(_side(row), []).append(ANNOTATIONS.get(row["by"], str(row["by"])))
-    return " ".join(f"{side}: {'; '.join(names)}." for side, names in whose.items())
+    if len(whose) == 1:
+        return f"all of them say the same of the error. {next(iter(whose))}."
+    said = " ".join(f"{side}: {'; '.join(names)}." for side, names in whose.items())
+    return f"the gap of the error hangs on who says so. {said}"

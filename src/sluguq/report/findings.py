@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from sluguq.analysis.aggregated import groups_of, scale_of
 from sluguq.analysis.drawn_artefacts import MAPS, MASKED
@@ -22,8 +23,9 @@ from sluguq.analysis.signals import ENSEMBLE
 from sluguq.analysis.tables import signal_label
 from sluguq.claims.registration import read_registration
 from sluguq.claims.rules import OPEN, UNASKED
+from sluguq.claims.run import NotInRun, Run
 from sluguq.config.paths import ResultPaths
-from sluguq.figures.words import bracketed, group_label, number, percentage, plural
+from sluguq.figures.words import bracketed, group_label, listed, number, percentage, plural
 from sluguq.report.against import against
 from sluguq.report.answers import answers, unsaid
 from sluguq.report.differences import differences
@@ -143,6 +145,8 @@ def _adjusted(rows: pd.DataFrame) -> str:
 
 
 def _verb(verdict: str, count: int) -> str:
+    if verdict == OPEN:
+        return f"{'is' if count == 1 else 'are'} {verdict}"
     if count == 1:
         return verdict
     return {"holds": "hold", "does not hold": "do not hold"}.get(verdict, verdict)
@@ -155,7 +159,8 @@ def _what_was_run(results: Results, paper: Mapping[str, Any] | None) -> list[str
         "## What was run",
         "",
         f"{plural(training.sizes['configuration'] * training.sizes['seed'], 'network')}: "
-        f"{plural(training.sizes['seed'], 'seed')} of the configurations "
+        f"{plural(training.sizes['seed'], 'seed')} of the "
+        f"configuration{'' if training.sizes['configuration'] == 1 else 's'} "
         + ", ".join(
             f"{name} ({', '.join(f'{percentage(share)} {group_label(g, groups)}' for g, share in mix.items())})"
             for name, mix in results.configuration["configurations"].items()
@@ -188,6 +193,9 @@ def _claims(results: Results, pictures: Path) -> list[str]:
     if versions:
         about.append(f"Version of the rules: {', '.join(versions)}.")
     about.append(standing_of_claims(claims))
+    names = _names(results.training)
+    if names:
+        about.append(names)
     lines = ["## Every claim of the papers", "", " ".join(about)]
     lines += entries_in_words(entries, versions, results.training.attrs.get("configuration"))
     for paper, part in claims.groupby("paper", sort=False):
@@ -209,6 +217,22 @@ def _claims(results: Results, pictures: Path) -> list[str]:
             lines += ["", "Not to be asked of this run:", ""]
             lines += [f"- {row.statement} ({row.reason})" for row in others.itertuples()]
     return [*lines, ""]
+
+
+def _names(training: xr.Dataset) -> str:
+    """Whom and what the claims mean by light, dark, A, B and C, where the run calls them otherwise."""
+    run, groups = Run({"": training}), groups_of(training)
+    words = {"light": "light", "dark": "dark", "light_only": "A", "both": "B", "dark_only": "C"}
+    meant = {}
+    for key, word in words.items():
+        try:
+            name = getattr(run, key)
+        except NotInRun:
+            continue
+        if name != word:
+            meant[word] = group_label(name, groups) if name in groups else name
+    pairs = [f"{word} is {name}" for word, name in meant.items()]
+    return f"In the claims {listed(pairs)}." if pairs else ""
 
 
 def _estimate(row: Any) -> str:
