@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from sluguq.config.sources import Downloads
-from sluguq.datasets.download import USER_AGENT, Downloader, DownloadError, Request
+from sluguq.datasets.download import USER_AGENT, Downloader, DownloadError, NoRoom, Request
 from tests.datasets.misbehaving import Server, picture, zipped
 
 BODY = bytes(range(256)) * 400
@@ -156,9 +156,19 @@ def test_body_without_length_comes_whole(server, downloads, tmp_path, how):
 def test_a_file_that_will_not_fit_is_not_begun(server, downloads, tmp_path, monkeypatch):
     server.files["/file"] = BODY
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(DownloadError, match=r"0\.0 GB are free at"):
+    with pytest.raises(NoRoom, match=r"0 MB are free at .*: make room, and run again"):
         fetch(server, downloads, tmp_path / "file")
     assert server.asked("/file") == 1
+
+
+def test_a_full_disk_is_no_loss_of_images_but_ends_the_run(server, downloads, tmp_path, monkeypatch):
+    """Else an experiment would go on with the images that found room."""
+    for number in range(6):
+        server.files[f"/{number}"] = BODY
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    wanted = [Request(f"{server.root}/{number}", tmp_path / str(number)) for number in range(6)]
+    with Downloader(downloads) as downloader, pytest.raises(NoRoom):
+        downloader.fetch_all(wanted)
 
 
 def test_slow_drip_is_cut(server, downloads, tmp_path):

@@ -1,5 +1,6 @@
 """Room on a disk is taken before it is used."""
 
+import errno
 import resource
 import signal
 import subprocess
@@ -8,7 +9,8 @@ import sys
 import pytest
 
 from sluguq.config import ConfigurationError, resolve
-from sluguq.machine.disk import reserve
+from sluguq.machine.disk import full_disk_told, reserve
+from sluguq.machine.jobs import in_words
 from sluguq.stages import preflight
 from tests.places import ROOT
 from tests.stages.test_cost import SMALL
@@ -57,3 +59,13 @@ def test_eigenbases_side_by_side_are_counted_side_by_side(tmp_path, monkeypatch)
     assert "while one is computed" in preflight.check_disk(experiment, tmp_path, kept=4, removed=0)
     with pytest.raises(ConfigurationError, match="while 4 are computed side by side"):
         preflight.check_disk(experiment, tmp_path, kept=4, removed=0, at_once=4)
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)])
+def test_a_full_disk_is_told_with_what_was_being_written(tmp_path, number, told):
+    with pytest.raises(OSError) as caught, full_disk_told(tmp_path / "outer"), full_disk_told(tmp_path / "a.zarr"):
+        raise OSError(number, "No")
+    words = in_words(caught.value)
+    assert ("a.zarr could not be written, as its disk" in words) == told
+    assert ("make room, and run the same command again" in words) == told
+    assert "outer" not in words

@@ -27,6 +27,7 @@ from sluguq.config.sources import Unpacking
 from sluguq.datasets.base import AcquisitionError
 from sluguq.datasets.member_names import name_of_member
 from sluguq.images.signatures import kind_of_file
+from sluguq.machine.disk import tell_full_disk
 from sluguq.stores.files import file_sha256
 
 _BLOCK = 2**20
@@ -196,6 +197,9 @@ def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> None
         partial.rename(target)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise AcquisitionError(f"{archive} cannot be unpacked ({error}); delete it and get it again") from error
+    except OSError as error:
+        tell_full_disk(error, target)
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -36,6 +36,7 @@ from sluguq.datasets.hosts import Host
 from sluguq.datasets.transfers import CutTransfer, Unpacker, is_cut_off, packing_of
 from sluguq.images.decoding import not_a_picture
 from sluguq.images.signatures import kind_of_file
+from sluguq.machine.disk import full_disk_told
 
 USER_AGENT = "sluguq/0.1 (research on fairness of skin image models; python-requests)"
 """What every request says it is: no browser is feigned."""
@@ -61,6 +62,10 @@ class DownloadError(AcquisitionError):
     def __init__(self, reason: str, *, may_pass: bool = False):
         super().__init__(reason)
         self.may_pass = may_pass
+
+
+class NoRoom(AcquisitionError):
+    """The disk has no room for a file. This is no loss to be listed: all that is still to come would be one."""
 
 
 class _WrongChecksum(Exception):
@@ -288,10 +293,12 @@ class Downloader:
         length = response.headers.get("Content-Length", "")
         coming = int(length) if length.isdigit() else None
         free = shutil.disk_usage(part.parent).free
+        if request.picture and coming is not None and coming > LARGEST_PICTURE:
+            raise DownloadError(f"more than {LARGEST_PICTURE} bytes, too large for a photograph")
         if coming is not None and coming > free:
-            raise DownloadError(
-                f"{coming / 1e9:.1f} GB to come, but only {free / 1e9:.1f} GB are free at {part.parent}",
-                may_pass=True,
+            raise NoRoom(
+                f"{request.url}: {coming / 1e6:,.0f} MB to come, but only {free / 1e6:,.0f} MB are free at "
+                f"{part.parent}: make room, and run again to go on where it stopped"
             )
         received = 0
         unpacker = Unpacker(packing) if packing else None
@@ -319,10 +326,13 @@ class Downloader:
                     continue
                 if start + received == 0 and (what := _unwanted(request, block)):
                     raise DownloadError(what)
-                out.write(block)
+                with full_disk_told(part.parent):
+                    out.write(block)
                 received += len(block)
                 if received > free:
-                    raise DownloadError(f"the disk at {part.parent} is full", may_pass=True)
+                    raise NoRoom(
+                        f"the disk at {part.parent} is full: make room, and run again to go on where it stopped"
+                    )
                 window_bytes += len(block)
                 bar.update(len(block))
                 if request.picture and start + received > LARGEST_PICTURE:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -38,6 +39,36 @@ def gigabytes(count: int) -> str:
     :param count: of bytes.
     """
     return f"{count / 1e9:.1f} GB"
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextlib.contextmanager
+def full_disk_told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say with the error of a full disk what was being written, and what to do.
+
+    :param path: file or folder that the block writes.
+    """
+    try:
+        yield
+    except OSError as error:
+        tell_full_disk(error, path)
+        raise
+
+
+def tell_full_disk(error: BaseException | None, path: str | os.PathLike[str]) -> None:
+    """Note with an error, if it is that of a full disk, what was being written, and what to do.
+
+    :param error: any error; None passes.
+    :param path: file or folder that was being written.
+    """
+    if isinstance(error, OSError) and error.errno in _FULL and not hasattr(error, "__notes__"):
+        free = free_bytes(Path(path).absolute().parent)
+        error.add_note(
+            f"{path} could not be written, as its disk, with {free / 1e6:,.0f} MB free, has no room for it (or a quota "
+            "is used up): make room, and run the same command again; nothing half-written is left"
+        )
 
 
 def reserve(path: Path, count: int) -> None:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from sluguq.machine.disk import full_disk_told
 from sluguq.machine.errors import SluguqError
 from sluguq.machine.owner import owned
 
@@ -43,13 +44,14 @@ def whole_file(path: str | os.PathLike[str], *, sealed: bool = False) -> Iterato
         if certain:
             remove_partials(path)
         try:
-            yield partial
-            synchronise(partial)
-            if sealed:
-                with whole_file(_seal(path)) as seal:
-                    seal.write_text(f"{file_sha256(partial)}  {path.name}\n", encoding="utf-8")
-            partial.replace(path)
-            synchronise(path.parent)
+            with full_disk_told(path):
+                yield partial
+                synchronise(partial)
+                if sealed:
+                    with whole_file(_seal(path)) as seal:
+                        seal.write_text(f"{file_sha256(partial)}  {path.name}\n", encoding="utf-8")
+                partial.replace(path)
+                synchronise(path.parent)
         finally:
             partial.unlink(missing_ok=True)
 

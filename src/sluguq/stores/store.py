@@ -21,6 +21,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
+from sluguq.machine.disk import full_disk_told, tell_full_disk
 from sluguq.machine.owner import owned
 from sluguq.stores.files import remove_partials, synchronise
 from sluguq.stores.manifest import MANIFEST, MENTION, CheckedStore, damaged, read_manifest, write_manifest
@@ -267,8 +268,10 @@ class StoreWriter:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         with self._claim:
             try:
+                tell_full_disk(error, self.path)
                 if kind is None:
-                    self._finish()
+                    with full_disk_told(self.path):
+                        self._finish()
             finally:
                 shutil.rmtree(self._partial, ignore_errors=True)
 
