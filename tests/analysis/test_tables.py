@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sluguq.analysis.aggregated import clusters_of, groups_of
+from sluguq.analysis.aggregated import NoScores, clusters_of, groups_of
 from sluguq.analysis.drawn_artefacts import (
     artefact_clusters,
     artefacts_found,
@@ -24,7 +24,7 @@ from sluguq.analysis.drawn_artefacts import (
 )
 from sluguq.analysis.fairness import TOGETHER, flagging, gaps, gaps_within, intersections, levels
 from sluguq.analysis.labelled_images import labels_found, map_summaries
-from sluguq.analysis.making import make_table
+from sluguq.analysis.making import make_table, make_tables
 from sluguq.analysis.signals import comparable_signals, compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
 from sluguq.analysis.tables import by_seed, per_image
@@ -53,6 +53,37 @@ def test_per_image_has_one_row_for_every_tested_image(store):
         one["id"].item(),
         one["label_site"].item(),
     )
+
+
+def test_a_store_without_any_error_or_with_types_in_words_is_refused_in_words():
+    store = aggregated(seeds=2, tested=4, pool=6, maps=False)
+    with pytest.raises(NoScores, match=r"phantom: no image has a finite error under any of the 6 models"):
+        make_tables(store.assign(mse=store["mse"] * np.nan), "training", 10)
+    words = store["fst"].values.astype(str).astype(object)
+    with pytest.raises(NoScores, match=r"phantom: the variable fst is of type object"):
+        make_tables(store.assign(fst=("image", words)), "training", 10)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_what_is_nothing_has_no_logarithm_and_warns_of_none():
+    store = aggregated(seeds=2, tested=6, pool=8, maps=False)
+    nothing = store.assign(slug=store["slug"] * 0)
+    table = make_table("gaps", nothing, 10)
+    ratios = table[(table["measure"] == "log_ratio") & (table["variable"] == "slug")]
+    assert ratios["value"].isna().all()
+    assert (ratios["undefined"] == 2).all()
+    assert make_table("calibration", nothing, 10)["value"].isna().all()
+
+
+def test_calibration_of_a_constant_slug_does_not_depend_on_the_order_of_images():
+    store = aggregated(seeds=2, tested=10, pool=12, maps=False)
+    constant = store.assign(slug=store["slug"] * 0 + 7)
+    first = make_table("calibration", constant, 10)
+    turned = make_table("calibration", constant.isel(image=slice(None, None, -1)), 10)
+    assert first["value"].dropna().tolist() == pytest.approx(turned["value"].dropna().tolist())
+    assert first.query("measure == 'slope'")["value"].isna().all()
+    ratios = first[first["measure"] == "observed_over_expected"]["value"].dropna()
+    assert ratios.tolist() == pytest.approx([1.0] * len(ratios))
 
 
 def test_groups_are_ordered_from_light_to_dark():

@@ -480,8 +480,29 @@ def test_an_effect_shown_to_be_too_small_refutes_however_sure_it_is():
     assert above("p", small, smallest=0.05).verdict == FAILS
     assert above("p", estimate(-0.03, 0.03), smallest=0.05).verdict == FAILS
     assert above("p", estimate(-0.03, 0.07), smallest=0.05).verdict == OPEN
-    assert above("p", estimate(0.01, 0.07), smallest=0.05).verdict == HOLDS
+    assert above("p", estimate(0.02, 0.09), smallest=0.05).verdict == HOLDS
     assert below("p", estimate(-0.03, -0.01), smallest=0.05).verdict == FAILS
+
+
+def test_between_holding_and_not_lies_what_is_not_decided():
+    """A sure effect whose estimate is smaller than the smallest of interest, which it may yet reach."""
+    for value in np.linspace(-0.1, 0.2, 301):
+        for half in (0.004, 0.02, 0.06):
+            verdicts = [
+                above("p", estimate(v - half, v + half), smallest=0.05).verdict for v in (value, value + 0.99 * half)
+            ]
+            assert verdicts != [FAILS, HOLDS], (value, half)
+            mirrored = below("p", estimate(-value - half, -value + half), smallest=0.05).verdict
+            assert mirrored == above("p", estimate(value - half, value + half), smallest=0.05).verdict
+    part = above("p", estimate(0.01, 0.07), smallest=0.05)
+    assert together([part]) == (OPEN, "an effect is seen, and it may be smaller than the smallest of interest")
+    assert p_value([part], OPEN) > 0.05
+    assert together([above("p", estimate(-0.01, 0.07), smallest=0.05)]) == (OPEN, "an interval holds the threshold")
+    # What would decide it is what shows it to be smaller.
+    assert part.aim == pytest.approx(0.01)
+    sure = estimate(0.1, 0.3)
+    assert follows("p", sure, estimate(0.8, 1.2), estimate(-0.1, 0.05), "the error's").verdict == OPEN
+    assert follows("p", sure, estimate(0.8, 1.2), estimate(-0.04, 0.1), "the error's").verdict == HOLDS
 
 
 def test_a_count_is_below_or_it_is_not():
@@ -605,6 +626,18 @@ def test_an_image_that_no_configuration_of_a_seed_could_score_is_not_left_out_in
         store[name].values[:, 2, image] = np.nan
     judged = judge({"home": store}, replicates=60).set_index("claim")
     assert judged.loc["gap_under_A", ["verdict", "reason"]].tolist() == [OPEN, "not known in 1 of 4 seeds"]
+
+
+def test_a_run_without_any_error_is_told_as_such():
+    store = aggregated(seeds=2, tested=10, pool=20, size=8)
+    errors = {name: store[name] * np.nan for name in ("mse", "slug", "latent_std", "error_map", "slug_map")}
+    table = judge({"home": store.assign(errors)}, None, 20).set_index("claim")
+    assert (
+        table.loc["tone_follows_training", "reason"]
+        == "phantom has no errors of A, B, C in any seed: training diverged"
+    )
+    assert "has fewer than three patients of light or dark" in table.loc["dark_images_vary_more", "reason"]
+    assert not table["verdict"].isin([HOLDS, FAILS]).any()
 
 
 def test_a_configuration_that_diverged_in_every_seed_is_told_as_such():

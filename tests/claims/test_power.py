@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.statistics import mean
-from sluguq.claims import Run
+from sluguq.claims import CLAIMS, Run
 from sluguq.claims.power import COLUMNS, components, of_claim, power
-from sluguq.claims.rules import HOLDS, above
+from sluguq.claims.rules import HOLDS, above, together
 from sluguq.figures.planning import power as draw_power
 from tests.places import ROOT
 
@@ -36,6 +37,20 @@ def test_the_promised_share_of_experiments_decides(seeds, images):
     promised = np.mean([of_claim([above("a", p._replace(value=effect))], seeds, images / 100)[0] for p in pilots])
     seen = np.mean([above("a", experiment(rng, seeds, images, effect)).verdict == HOLDS for _ in range(150)])
     assert promised == pytest.approx(seen, abs=0.12)
+
+
+def test_what_is_promised_of_every_claim_is_what_comes_out():
+    """Claims of several parts too, and such as follow a reference: of pilots on average, against simulated runs."""
+    world, keys = WORLDS["true"], ("dark_worse_even_under_C", "slug_gap_has_sign_of_error", "removal_lowers_error")
+    pilots = [Run({"home": simulated(world, 10, 64, np.random.default_rng(key))}, None, 60) for key in range(6)]
+    promised = pd.concat([power(pilot, 64, seeds=(4,), images=(64,)) for pilot in pilots])
+    promised = promised.groupby("claim")["holds"].mean()
+    claims = [claim for claim in CLAIMS if claim.key in keys]
+    runs = [Run({"home": simulated(world, 4, 64, np.random.default_rng(100 + key))}, None, 60) for key in range(24)]
+    for claim in claims:
+        seen = np.mean([together(claim.parts(run), claim.fewest_seeds)[0] == HOLDS for run in runs])
+        assert promised[claim.key] == pytest.approx(seen, abs=0.3), claim.key
+        assert promised[claim.key] > 0.05, claim.key
 
 
 def test_images_help_where_images_vary_and_seeds_where_trainings_do():

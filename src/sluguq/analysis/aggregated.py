@@ -11,6 +11,7 @@ import xarray as xr
 import yaml
 
 from sluguq.datasets.units import TIES, units_of
+from sluguq.machine.errors import SluguqError
 
 
 def middle_configuration(dataset: xr.Dataset) -> int:
@@ -26,6 +27,10 @@ def middle_configuration(dataset: xr.Dataset) -> int:
         return sum(share**2 for share in shares)
 
     return min(range(len(names)), key=lambda position: (unevenness(position), position))
+
+
+class NoScores(SluguqError, ValueError):
+    """A store holds nothing that tables could be made of; the message says which and why."""
 
 
 class Scale(NamedTuple):
@@ -55,6 +60,35 @@ def scale_of(dataset: xr.Dataset) -> Scale:
     resolved = yaml.safe_load(dataset.attrs.get("configuration") or "{}")
     named = resolved.get("scale") if isinstance(resolved, dict) else None
     return Scale(**{key: named[key] for key in Scale._fields if key in named}) if named else FITZPATRICK
+
+
+def has_errors(dataset: xr.Dataset) -> bool:
+    """Whether any image has a finite error under any model.
+
+    :param dataset: an opened aggregated store.
+    """
+    return bool(np.isfinite(dataset["mse"].values).any())
+
+
+def check_scores(dataset: xr.Dataset) -> None:
+    """Refuse a store that no table can be made of.
+
+    :param dataset: an opened aggregated store.
+    :raises NoScores: no image has a finite error, or skin types are no whole numbers.
+    """
+    name = dataset.attrs.get("dataset") or "the data set"
+    if not has_errors(dataset):
+        models = dataset.sizes["configuration"] * dataset.sizes["seed"]
+        raise NoScores(
+            f"{name}: no image has a finite error under any of the {models} models, so there is nothing to make tables "
+            "of. Every training diverged (models/<configuration>/seed-<n>/history.csv shows the losses): train again "
+            "with a lower learning rate. If only this data set is concerned, look at its images"
+        )
+    if "fst" in dataset and dataset["fst"].dtype.kind not in "iu":
+        raise NoScores(
+            f"{name}: the variable fst is of type {dataset['fst'].dtype}; skin types are whole numbers, 1 the lightest "
+            "and -1 unknown"
+        )
 
 
 def groups_of(dataset: xr.Dataset) -> Groups:

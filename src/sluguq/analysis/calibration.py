@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import rankdata
 
 from sluguq.analysis.labelled_images import without_rim
 from sluguq.analysis.maps import maps_by_model
-from sluguq.analysis.statistics import Array
+from sluguq.analysis.statistics import Array, logarithm
 from sluguq.analysis.tables import ESTIMATE, REPLICATES, Measure, estimate_rows, per_image
 
 BLOCK = 256
@@ -76,29 +77,28 @@ def _pixels(dataset: xr.Dataset) -> pd.DataFrame:
 
 
 def _ratio(observed: Array, expected: Array, weights: Array) -> Array:
-    total = weights @ expected
-    return np.divide(weights @ observed, total, out=np.full_like(total, np.nan), where=total > 0)
+    return (weights @ observed) / _positive(weights @ expected)
+
+
+def _positive(values: Array) -> Array:
+    """The values, NaN where they are not positive."""
+    return np.where(values > 0, values, np.nan)
 
 
 def _slope(x: Array, y: Array, weights: Array) -> Array:
-    log_x, log_y = np.log(x), np.log(y)
-    total = weights.sum(axis=1)
-    mx, my = weights @ log_x / total, weights @ log_y / total
-    variance = weights @ log_x**2 / total - mx**2
-    return np.divide(
-        weights @ (log_x * log_y) / total - mx * my, variance, out=np.full_like(mx, np.nan), where=variance > 0
-    )
+    log_x, log_y = logarithm(x), logarithm(y)
+    rest = log_x - (weights @ log_x / weights.sum(axis=1))[:, None]
+    variance, covariance = (weights * rest**2).mean(axis=1), (weights * rest * log_y).mean(axis=1)
+    # Images whose SLUG differs by less than a billionth part do not differ.
+    return np.divide(covariance, variance, out=np.full_like(variance, np.nan), where=variance > 1e-18)
 
 
 def _of_tenth(tenth: int) -> Any:
     def ratio(x: Array, y: Array, weights: Array) -> Array:
-        place = np.argsort(np.argsort(x, kind="stable"), kind="stable")
-        inside = (10 * place // len(x)) == tenth - 1
-        if not inside.any():
-            return np.full(len(weights), np.nan)
-        scale = (weights @ y) / (weights @ x)
+        # Images of one SLUG are in one tenth, so that none depends on their order.
+        inside = (10 * (rankdata(x) - 0.5) // len(x)) == tenth - 1
         part = weights[:, inside]
-        expected = scale * (part @ x[inside])
-        return np.divide(part @ y[inside], expected, out=np.full_like(expected, np.nan), where=expected > 0)
+        expected = (weights @ y) * (part @ x[inside]) / _positive(weights @ x)
+        return (part @ y[inside]) / _positive(expected)
 
     return ratio

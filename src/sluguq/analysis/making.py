@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import xarray as xr
 
+from sluguq.analysis.aggregated import check_scores
 from sluguq.analysis.annotations import gaps_by_annotation
 from sluguq.analysis.association import correlations
 from sluguq.analysis.calibration import calibration
@@ -21,6 +22,7 @@ from sluguq.analysis.signals import compare_signals
 from sluguq.analysis.signals_beyond_error import labels_by_signal, signals_by_group
 from sluguq.analysis.tables import REPLICATES, with_blocks
 from sluguq.analysis.tones import tones
+from sluguq.config.paths import MODELS
 from sluguq.machine import extensions
 from sluguq.stores.store import open_store
 from sluguq.stores.tables import write_table
@@ -73,7 +75,10 @@ def make_tables(store: xr.Dataset, role: str, replicates: int = REPLICATES) -> d
     :param role: training, external, artefacts or models.
     :param replicates: bootstrap replicates behind every interval.
     :returns: the tables by the names of :data:`sluguq.analysis.catalogue.TABLES`.
+    :raises NoScores: the store has no scores at all, or such as no table can be made of.
     """
+    if role != MODELS:
+        check_scores(store)
     made: dict[str, pd.DataFrame] = {}
     for name in tables_for(role):
         made[name] = make_table(name, store, replicates, pixels=made.get("artefact_pixels"))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
-from sluguq.analysis.aggregated import clusters_of, groups_of
+from sluguq.analysis.aggregated import clusters_of, groups_of, has_errors
 from sluguq.analysis.annotations import skin_tones
 from sluguq.analysis.estimates import Estimate, over_seeds
 from sluguq.analysis.maps import maps_by_model
@@ -78,7 +78,8 @@ def picture_measures(dataset: xr.Dataset) -> pd.DataFrame:
 
     :param dataset: an opened aggregated store.
     """
-    if not {"pixels", "reconstruction", "slug_map", "error_map"} <= set(dataset.data_vars):
+    known = {"pixels", "reconstruction", "slug_map", "error_map"} <= set(dataset.data_vars)
+    if not known or not has_errors(dataset):
         return pd.DataFrame(columns=list(_COLUMNS))
     order = dataset["configuration"].values.astype(str)
     pixels = dataset["pixels"].transpose("image", "y", "x", "channel")

@@ -27,6 +27,14 @@ def _divide(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
+def logarithm(x: Array) -> Array:
+    """The natural logarithm; NaN, without a warning, where there is none: of 0 and of what is negative.
+
+    :param x: of any shape.
+    """
+    return np.log(x, out=np.full_like(x, np.nan), where=x > 0)
+
+
 def mean(x: Array, weights: Array) -> Array:
     """The mean of x.
 
@@ -53,7 +61,7 @@ def log_ratio(x: Array, group: NDArray[np.bool_], weights: Array) -> Array:
     :param group: (images,) boolean.
     :param weights: how often each image is drawn, (replicates, images).
     """
-    return np.log(mean(x[group], weights[:, group])) - np.log(mean(x[~group], weights[:, ~group]))
+    return logarithm(mean(x[group], weights[:, group])) - logarithm(mean(x[~group], weights[:, ~group]))
 
 
 def ranks(x: Array, weights: Array) -> Array:

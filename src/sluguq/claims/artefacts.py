@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sluguq.analysis.statistics import Array, mean
+from sluguq.analysis.statistics import Array, logarithm, mean
 from sluguq.claims.rules import FINDS, SMALLEST_AUROC, SMALLEST_RATIO, WELL_RECONSTRUCTED, Part, above, below
 from sluguq.claims.run import NotInRun, Run
 
@@ -87,7 +87,7 @@ def beats_the_error_map(run: Run) -> list[Part]:
 
 def reconstructed(run: Run) -> list[Part]:
     def log_mean_ratio(x: Array, y: Array, weights: Array) -> Array:
-        return mean(np.log(x) - np.log(y), weights)
+        return mean(logarithm(x) - logarithm(y), weights)
 
     configuration = run.for_artefacts
     frame = run.regions[run.regions["configuration"] == configuration]
@@ -107,7 +107,7 @@ def reconstructed(run: Run) -> list[Part]:
 
 def between(run: Run) -> list[Part]:
     def log_mean_ratio(x: Array, y: Array, weights: Array) -> Array:
-        return mean(np.log(x) - np.log(y), weights)
+        return mean(logarithm(x) - logarithm(y), weights)
 
     drawn = run.regions[run.regions["artefact"].isin(KINDS)]
     parts = []

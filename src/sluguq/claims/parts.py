@@ -18,6 +18,7 @@ from sluguq.analysis.statistics import (
     Array,
     cliffs_delta,
     log_ratio,
+    logarithm,
     mean,
     pearson,
     spearman,
@@ -59,7 +60,7 @@ def _change(run: Run, later: str, earlier: str, group: str) -> Estimate:
 
 
 def _log_change(after: Array, before: Array, weights: Array) -> Array:
-    return np.log(mean(after, weights)) - np.log(mean(before, weights))
+    return logarithm(mean(after, weights)) - logarithm(mean(before, weights))
 
 
 def _two_gaps(run: Run, variable: str, first: str, second: str, sign: int = -1) -> Estimate:

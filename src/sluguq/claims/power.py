@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain, product
 
 import numpy as np
 import pandas as pd
@@ -72,25 +71,9 @@ def of_claim(parts: Sequence[Part], seeds: int, factor: float) -> tuple[float, f
     :param factor: its images over the pilot's.
     """
     level = failing_level(len(parts))
-    holds = math.prod(
-        max(_probability(part.shown, seeds, factor, LEVEL) - _both(part, seeds, factor), 0.0) for part in parts
-    )
+    holds = math.prod(_probability(part.shown, seeds, factor, LEVEL) for part in parts)
     spared = math.prod(1 - _probability(part.refuted, seeds, factor, level) for part in parts)
     return holds, min(1 - spared, 1 - holds)
-
-
-def _both(part: Part, seeds: int, factor: float) -> float:
-    """The probability that an interval shows a part and refutes it, being less than the smallest effect: it fails."""
-    pairs = product(chain(*part.shown), chain(*part.refuted))
-    return min(sum(_of_one(_common(*pair), seeds, factor, LEVEL) for pair in pairs if _of_same(*pair)), 1.0)
-
-
-def _of_same(first: Inside, second: Inside) -> bool:
-    return first.estimate is second.estimate and max(first.low, second.low) < min(first.high, second.high)
-
-
-def _common(first: Inside, second: Inside) -> Inside:
-    return Inside(first.estimate, max(first.low, second.low), min(first.high, second.high))
 
 
 def _probability(condition: Condition, seeds: int, factor: float, level: float) -> float:
@@ -113,8 +96,8 @@ def _of_one(inside: Inside, seeds: int, factor: float, level: float) -> float:
             + student.ppf(tail, max(estimate.side * factor - 1, 1)) ** 2 * shared
         )
         low, high = interval_within(estimate.value, width, estimate.transform)
-        least = (inside.low + (estimate.value - low) - estimate.value) / error
-        most = (inside.high - (high - estimate.value) - estimate.value) / error
+        least = (max(inside.low + estimate.value - low, inside.least) - estimate.value) / error
+        most = (min(inside.high + estimate.value - high, inside.most) - estimate.value) / error
         total += max(float(norm.cdf(most) - norm.cdf(least)), 0.0)
     return total / len(_POINTS)
 

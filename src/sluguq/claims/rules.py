@@ -25,6 +25,9 @@ UNASKED: Verdict = "cannot be asked of this run"
 UNDECIDED = "an interval holds the threshold"
 """The usual reason why a claim is open."""
 
+BETWEEN = "an effect is seen, and it may be smaller than the smallest of interest"
+"""Why a claim is open whose intervals leave the threshold out."""
+
 _MOST = 1000.0
 """How many times larger a run is thought at most."""
 
@@ -89,15 +92,22 @@ variance in the error's own units, so one that knew all would have the whole."""
 
 
 class Inside(NamedTuple):
-    """That the interval of an estimate lies between two numbers."""
+    """That the interval of an estimate lies between two numbers, and its value between two others."""
 
     estimate: Estimate
     low: float = -math.inf
     high: float = math.inf
+    least: float = -math.inf
+    most: float = math.inf
 
     def at(self, level: float) -> bool:
-        """Whether the interval at a level, 0 to 1, does; not where a number is unknown."""
+        """Whether they do with the interval at a level, 0 to 1; not where a number is unknown."""
         e = self.estimate.at(level)
+        return self._replace(estimate=e).around() and self.least <= e.value <= self.most
+
+    def around(self) -> bool:
+        """Whether the interval as it is lies between its two numbers."""
+        e = self.estimate
         return _known(e) and self.low < e.low and e.high < self.high
 
 
@@ -132,6 +142,10 @@ class Part(NamedTuple):
         """Whether the interval at a level refutes it."""
         return _fulfilled(self.refuted, level)
 
+    def seen(self) -> bool:
+        """Whether its intervals alone would show it, however small the effect."""
+        return any(all(inside.around() for inside in row) for row in self.shown)
+
     def at(self, level: float) -> Verdict:
         """The verdict by the interval at a level."""
         return FAILS if self.fails(level) else HOLDS if self.holds(level) else OPEN
@@ -145,10 +159,11 @@ def above(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float
     """Holds where the whole interval is above the threshold, does not where it shows less than the smallest effect.
 
     :param smallest: the smallest effect of interest, beyond the threshold. An interval that lies wholly below it
-        refutes the claim, also where it excludes the threshold: one-sided, as a test of equivalence is.
+        refutes the claim, also where it excludes the threshold: one-sided, as a test of equivalence is. A claim whose
+        estimate is smaller does not hold either: between the two lies what is not decided.
     """
     edge = threshold + smallest
-    shown, refuted = ((Inside(estimate, low=threshold),),), ((Inside(estimate, high=edge),),)
+    shown, refuted = ((Inside(estimate, low=threshold, least=edge),),), ((Inside(estimate, high=edge),),)
     return _part(
         name, estimate, _words("above", threshold, edge), shown, refuted, _aim(estimate.value, threshold, edge)
     )
@@ -157,7 +172,7 @@ def above(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float
 def below(name: str, estimate: Estimate, threshold: float = 0.0, smallest: float = 0.0) -> Part:
     """Holds where the whole interval is below the threshold, does not where it shows less than the smallest effect."""
     edge = threshold - smallest
-    shown, refuted = ((Inside(estimate, high=threshold),),), ((Inside(estimate, low=edge),),)
+    shown, refuted = ((Inside(estimate, high=threshold, most=edge),),), ((Inside(estimate, low=edge),),)
     aim = _aim(-estimate.value, -threshold, -edge)
     return _part(name, estimate, _words("below", threshold, edge), shown, refuted, aim)
 
@@ -178,11 +193,11 @@ def follows(name: str, estimate: Estimate, reference: Estimate, shortfall: Estim
 
     :param shortfall: of the estimate less ``CAPTURED`` times the reference, image by image. Where the reference
         excludes zero and this lies wholly on the other side, what should follow it does so by less than that share, not
-        at all, or the other way.
+        at all, or the other way. Where only its value does, nothing is decided.
     """
     shown = (
-        (Inside(reference, low=0.0), Inside(estimate, low=0.0)),
-        (Inside(reference, high=0.0), Inside(estimate, high=0.0)),
+        (Inside(reference, low=0.0), Inside(estimate, low=0.0), Inside(shortfall, least=0.0)),
+        (Inside(reference, high=0.0), Inside(estimate, high=0.0), Inside(shortfall, most=0.0)),
     )
     refuted = (
         (Inside(reference, low=0.0), Inside(shortfall, high=0.0)),
@@ -211,8 +226,8 @@ def _words(side: str, threshold: float, edge: float) -> str:
 
 
 def _aim(value: float, threshold: float, edge: float) -> float:
-    """The half-width under which an interval about this value is decided: whichever side is nearer to being shown."""
-    return max(value - threshold, edge - value)
+    """The half-width under which an interval about this value is decided."""
+    return value - threshold if value >= edge else edge - value
 
 
 def _part(name: str, estimate: Estimate, threshold: str, shown: Condition, refuted: Condition, aim: float) -> Part:
@@ -263,9 +278,11 @@ def together(parts: Sequence[Part], fewest_seeds: int = FEWEST_SEEDS) -> tuple[V
         valueless = [part.name for part in parts if not math.isfinite(part.estimate.value)]
         if valueless:
             return OPEN, f"has no value in this run: {', '.join(valueless)}"
-        nearly = any(part.verdict == FAILS for part in parts)
-        level = f"{100 * failing_level(len(parts)):.3g} %, the level for {len(parts)} parts"
-        return OPEN, f"some part is on the other side at 95 %, none at {level}" if nearly else UNDECIDED
+        if any(part.verdict == FAILS for part in parts):
+            level = f"{100 * failing_level(len(parts)):.3g} %, the level for {len(parts)} parts"
+            return OPEN, f"some part is on the other side at 95 %, none at {level}"
+        small = all(part.seen() for part in parts if part.verdict == OPEN)
+        return OPEN, BETWEEN if small else UNDECIDED
     lost = max(part.estimate.undefined for part in parts)
     if lost:
         return OPEN, f"not known in {lost} of {seeds + lost} seeds"

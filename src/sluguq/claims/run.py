@@ -10,7 +10,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sluguq.analysis.aggregated import FITZPATRICK, blocks_of, clusters_of, groups_of, label_values, mixes_of, scale_of
+from sluguq.analysis.aggregated import (
+    FITZPATRICK,
+    blocks_of,
+    clusters_of,
+    groups_of,
+    has_errors,
+    label_values,
+    mixes_of,
+    scale_of,
+)
 from sluguq.analysis.drawn_artefacts import artefact_clusters, pixel_scores, region_means
 from sluguq.analysis.estimates import Estimate, Transform, over_seeds
 from sluguq.analysis.labelled_images import map_summaries
@@ -317,7 +326,8 @@ class Run:
         found = []
         for name, store in self.photographs.items():
             order = [str(c) for c in store["configuration"].values]
-            if not {"slug_map", "error_map"} <= set(store.data_vars) or self.for_artefacts not in order:
+            there = {"slug_map", "error_map"} <= set(store.data_vars) and self.for_artefacts in order
+            if not there or not has_errors(store.isel(configuration=order.index(self.for_artefacts))):
                 continue
             carried = {label: _yes_or_no(store, f"label_{label}") for label in labels if f"label_{label}" in store}
             carried = {label: values for label, values in carried.items() if {0.0, 1.0} <= set(values)}
@@ -356,7 +366,9 @@ class Run:
         """What photographs and reconstructions of the training data set look like, an image and model a row."""
         frame = picture_measures(self.training)
         if frame.empty:
-            raise NotInRun(f"{self.training.attrs.get('dataset')} has no reconstructions or no maps")
+            lost = 0 if has_errors(self.training) else self.training.sizes["seed"]
+            otherwise = f"{self.training.attrs.get('dataset')} has no reconstructions or no maps"
+            raise self._nothing(self.training, lost, ", ".join(self.configurations), otherwise)
         return frame
 
     def picture_estimate(
@@ -387,7 +399,9 @@ class Run:
         """How different the darkest group's images are from each other, over the lightest's, by space and measure."""
         found = variability_estimates(self.training, self.replicates, (self.light, self.dark))
         if not found:
-            raise NotInRun(f"{self.training.attrs.get('dataset')} has no pixels")
+            name = self.training.attrs.get("dataset")
+            few = f"{name} has fewer than three patients of {self.light} or {self.dark} that some model has errors of"
+            raise NotInRun(few if "pixels" in self.training else f"{name} has no pixels")
         return found
 
     @cached_property

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from sluguq.machine.code import LIBRARY, fingerprint_of_code
 
-NUMBER = 2
+NUMBER = 3
 """Raised where a claim, a threshold or a smallest effect of interest changes on purpose."""
 
 _WITHOUT = ("__init__.py", "machine", "config", "datasets", "images", "stores")
 
 
 def rules_version() -> str:
-    """``2-`` and twelve digits of the rules' code, with that of the statistics they rest on.
+    """``3-`` and twelve digits of the rules' code, with that of the statistics they rest on.
 
     The digits change with everything that can change a verdict, so that a verdict and a registration that bear the same
     version were made by the same rules.
