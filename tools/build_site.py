@@ -32,6 +32,7 @@ GUIDES = {
     "Understand it": (
         "docs/findings",
         "docs/reading-the-numbers",
+        "docs/papers",
         "docs/training",
         "docs/accuracy",
         "benchmarks/RESULTS",

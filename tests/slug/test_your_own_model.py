@@ -156,6 +156,13 @@ def test_what_goes_in(given):
     found = run("What goes in", ages=ages, masks=masks, **given)
     assert found["logits"](given["params"], given["images"]).shape == (4, 3)
     assert found["scores"].slug.shape == (4,)
+    # The map of each channel: their sum is the map.
+    apply, params, images = given["apply"], given["params"], given["images"]
+    basis = sluguq.eigenbasis(apply, params, images, rank=2, key=given["key"])
+    whole = sluguq.score(apply, params, basis, images, key=given["key"], maps=True).maps
+    assert found["pictures"].shape == (4, 8, 8, 3)
+    assert found["pictures"].max() == 1
+    np.testing.assert_allclose(found["coloured"].sum(-1), whole, rtol=0.02)
 
 
 def test_part_of_the_weights(given):

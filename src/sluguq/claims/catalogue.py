@@ -210,8 +210,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "lesion_better_on_light_skin",
         FAIRNESS,
-        "section 3, figure 1",
-        "Trained on light skin only (A), the lesion is preserved better on light skin.",
+        "section 1, figure 1",
+        "Trained on both in equal parts (B), the lesion is preserved better on light skin.",
         "logarithm of the ratio of the mean error inside the lesion, dark over light",
         "the interval is above 0, the estimate at least the smallest effect",
         "",

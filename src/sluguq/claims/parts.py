@@ -411,13 +411,13 @@ def complexity(run: Run) -> list[Part]:
 
 
 def lesion_gap(run: Run) -> list[Part]:
-    a = run.light_only
+    b = run.both
     frame = run.pictures
-    pair = frame[(frame["configuration"] == a) & frame["group"].isin([run.light, run.dark])]
+    pair = frame[(frame["configuration"] == b) & frame["group"].isin([run.light, run.dark])]
     estimate = run.picture_estimate(
-        log_ratio, pair.assign(inside=pair["group"] == run.dark), [a], x="error_lesion", group="inside"
+        log_ratio, pair.assign(inside=pair["group"] == run.dark), [b], x="error_lesion", group="inside"
     )
-    return [above(a, estimate, smallest=SMALLEST_RATIO)]
+    return [above(b, estimate, smallest=SMALLEST_RATIO)]
 
 
 def tone_follows_training(run: Run) -> list[Part]:
