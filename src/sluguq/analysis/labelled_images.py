@@ -46,7 +46,9 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
     :param dataset: an opened aggregated store.
     """
     ids = dataset["id"].values.astype(str)
-    parts = []
+    columns = ["configuration", "seed", "image", "id", "map", *SUMMARIES]
+    none = pd.DataFrame(columns=columns).astype({"image": int, **dict.fromkeys(SUMMARIES, float)})
+    parts: list[pd.DataFrame] = []
     for c, s, places, grids in maps_by_model(dataset, BLOCK):
         for name, grid in grids.items():
             values = grid.reshape(len(places), -1).astype(np.float64)
@@ -67,7 +69,7 @@ def map_summaries(dataset: xr.Dataset) -> pd.DataFrame:
                     }
                 )
             )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else none
 
 
 def ordered_flags(dataset: xr.Dataset) -> tuple[list[str], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from sluguq.analysis.statistics import Array, logarithm, mean
 from sluguq.claims.rules import FINDS, SMALLEST_AUROC, SMALLEST_RATIO, WELL_RECONSTRUCTED, Part, above, below
@@ -26,19 +27,27 @@ def finds(which: str, claimed: Callable[..., Part], kinds: tuple[str, ...]) -> C
         frame = run.pixels
         configuration = run.for_artefacts
         chosen = frame[frame["map"] == which]
-        there = [kind for kind in kinds if (chosen["artefact"] == kind).any()]
-        if not there:
-            raise NotInRun(f"no {' or '.join(kinds)} was drawn")
         return [
             claimed(
                 f"{kind}, {configuration}",
                 run.table_estimate(chosen[chosen["artefact"] == kind], mean, {"x": "auroc"}, "share"),
                 FINDS,
             )
-            for kind in there
+            for kind in _kinds(run, chosen, kinds)
         ]
 
     return parts
+
+
+def _kinds(run: Run, frame: pd.DataFrame, kinds: tuple[str, ...] = KINDS) -> list[str]:
+    """Those of the kinds that a table has rows of.
+
+    :raises NotInRun: none.
+    """
+    there = [kind for kind in kinds if (frame["artefact"] == kind).any()]
+    if not there:
+        raise run.nothing_drawn(kinds)
+    return there
 
 
 def finds_the_artefact(run: Run) -> list[Part]:
@@ -67,9 +76,6 @@ def beats_the_error_map(run: Run) -> list[Part]:
     configuration, frame = run.for_artefacts, run.pixels
     keys = ["artefact", "seed", "id", "clean_image"]
     wide = frame.pivot(index=keys, columns="map", values="auroc").reset_index()
-    there = [kind for kind in KINDS if (wide["artefact"] == kind).any()]
-    if not there:
-        raise NotInRun(f"no {' or '.join(KINDS)} was drawn")
 
     def gain(x: Array, y: Array, weights: Array) -> Array:
         return mean(x - y, weights)
@@ -81,7 +87,7 @@ def beats_the_error_map(run: Run) -> list[Part]:
             run.table_estimate(wide[wide["artefact"] == kind], gain, columns, "delta"),
             smallest=SMALLEST_AUROC,
         )
-        for kind in there
+        for kind in _kinds(run, wide)
     ]
 
 
@@ -91,9 +97,6 @@ def reconstructed(run: Run) -> list[Part]:
 
     configuration = run.for_artefacts
     frame = run.regions[run.regions["configuration"] == configuration]
-    there = [kind for kind in KINDS if (frame["artefact"] == kind).any()]
-    if not there:
-        raise NotInRun(f"no {' or '.join(KINDS)} was drawn")
     columns = {"x": "error_artefact", "y": "error_bare"}
     return [
         below(
@@ -101,7 +104,7 @@ def reconstructed(run: Run) -> list[Part]:
             run.table_estimate(frame[frame["artefact"] == kind], log_mean_ratio, columns),
             float(np.log(WELL_RECONSTRUCTED)),
         )
-        for kind in there
+        for kind in _kinds(run, frame)
     ]
 
 

@@ -36,6 +36,10 @@ BEYOND_POOL = "beyond this pool"
 """Seeds are trained on disjoint blocks of the pool, so that intervals hold what other people would change."""
 
 
+_LACKING = {"lesion": "has a mask of its lesion", "bare": "was also scored without it"}
+"""What an image lacks where a measure of it is not known, by a part of the measure's name."""
+
+
 class NotInRun(SluguqError, LookupError):
     """The run lacks what a claim is about; the message says what."""
 
@@ -322,17 +326,19 @@ class Run:
         :param labels: names of labels, 1 where a photograph carries it and 0 where it does not.
         :param which: ``slug_map`` or ``error_map``.
         :param summary: of :data:`sluguq.analysis.labelled_images.SUMMARIES`.
+        :raises NotInRun: there are such labels, but every training diverged.
         """
-        found = []
+        found, diverged = [], []
         for name, store in self.photographs.items():
             order = [str(c) for c in store["configuration"].values]
-            there = {"slug_map", "error_map"} <= set(store.data_vars) and self.for_artefacts in order
-            if not there or not has_errors(store.isel(configuration=order.index(self.for_artefacts))):
+            if not {"slug_map", "error_map"} <= set(store.data_vars) or self.for_artefacts not in order:
                 continue
             carried = {label: _yes_or_no(store, f"label_{label}") for label in labels if f"label_{label}" in store}
             carried = {label: values for label, values in carried.items() if {0.0, 1.0} <= set(values)}
             if not carried:
                 continue
+            if not has_errors(store.isel(configuration=order.index(self.for_artefacts))):
+                diverged.append(store)
             if name not in self._summaries:
                 place = order.index(self.for_artefacts)
                 known = xr.DataArray(np.any([np.isfinite(v) for v in carried.values()], axis=0), dims="image")
@@ -344,6 +350,8 @@ class Run:
                 rows = table[np.isfinite(values[table["image"]])]
                 if len(rows):
                     found.append((name, label, self._tells(store, rows, summary, values)))
+        if diverged and not found:
+            raise self._nothing(diverged[0], diverged[0].sizes["seed"], self.for_artefacts, "")
         return found
 
     def _tells(self, store: xr.Dataset, table: pd.DataFrame, summary: str, carried: np.ndarray) -> Estimate:
@@ -415,6 +423,17 @@ class Run:
         """The patient's integer of every image that was drawn on, by the id of the bare image."""
         return artefact_clusters(self.artefacts)
 
+    def nothing_drawn(self, kinds: Sequence[str]) -> NotInRun:
+        """Why there is no map of an image with an artefact of one of these kinds.
+
+        :param kinds: of artefacts.
+        """
+        lost = self._unscored(self.artefacts, self.for_artefacts)
+        drawn = np.isin(self.artefacts["artefact"].values.astype(str), kinds).any()
+        words = f"no {' or '.join(kinds)} was drawn"
+        empty = "the masks of the drawn artefacts are empty, or cover all of the image"
+        return self._nothing(self.artefacts, lost if drawn else 0, self.for_artefacts, empty if drawn else words)
+
     def table_estimate(
         self,
         frame: pd.DataFrame,
@@ -431,7 +450,9 @@ class Run:
         lost = self._unscored(self.artefacts, of)
         frame = frame.dropna(subset=list(columns.values()))
         if frame.empty:
-            raise self._nothing(self.artefacts, lost, of, "no image with a drawn artefact is of this kind")
+            told = (words for part, words in _LACKING.items() if any(part in name for name in columns.values()))
+            lacking = next(told, "is of this kind")
+            raise self._nothing(self.artefacts, lost, of, f"no image with a drawn artefact {lacking}")
         names = frame["clean_image"].to_numpy(str)
         cluster = pd.Series([self._drawn_on[name] for name in names], index=frame.index)
         seeds = [
