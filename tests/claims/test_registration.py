@@ -7,7 +7,9 @@ import json
 import pytest
 
 from sluguq.claims import CLAIMS, judge, rules_version
+from sluguq.claims.catalogue import added_claims
 from sluguq.claims.registration import RegistrationError, entry, read_registration, register, standing
+from sluguq.machine import code, extensions
 from tests.figures.stand_in import aggregated
 
 PLANNED = {"seeds": [0, 1], "test_images": 24}
@@ -25,6 +27,41 @@ def test_a_registration_holds_rules_sizes_and_its_hash(tmp_path):
     assert one["planned"] == PLANNED
     assert set(one["claims"]) == {claim.key for claim in CLAIMS}
     assert one["claims"]["gap_under_A"]["smallest"].startswith("a ratio of 1.05")
+
+
+OWN = """
+from sluguq.machine.extensions import add_claim
+
+
+def parts(run):
+    from sluguq.claims.rules import counted
+
+    return [counted("all", 0.2, 10, LIMIT)]
+
+
+LIMIT = 0.5
+add_claim("own", parts, statement="s", statistic="t", rule="below LIMIT", fewest_seeds=0)
+"""
+
+
+def test_claims_of_extensions_are_registered_with_the_code_of_their_rules(tmp_path, monkeypatch):
+    for name in ("_LOADED", "CLAIMS"):
+        monkeypatch.setattr(extensions, name, {})
+    monkeypatch.setattr(extensions, "_REGISTRIES", (extensions.CLAIMS,))
+    monkeypatch.delenv(extensions.VARIABLE, raising=False)
+    plain = rules_version()
+    own = tmp_path / "own.py"
+    own.write_text(OWN)
+    extensions.load([own])
+    monkeypatch.delenv(extensions.VARIABLE, raising=False)
+    one = new()
+    assert one["claims"]["own"]["rule"] == "below LIMIT"
+    assert one["rules_version"] not in (plain, "")
+    (claim,) = added_claims()
+    assert standing(claim, [one], "seeds: 2") == "registered 2026-01-05"
+    own.write_text(OWN.replace("LIMIT = 0.5", "LIMIT = 0.1"))
+    code._content.cache_clear()
+    assert standing(claim, [one], "seeds: 2").endswith("changed since: the code of the rules")
 
 
 def test_it_only_grows(tmp_path):

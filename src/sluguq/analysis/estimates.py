@@ -154,11 +154,12 @@ def over_seeds(
         draws.append(statistic(**columns, weights=counts[:, code]))
     value = np.asarray(values)
     defined = np.isfinite(value)
-    side = min(map(_kish, _sides(kept)))
+    sides = _sides(kept)
+    side = min(map(_kish, sides))
     estimate = Estimate(
         float(value[defined].mean()) if defined.any() else np.nan, np.nan, np.nan, np.nan, int(defined.sum()),
         max(len(c) for _, c in kept), len(distinct), (), np.nan, transform,
-        _units(kept) if units is None else units, most, len(value) - int(defined.sum()),
+        min(len(np.unique(s)) for s in sides) if units is None else units, most, len(value) - int(defined.sum()),
         side=side,
     )  # fmt: skip
     draw = np.asarray(draws)[defined]
@@ -205,11 +206,6 @@ def _sides(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> list[NDArr
         for side, part in zip(sides, (cluster[yes], cluster[~yes]), strict=True):
             side.append(part)
     return [np.concatenate(side) for side in sides]
-
-
-def _units(kept: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> int:
-    """Patients behind a share: all of them, or those of the smaller side where a column says yes or no."""
-    return min(len(np.unique(side)) for side in _sides(kept))
 
 
 def _kish(cluster: NDArray[Any]) -> float:

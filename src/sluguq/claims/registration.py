@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sluguq.claims.catalogue import CLAIMS, Claim
+from sluguq.claims.catalogue import CLAIMS, Claim, added_claims
 from sluguq.claims.version import rules_version
 from sluguq.machine.errors import SluguqError
 from sluguq.stores.files import whole_file
@@ -42,7 +42,7 @@ def entry(configuration: str, planned: Mapping[str, Any], date: str, commit: str
         "planned": dict(planned),
         "configuration_sha256": _sha256(configuration),
         "configuration": configuration,
-        "claims": {claim.key: _written(claim) for claim in CLAIMS},
+        "claims": {claim.key: _written(claim) for claim in (*CLAIMS, *added_claims())},
     }
     return {**content, "sha256": _sha256(json.dumps(content, sort_keys=True))}
 
