@@ -10,7 +10,7 @@ from sluguq.machine.jobs import job
 from sluguq.report.datasheet import write_datasheet
 
 with job(snakemake.log[0]):
-    write_datasheet(
+    told = write_datasheet(
         snakemake.output[0],
         store=snakemake.input.store,
         images=snakemake.input.images,
@@ -20,3 +20,4 @@ with job(snakemake.log[0]):
         entry=load_registry().get(snakemake.params.entry),
         scale=Scale(**snakemake.params.scale),
     )
+    print(told)

@@ -1,4 +1,4 @@
-"""Write a data set as one table with pictures, a row an image."""
+"""Write a data set as one table with pictures, one row per image."""
 
 import sys
 

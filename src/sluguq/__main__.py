@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,8 +51,16 @@ def _init(options: argparse.Namespace) -> int:
     print(f"\n{target}: check it, then look at the photographs, and at last run all of it:")
     # Targets come first: Snakemake takes every word after --configfile for a file.
     for goal in ("prepared ", ""):
-        print(f"  snakemake {goal}--cores {os.cpu_count() or 1} --configfile {shlex.quote(str(target))}")
+        print(f"  {_snakemake()} {goal}--cores {os.cpu_count() or 1} --configfile {shlex.quote(str(target))}")
     return 0
+
+
+def _snakemake() -> str:
+    """How Snakemake is called from here: by its path where the environment that runs this is not the shell's."""
+    ours = Path(sys.executable).parent / "snakemake"
+    if not ours.exists() or shutil.which("snakemake") == str(ours):
+        return "snakemake"
+    return shlex.quote(str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours))
 
 
 def _flag(options: argparse.Namespace) -> int:

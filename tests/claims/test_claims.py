@@ -73,7 +73,7 @@ def histories(seeds: int, power: float, noise: float = 1e-3) -> xr.Dataset:
 
 
 def world(errors, *, artefacts, table, abroad, isic, power, complexity=1.0, **options):
-    """A run of good size: 4 seeds, 60 test images a group and seed."""
+    """A run of good size: 4 seeds, 60 test images per group and seed."""
     training = aggregated(errors=errors, seeds=4, tested=60, pool=120, maps=False, **options)
     dark = training["group"].values == "dark"
     for name in ("total_variation", "compressed_size"):
@@ -155,7 +155,7 @@ def opposite():
 
 @pytest.fixture(scope="module")
 def small():
-    """The papers' world, but five test images a group and two seeds."""
+    """The papers' world, but five test images per group and two seeds."""
     training = aggregated(seeds=2, tested=5, pool=40, noise=1.5, maps=False, patients=False)
     abroad = external(0.015, 0.016, seeds=2, pool=3)
     artefacts = with_artefacts(seeds=2, images=2, slug_signal=0.4, error_signal=0.6)
@@ -601,7 +601,7 @@ def test_one_side_of_a_comparison_needs_patients_too():
 
 @pytest.mark.parametrize("dark", [1, 2, 5])
 def test_a_few_dark_patients_do_not_make_a_gap(dark):
-    """No gap in truth: 30 light patients and a few dark ones, who differ from each other, with 30 images a group."""
+    """No gap in truth: 30 light patients and a few dark ones, who differ from each other, with 30 images per group."""
     rng = np.random.default_rng(dark)
     cluster = np.concatenate([np.arange(30), 30 + np.arange(30) % dark])
     verdicts = []

@@ -22,7 +22,7 @@ def verdicts(world: str, seeds: int, tested: int, key: int, keys=ASKED) -> dict[
 
 
 def test_a_slug_that_knows_nothing_is_refuted():
-    """Four of the claims at 64 images a group; that SLUG is higher for dark skin under C takes the papers' size."""
+    """Four of the claims at 64 images per group; that SLUG is higher for dark skin under C takes the papers' size."""
     found = [verdicts("blind", 10, 64, key, set(WITHOUT_SLUG)) for key in range(10)]
     for claim in WITHOUT_SLUG[:4]:
         assert sum(one[claim] == FAILS for one in found) >= 9, claim

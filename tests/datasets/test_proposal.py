@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +80,8 @@ def test_the_proposal_runs(tmp_path, monkeypatch, capsys):
     (tmp_path / "config").mkdir()
     fill(tmp_path / "Klinik Süd {2024}")
     assert main(["init", "Klinik Süd {2024}"]) == 0
-    assert "prepared" in capsys.readouterr().out
+    program = shlex.split(re.findall(r"^  (.*) prepared ", capsys.readouterr().out, flags=re.MULTILINE)[0])
+    assert shutil.which(program[0]), "what is told to be run can be run"
     experiment = resolve(yaml.safe_load((tmp_path / "config" / "klinik-s-d-2024.yaml").read_text()))
     check_experiment(experiment)
     dataset = experiment.training_dataset
@@ -117,6 +121,48 @@ def test_folders_with_few_skin_types(tmp_path, types):
     experiment = resolve(yaml.safe_load(text))
     check_experiment(experiment, inputs=False)
     assert experiment.training_dataset == ("few-photographs" if types else "phantom")
+
+
+def label_table(folder: Path, text: str, count: int = 12) -> Path:
+    """A folder with so many pictures and this table."""
+    for number in range(count):
+        (folder / f"{number}.jpg").write_bytes(picture(number))
+    (folder / "labels.csv").write_text(text)
+    return folder
+
+
+def test_a_table_without_a_header_is_refused(tmp_path):
+    rows = "".join(f"{number}.jpg,{number % 6 + 1}\n" for number in range(12))
+    with pytest.raises(AcquisitionError, match=r"names a file \(0.jpg\), so it is no header"):
+        inspect_folder(label_table(tmp_path, rows))
+
+
+def test_a_published_table_that_lists_far_more_than_the_folder_has(tmp_path):
+    rows = "".join(f"{number},{number % 6 + 1}\n" for number in range(60))
+    found = inspect_folder(label_table(tmp_path, "md5hash,fitzpatrick_scale\n" + rows))
+    assert found.columns == {"file": "md5hash", "fst": "fitzpatrick_scale"}
+    assert found.without_file == 48
+
+
+def test_measured_numbers_are_no_labels_and_labels_beyond_the_first_are_told(tmp_path):
+    columns = [f"sign {number}" for number in range(9)]
+    rows = "".join(
+        f"{number}.jpg;{number % 2},5;{';'.join(f'{(number + k) % 2}.0' for k in range(9))}\n" for number in range(12)
+    )
+    found = inspect_folder(label_table(tmp_path, f"file;Größe;{';'.join(columns)}\n{rows}"))
+    assert found.labels == columns[:8]
+    assert found.more_labels == columns[8:]
+    text = "\n".join(told(found))
+    assert "add under labels what you need of 'sign 8'" in text
+    assert "no column of skin types" in text
+
+
+def test_letters_stay_letters_in_the_configuration(tmp_path):
+    rows = "".join(f"{number}.jpg,{number % 6 + 1},{'ab'[number % 2]}\n" for number in range(12))
+    found = inspect_folder(label_table(tmp_path, "file,Häuttyp (fst),Größe\n" + rows))
+    text = proposed_configuration(found, "x", tmp_path)
+    assert 'labels: ["Größe"]' in text
+    assert yaml.safe_load(text)["datasets"]["x-photographs"]["columns"]["fst"] == "Häuttyp (fst)"
 
 
 def test_folders_that_cannot_be_used(tmp_path, capsys):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -36,7 +37,7 @@ from sluguq.figures.style import (
     legend_of,
     ratio_axis,
 )
-from sluguq.figures.words import decimal, group_label, images_and_seeds, number, percentage, span, times
+from sluguq.figures.words import decimal, group_label, images_and_seeds, number, percentage, significant, span, times
 from tests.figures.stand_in import aggregated, draw_of, models, tables, with_artefacts
 from tests.places import ROOT
 
@@ -269,7 +270,8 @@ def test_tones_are_compared_over_seeds_and_listed_by_seed():
     single = table[(table["seed"] == 1) & (table["configuration"] == "A") & (table["of"] == "prior samples")]
     wanted = np.median(store["sample_ita"][0, 1])
     assert single.set_index("measure")["value"]["ita_50"] == pytest.approx(float(wanted))
-    assert "n = 4 samples and 12 training images a seed and configuration, 2 seeds" in texts(figure).replace("\n", " ")
+    note = texts(figure).replace("\n", " ")
+    assert "n = 4 samples and 12 training images per seed and configuration, 2 seeds" in note
 
 
 @pytest.mark.parametrize(
@@ -392,8 +394,8 @@ def test_words():
 
 def test_what_estimates_rest_on_is_said_with_the_most_seeds():
     table = pd.DataFrame({"images": [498, 512], "seeds": [1, 1]})
-    assert images_and_seeds(table) == "498–512 images a seed, 1 seed"
-    assert images_and_seeds(table.assign(seeds=[9, 10])) == "498–512 images a seed, 10 seeds"
+    assert images_and_seeds(table) == "498–512 images per seed, 1 seed"
+    assert images_and_seeds(table.assign(seeds=[9, 10])) == "498–512 images per seed, 10 seeds"
 
 
 def test_marks_stand_side_by_side_about_their_tick_and_begin_again_after_the_last():
@@ -445,6 +447,23 @@ def test_a_legend_reads_line_by_line():
     # Columns of a legend with three of them: 0 3 6, 1 4, 2 5.
     assert [h.get_label() for h in by_lines(handles, 3)] == ["0", "3", "6", "1", "4", "2", "5"]
     assert [h.get_label() for h in by_lines(handles[:4], 4)] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.01, "1.0"),
+        (0.9, "0.90"),
+        (9.97, "10"),
+        (19.2, "19"),
+        (0.05, "0.050"),
+        (-0.3, "−0.30"),
+        (0, "0"),
+        (1234, "1,200"),
+    ],
+)
+def test_measured_numbers_keep_their_last_zero(value, words):
+    assert significant(value) == words
 
 
 def test_numbers_have_one_format():
@@ -499,6 +518,18 @@ def test_poor_cases_stand_beside_good_ones():
     assert len(shown) == 6
 
 
+def test_every_configuration_of_an_artefact_has_its_name_and_its_interval_ends_within_the_axis():
+    store = with_artefacts(seeds=2, images=6, kinds=("ruler", "ink"))
+    fig, table = draw_of("artefact_change", store)
+    fig.canvas.draw()
+    for axes in fig.axes:
+        assert [tick.label1.get_text() for tick in axes.xaxis.get_minor_ticks()] == ["A", "B", "C"] * 2
+    low, high = fig.axes[0].get_ylim()
+    ends = table.loc[table["seed"] == -1, ["low", "high"]].to_numpy()
+    assert not np.isclose(ends, low).any()
+    assert not np.isclose(ends, high).any(), "an interval that touches the edge looks cut"
+
+
 def test_the_answers_figures_say_what_their_tables_say():
     store = aggregated(seeds=2, tested=20, pool=30, size=8)
     fig, table = draw_of("error_by_group", store)
@@ -506,7 +537,16 @@ def test_the_answers_figures_say_what_their_tables_say():
     said = [text.get_text() for text in fig.axes[0].texts]
     gaps = tables("error_by_group", store)["gaps"]
     row = gaps[(gaps["variable"] == "mse") & (gaps["measure"] == "log_ratio") & (gaps["configuration"] == "A")].iloc[0]
-    assert said[0] == "{}× [{}, {}]".format(*(number(float(np.exp(row[n])), 2) for n in ("value", "low", "high")))
+    assert said[0] == "{}× [{}, {}]".format(*(significant(float(np.exp(row[n]))) for n in ("value", "low", "high")))
+    assert [label.get_text() for label in fig.axes[0].get_xticklabels()] == [
+        "A\nlight only",
+        "B\n50 % light, 50 % dark",
+        "C\ndark only",
+    ]
+    for container in fig.axes[0].containers:
+        for box, median in zip(container.boxes, container.medians, strict=True):
+            dark = max(to_rgb(box.get_facecolor())) < 0.5
+            assert (to_hex(median.get_color()) == "#ffffff") == dark, "a median can be seen in its box"
     _, table = draw_of("slug_knows", store)
     assert table[["mse_percentile", "slug_percentile"]].to_numpy().min() > 0
     for _, part in table.groupby(["configuration", "seed"]):

@@ -156,6 +156,22 @@ def test_the_page_says_what_is_known_and_stands_alone(prepared):
     assert outside == []
 
 
+def test_a_terminal_is_told_what_can_be_used_and_what_was_lost(prepared):
+    told = write_datasheet(
+        prepared / "d.html",
+        store=prepared / "s.zarr",
+        images=prepared / "images.csv",
+        missing=prepared / "missing.csv",
+        rejected=prepared / "r.csv",
+        name="mine",
+    )
+    assert told.splitlines() == [
+        "mine: 11 of 13 images can be used; by FST: 1: 3, 2: 0, 3: 0, 4: 0, 5: 4, 6: 0, without: 4",
+        "  1 lost: HTTP 404 <Not Found>",
+        "  1 lost: an HTML page, not a picture",
+    ]
+
+
 def test_a_published_set_shows_its_licence(prepared):
     page = write(prepared, "d.html", entry=load_registry()["passion"])
     assert "Data Use Public License" in page.text

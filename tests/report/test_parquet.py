@@ -1,4 +1,4 @@
-"""The table with pictures: a row an image, the numbers of the store, and readers that people use."""
+"""The table with pictures: one row per image, the numbers of the store, and readers that people use."""
 
 from __future__ import annotations
 

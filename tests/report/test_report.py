@@ -112,7 +112,8 @@ def test_the_page_states_every_claim_once_and_the_tally(page):
         assert html.count(statement.replace("'", "&#39;")) == 1
     counted = claims["verdict"].value_counts()
     for verdict, count in counted.items():
-        assert f">{count} {'cannot be asked' if verdict == UNASKED else verdict}<" in html
+        words = {UNASKED: "cannot be asked", "holds": "hold", "does not hold": "do not hold"}.get(verdict, verdict)
+        assert f">{count} {verdict if count == 1 and verdict != UNASKED else words}<" in html
     assert counted[UNASKED] > 0
     assert "Cannot be asked of this run: " in html
     for paper, part in claims.groupby("paper"):
@@ -149,7 +150,7 @@ def test_text_alternatives_say_what_is_compared_and_of_how_many(page):
         assert re.search(r"\bn = [\d,–]+ (test )?images", words)
         assert "2 seeds" in words
     assert any(
-        "SLUG against reconstruction error. n = 24 images a seed, 2 seeds in one panel" in a for a in alternatives
+        "SLUG against reconstruction error. n = 24 images per seed, 2 seeds in one panel" in a for a in alternatives
     )
 
 
@@ -203,7 +204,7 @@ def test_the_card_says_what_was_trained_and_for_whom_it_works(store):
     assert "50 % light (FST 1, 2), 50 % dark (FST 5, 6)" in card
     assert "Synthetic images" in card
     assert "Not for diagnosis" in card
-    assert "12 images a seed, 2 seeds" in card
+    assert "12 images per seed, 2 seeds" in card
     with pytest.raises(ValueError, match="no configuration 'D'; it has A, B, C"):
         card_of(store, "D")
 
@@ -217,7 +218,7 @@ def test_the_card_says_how_other_data_sets_fare(store):
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
     assert "### clinic" in section
     assert [row[0] for row in rows] == ["FST 3", "FST 4", "FST 5", "FST 6", "not known"]
-    assert [row[3] for row in rows] == ["8 images a seed, 2 seeds"] * 4 + ["5 images a seed, 2 seeds"]
+    assert [row[3] for row in rows] == ["8 images per seed, 2 seeds"] * 4 + ["5 images per seed, 2 seeds"]
     chosen = other.sel(configuration="B").isel(image=np.flatnonzero(other["fst"].values == 6))
     for cell, name in zip(rows[3][1:3], ("mse", "slug"), strict=True):
         assert cell.split(" [")[0] == number(float(chosen[name].mean()))
@@ -229,7 +230,7 @@ def test_the_card_says_how_other_data_sets_fare(store):
 
 
 def test_rows_of_claims_count_images_and_patients(tmp_path, store):
-    """As many images a seed as there are, and no patients where the data do not name them."""
+    """As many images per seed as there are, and no patients where the data do not name them."""
     for patients, words in ((True, r"\d+ patients"), (False, "patients unknown")):
         home = aggregated(seeds=3, tested=12, pool=30, maps=False, patients=patients)
         claims = judge({"home": home}, labels=pd.DataFrame({"fst": [1, 6]}), replicates=20, models=models(epochs=20))
@@ -237,7 +238,7 @@ def test_rows_of_claims_count_images_and_patients(tmp_path, store):
         cells = re.findall(r'<td data-name="n">(.*?)</td>', page, flags=re.DOTALL)
         shown = {row["claim"]: cell for row, cell in zip(_as_shown(claims), cells, strict=True)}
         distinct = np.isfinite(home["mse"].values[0]).any(axis=0).sum()
-        assert re.fullmatch(rf"24 images a seed, {distinct} distinct<br>{words}\s*<br>3 seeds", shown["gap_under_A"])
+        assert re.fullmatch(rf"24 images per seed, {distinct} distinct<br>{words}\s*<br>3 seeds", shown["gap_under_A"])
         assert re.fullmatch(r"3 seeds", shown["loss_converged"].strip())
         assert re.fullmatch(r"2 images\s*", shown["dark_underrepresented"])
         assert re.fullmatch(rf"60 images<br>{words}\s*", shown["dark_images_more_complex"])

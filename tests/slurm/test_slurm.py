@@ -85,7 +85,7 @@ class Submitting(Checkout):
             )
 
     def events(self) -> pd.DataFrame:
-        """What jobs noted: a row a process, with the times of its start and end."""
+        """What jobs noted: one row per process, with the times of its start and end."""
         rows = [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
         starts = pd.DataFrame([row for row in rows if row["event"] == "start"]).rename(columns={"time": "start"})
         ends = pd.DataFrame([row for row in rows if row["event"] == "end"])[["process", "time"]]

@@ -364,7 +364,7 @@ PROBES = EXPERIMENT.score.probes or "as many as the accuracy asks for"
 # What captions state: the values of this run, not a copy of them.
 CAPTION_SETTINGS = (
     f"Experiment {EXPERIMENT.experiment}: {len(SEEDS)} seeds, {EXPERIMENT.split.train_images} training images a "
-    f"configuration, {EXPERIMENT.split.test_images} test images a group, {SIZE} pixels, "
+    f"configuration, {EXPERIMENT.split.test_images} test images per group, {SIZE} pixels, "
     f"{EXPERIMENT.training.epochs} epochs; rank {EXPERIMENT.eigenbasis.rank}, probes: {PROBES}."
 )
 

@@ -73,7 +73,7 @@ def ssim(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
 def picture_measures(dataset: xr.Dataset) -> pd.DataFrame:
     """Every measure of `MEASURES` of every image and model; no rows where pictures or maps were not stored.
 
-    Columns: configuration, seed, image, id, group, fst, cluster, mse, slug, and a column a measure; those of lesions
+    Columns: configuration, seed, image, id, group, fst, cluster, mse, slug, and a column per measure; those of lesions
     are NaN where there is no mask.
 
     :param dataset: an opened aggregated store.

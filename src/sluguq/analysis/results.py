@@ -132,7 +132,7 @@ class Results(Mapping[str, xr.Dataset]):
         if Path(ResultPaths(self.folder).claims()).is_file():
             counts = self.claims["verdict"].value_counts()
             lines.append((".claims", ", ".join(f"{count} {verdict}" for verdict, count in counts.items())))
-        lines.append((".images()", "a row an image and network"))
+        lines.append((".images()", "one row per image and network"))
         for name, path in (("report", self._page("report")), ("every image", self._page("explore"))):
             if path.is_file():
                 lines.append((name, str(path)))

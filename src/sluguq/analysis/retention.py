@@ -68,7 +68,7 @@ def retention_step(error: Array, score: Array, weights: Array, keep: float, of: 
     :param weights: of each replicate of the bootstrap and image, (replicates, images).
     :param keep: share of the images that stay.
     :param of: share that it is compared with.
-    :returns: one value a replicate.
+    :returns: one value per replicate.
     """
     curve = retention_curve(error, score, weights, np.array([keep, of]))
     return (curve[:, 0] - curve[:, 1]) / mean(error, weights)
@@ -83,7 +83,7 @@ def flagged_share(score: Array, group: NDArray[np.bool_], weights: Array, share:
     :param group: which images belong to the group.
     :param weights: of each replicate of the bootstrap and image, (replicates, images).
     :param share: of all images that are flagged.
-    :returns: one value a replicate; NaN where none of the group is drawn.
+    :returns: one value per replicate; NaN where none of the group is drawn.
     """
     flag = score[None] > quantile(score, 1 - share, weights)[:, None]
     inside = weights[:, group]
@@ -103,7 +103,7 @@ def caught_share(score: Array, error: Array, group: NDArray[np.bool_], weights: 
     :param group: which images belong to the group.
     :param weights: of each replicate of the bootstrap and image, (replicates, images).
     :param share: of all images that are flagged, and that are the worst.
-    :returns: one value a replicate.
+    :returns: one value per replicate.
     """
     worst = error[None] > quantile(error, 1 - share, weights)[:, None]
     flag = score[None] > quantile(score, 1 - share, weights)[:, None]

@@ -78,7 +78,7 @@ def sensitivity_table(
 ) -> pd.DataFrame:
     """Four measures of every model's scores under every value of every setting, with 95 % intervals over images.
 
-    Columns: `COLUMNS`; a row a seed, and one with seed -1 for the mean over seeds. reference: whether value is the
+    Columns: `COLUMNS`; one row per seed, and one with seed -1 for the mean over seeds. reference: whether value is the
     experiment's own. Measures: ``spearman``, the rank correlation of SLUG with the error; ``agreement``, that with the
     experiment's own SLUG of the same images; ``level``, mean SLUG over the mean of the experiment's own;
     ``relative_sem``, the mean over images of the standard error over the score. The setting ``seed`` needs no further

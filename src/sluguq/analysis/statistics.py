@@ -122,7 +122,7 @@ def spearman_difference(x: Array, y: Array, other: Array, weights: Array) -> Arr
     :param y: what both are compared with.
     :param other: another number of every image.
     :param weights: of each replicate of the bootstrap and image, (replicates, images).
-    :returns: one value a replicate.
+    :returns: one value per replicate.
     """
     return spearman(x, y, weights) - spearman(other, y, weights)
 
@@ -138,7 +138,7 @@ def partial_spearman(x: Array, y: Array, controls: Array, weights: Array) -> Arr
     :param y: another.
     :param controls: what is held constant, (images, number).
     :param weights: of each replicate of the bootstrap and image, (replicates, images).
-    :returns: one value a replicate.
+    :returns: one value per replicate.
     """
     useful = [column for column in controls.T if np.ptp(column) > 0]
     ranked = np.stack([ranks(column, weights) for column in (x, y, *useful)], axis=1)

@@ -1,4 +1,4 @@
-"""Tidy tables from aggregated stores: one row an image and model, and what is counted from them.
+"""Tidy tables from aggregated stores: one row per image and model, and what is counted from them.
 
 An aggregated store has the dimensions configuration, seed, image; an image that was not in a seed's test set
 is NaN there. The functions take an opened `xarray.Dataset` and read only the variables that they need, so
@@ -170,7 +170,7 @@ def by_seed(
 
 
 class Measure(NamedTuple):
-    """A statistic of columns of a table with a row an image and model.
+    """A statistic of columns of a table with one row per image and model.
 
     statistic: called with an array an argument. columns: the table's column for each argument. transform, most: the
     range of its value. pooled: of the images of all seeds as one, since it is of one ensemble; no seeds are drawn.
@@ -193,7 +193,7 @@ def estimate_rows(
     name: str = "measure",
     replicates: int = REPLICATES,
 ) -> list[dict[str, Any]]:
-    """A row a configuration and measure: `key`, configuration, the measure's name, and its estimate over seeds.
+    """One row per configuration and measure: `key`, configuration, the measure's name, and its estimate over seeds.
 
     A seed that the frame has under another configuration and not under this one counts as undefined. Nothing where a
     configuration has no row with all columns.

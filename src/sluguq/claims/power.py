@@ -38,12 +38,12 @@ def power(
 ) -> pd.DataFrame:
     """The probability that each claim holds, does not, or is decided either way, by seeds and images.
 
-    Columns: claim, paper, seeds, images (test images a group and seed), planned (whether that is this experiment's own
-    size), holds, fails, decided. Claims that rest on a count, that this run cannot be asked, or whose pilot has a
+    Columns: claim, paper, seeds, images (test images per group and seed), planned (whether that is this experiment's
+    own size), holds, fails, decided. Claims that rest on a count, that this run cannot be asked, or whose pilot has a
     single seed, are left out.
 
     :param run: the pilot.
-    :param tested: its test images a group and seed.
+    :param tested: its test images per group and seed.
     :param planned: seeds and images of the experiment, added where they are not among the others.
     """
     sizes = [(n, m) for n in seeds for m in images]

@@ -371,8 +371,8 @@ class Resources(Section):
     )
     gpu: bool = Field(
         True,
-        description="Networks run on NVIDIA GPUs, one a job: jobs ask for a card, and the conda environment has CUDA. "
-        "false: they run on CPUs, even where there is a card.",
+        description="Networks run on NVIDIA GPUs, one per job: jobs ask for a card, and the conda environment has "
+        "CUDA. false: they run on CPUs, even where there is a card.",
     )
 
 

@@ -17,7 +17,7 @@ from sluguq.machine.errors import SluguqError
 
 
 class ConfigurationError(SluguqError, ValueError):
-    """The configuration cannot be used; the message has one line a mistake."""
+    """The configuration cannot be used; the message has one line per mistake."""
 
 
 def load_experiment(path: str | Path) -> Experiment:

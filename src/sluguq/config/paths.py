@@ -159,7 +159,7 @@ class ResultPaths:
         return self._of("explore")
 
     def parquet(self, dataset: str) -> str:
-        """Table of a data set, a row an image, with pictures."""
+        """Table of a data set, one row per image, with pictures."""
         return self._of(f"{dataset}.parquet")
 
     def findings(self) -> str:

@@ -108,7 +108,7 @@ class _Source(_Options):
 
 
 class FolderSource(_Source):
-    """A folder (or zip or tar file) of images and a table with a row an image: your own data."""
+    """A folder (or zip or tar file) of images and a table with one row per image: your own data."""
 
     source: Literal["folder"]
     folder: Path = Field(description="Folder, zip or tar file that holds the images.")

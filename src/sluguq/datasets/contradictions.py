@@ -22,7 +22,7 @@ def contradictions(columns: Mapping[str, ArrayLike], groups: Mapping[str, Sequen
     :param columns: arrays (images,): id, fst and any of sha256, duplicate_group (equal pixels and near-duplicates) and
         patient. Images without a skin type contradict nobody.
     :param groups: skin types of each group, to say which groups a contradiction joins.
-    :returns: a row a contradiction, with the columns of COLUMNS; pairs of the same file are not repeated among the
+    :returns: one row per contradiction, with the columns of COLUMNS; pairs of the same file are not repeated among the
         duplicates.
     """
     fst, ids = np.asarray(columns["fst"]).astype(int), np.asarray(columns["id"]).astype(str)

@@ -23,8 +23,8 @@ from sluguq.datasets.nothing import is_nothing, said
 from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
 _SAMPLE = 200
-_MOST_LABELS = 6
-_MOST_VALUES = 20
+_MOST_LABELS = 8
+_MOST_VALUES = 30
 _DEEPEST = 2
 
 _NAMES = {
@@ -50,6 +50,12 @@ _NOT_SKIN = re.compile(r"stage|grade|clark|level|class|stad|grad|severity|score"
 """Names of columns whose Roman numerals or types are not those of skin."""
 
 
+_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+")
+
+_FRACTION = re.compile(r"[.,]\d*[1-9]")
+"""What a measured number has; 1.0 may be a code that stood beside empty cells."""
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What a folder holds.
@@ -58,6 +64,7 @@ class Inspection:
     :ivar table: its table of labels.
     :ivar columns: name of the column by what it holds: file, fst, id, patient, lesion, mask.
     :ivar labels: further columns that are worth carrying along.
+    :ivar more_labels: those that could be carried along as well.
     :ivar fst_counts: images that are there, by skin type (-1: unlabelled).
     :ivar not_read: values of the FST column that mean no skin type, with how often each stands.
     :ivar rows: one (fst, patient, lesion) for every row whose file is there.
@@ -72,6 +79,7 @@ class Inspection:
     table: LabelTable
     columns: dict[str, str]
     labels: list[str]
+    more_labels: list[str]
     fst_counts: Counter[int]
     not_read: Counter[str]
     rows: list[tuple[int, str, str]]
@@ -103,6 +111,11 @@ def inspect_folder(folder: Path, table: Path | None = None) -> Inspection:
         raise AcquisitionError(
             f"no table in {folder} names its pictures: write one, a csv with the columns file and fst, or name it with "
             f"--table{reasons}"
+        )
+    if unnamed := [name for name in chosen.columns if Path(name).suffix and _found(index, name)]:
+        raise AcquisitionError(
+            f"the first row of {chosen.path} names a file ({unnamed[0]}), so it is no header: put a row above it that "
+            "names the columns, such as file and fst"
         )
     columns = _columns(chosen, index)
     if "file" not in columns:
@@ -142,7 +155,8 @@ def _counted(
         folder=folder,
         table=table,
         columns=columns,
-        labels=_labels(table, columns),
+        labels=(labels := _labels(table, columns))[:_MOST_LABELS],
+        more_labels=labels[_MOST_LABELS:],
         fst_counts=Counter(fst for fst, _, _ in rows),
         not_read=not_read,
         rows=rows,
@@ -191,12 +205,13 @@ def _read(path: Path, remarks: list[str]) -> LabelTable | None:
 def _columns(table: LabelTable, index: FileIndex) -> dict[str, str]:
     """What the columns seem to hold, by their names and values."""
     shares = {name: _share_of_files(table, name, index) for name in dict.fromkeys(table.columns) if name}
-    files = [name for name, share in shares.items() if share > 0.3]
+    # A published table may list far more photographs than a folder has, so most of the folder's counts as well.
+    files = [name for name, share in shares.items() if share > 0.3 or share * len(table.rows) > len(index.files) / 2]
     columns: dict[str, str] = {}
     if masks := [name for name in files if _is_called(name, "mask")]:
         columns["mask"] = masks[0]
     if rest := [name for name in files if name not in columns.values()]:
-        columns["file"] = max(rest, key=lambda name: (round(shares[name], 2), _is_called(name, "file")))
+        columns["file"] = max(rest, key=lambda name: (_pictures_named(table, name, index), _is_called(name, "file")))
     left = [name for name in shares if name not in columns.values()]
     if types := sorted(
         (name for name in left if _is_called(name, "fst")),
@@ -223,9 +238,9 @@ def _labels(table: LabelTable, columns: dict[str, str]) -> list[str]:
     names = [name for name in dict.fromkeys(table.columns) if name and name not in columns.values()]
     labels: list[str] = []
     for name in names:
-        if table.columns.count(name) == 1 and _are_few(table, name) and not labels_stored_as_one([*labels, name]):
+        if table.columns.count(name) == 1 and _are_kinds(table, name) and not labels_stored_as_one([*labels, name]):
             labels.append(name)
-    return labels[:_MOST_LABELS]
+    return labels
 
 
 def _sample(table: LabelTable, column: str) -> list[str]:
@@ -236,6 +251,11 @@ def _sample(table: LabelTable, column: str) -> list[str]:
 
 def _share_of_files(table: LabelTable, column: str, index: FileIndex) -> float:
     return _mean(_found(index, cell) is not None for cell in _sample(table, column))
+
+
+def _pictures_named(table: LabelTable, column: str, index: FileIndex) -> int:
+    """How many pictures a column's sample names: skin types may name some too, 1.jpg to 6.jpg, but few."""
+    return len({path for cell in _sample(table, column) if (path := _found(index, cell))})
 
 
 def _found(index: FileIndex, cell: str) -> Path | None:
@@ -289,6 +309,15 @@ def _is_unique(table: LabelTable, column: str) -> bool:
 def _are_few(table: LabelTable, column: str) -> bool:
     counts = Counter(row[column] for row in table.rows if not is_nothing(row[column]))
     return 1 < len(counts) <= _MOST_VALUES and sum(counts.values()) > 2 * len(counts)
+
+
+def _are_kinds(table: LabelTable, column: str) -> bool:
+    return _are_few(table, column) and not _are_measured(table, column)
+
+
+def _are_measured(table: LabelTable, column: str) -> bool:
+    cells = [cell.strip() for cell in _sample(table, column)]
+    return all(map(_NUMBER.fullmatch, cells)) and any(map(_FRACTION.search, cells))
 
 
 def _are_numbers(table: LabelTable, column: str) -> bool:

@@ -71,16 +71,20 @@ def proposed_configuration(found: Inspection, name: str, start: Path) -> str:
 
 def told(found: Inspection) -> list[str]:
     """What was found, in words, a line each."""
-    lines = [f"{found.pictures:,} picture files in {_plain(found.folder)}"]
+    lines = [f"{_files(found.pictures)} in {_plain(found.folder)}"]
     table = found.table
     kind = f"separated by {table.separator!r}, encoded as {table.encoding}" if table.separator else "no plain text"
-    lines.append(f"table {_plain(table.path.name)}: {len(table.rows):,} rows, {kind}")
+    lines.append(f"table {_plain(table.path.name)}: {_rows(len(table.rows))}, {kind}")
     lines += [f"  {what}: column {column!r}" for what, column in found.columns.items()]
     lines += [f"  labels: columns {', '.join(map(repr, found.labels))}"] if found.labels else []
+    if found.more_labels:
+        lines.append(f"  add under labels what you need of {', '.join(map(repr, found.more_labels))}")
     lines += [f"  row {line}: {reason}" for line, reason in table.refused[:5]]
     if "fst" in found.columns:
         counts = ", ".join(f"{fst}: {found.fst_counts[fst]:,}" for fst in range(1, 7))
         lines.append(f"images by FST: {counts}; without: {found.fst_counts[-1]:,}")
+    else:
+        lines.append("no column of skin types: networks will learn from drawn photographs, and yours be scored by them")
     if found.not_read:
         values = ", ".join(f"{value!r} ({count:,})" for value, count in found.not_read.most_common(5))
         lines.append(f"values that are no skin type: {values}; say under fst_values what they mean")
@@ -88,9 +92,9 @@ def told(found: Inspection) -> list[str]:
     if patients:
         lines.append(f"{len(patients):,} patients")
     if found.without_row:
-        lines.append(f"{found.without_row:,} picture files without a row")
+        lines.append(f"{_files(found.without_row)} without a row")
     if found.without_file:
-        lines.append(f"{found.without_file:,} rows without a file")
+        lines.append(f"{_rows(found.without_file)} without a file")
     lines.append(f"shorter side of the pictures: {found.short_side} pixels (median)")
     return lines + [f"passed over: {remark}" for remark in found.remarks]
 
@@ -112,9 +116,23 @@ def _plain(path: str | os.PathLike[str]) -> str:
 
 
 def _quoted(text: str | os.PathLike[str]) -> str:
-    """Text as YAML takes it, whatever is in it; signs beyond 16 bits are one code there, and two in JSON."""
-    signs = (json.dumps(sign)[1:-1] if sign <= "\uffff" else f"\\U{ord(sign):08X}" for sign in os.fspath(text))
-    return f'"{"".join(signs)}"'
+    """Text as YAML takes it, whatever is in it: letters as they are, what cannot be seen as codes."""
+    return f'"{"".join(map(_sign, os.fspath(text)))}"'
+
+
+def _sign(sign: str) -> str:
+    # Signs beyond 16 bits are one code in YAML, and two in JSON.
+    if sign.isprintable() and sign <= "\uffff":
+        return json.dumps(sign, ensure_ascii=False)[1:-1]
+    return json.dumps(sign)[1:-1] if sign <= "\uffff" else f"\\U{ord(sign):08X}"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} picture file{'' if count == 1 else 's'}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _source(found: Inspection, start: Path) -> list[str]:
@@ -147,7 +165,7 @@ def _source(found: Inspection, start: Path) -> list[str]:
     if found.not_read:
         lines.append("# Values that are no skin type; give those that mean one, 1 to 6 (-1: none), and uncomment:")
         lines.append("# fst_values:")
-        lines += [f"#   {_quoted(value)}: -1  # {count} rows" for value, count in found.not_read.most_common(12)]
+        lines += [f"#   {_quoted(value)}: -1  # {_rows(count)}" for value, count in found.not_read.most_common(12)]
     return lines
 
 

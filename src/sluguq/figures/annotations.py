@@ -74,7 +74,7 @@ def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.D
     note = (
         f"Left: {dark} over {light}; of measured tone, the darkest third of a seed's test images over the lightest. "
         "Right: with the skin type, or with the measured angle (ITA) turned round. "
-        f"n = {counts[0]} images a seed by {words_of[0]}"
+        f"n = {counts[0]} images per seed by {words_of[0]}"
         + "".join(f", {count} by {words}" for count, words in zip(counts[1:], words_of[1:], strict=True))
         + f"; {plural(int(table['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. The angle "
         "depends on light and camera, not on skin alone."

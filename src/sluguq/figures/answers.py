@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from sluguq.analysis.aggregated import groups_of, middle_configuration
+from sluguq.analysis.aggregated import groups_of, middle_configuration, mixes_of
 from sluguq.analysis.percentiles import percentiles_by_model
 from sluguq.analysis.tables import per_image, signals_in
 from sluguq.figures.boxes import box_plots
@@ -32,7 +32,7 @@ from sluguq.figures.style import (
     logarithmic,
     marker_of,
 )
-from sluguq.figures.words import group_label, number, plural, span
+from sluguq.figures.words import group_label, plural, significant, span
 
 _WORST = 90
 
@@ -40,12 +40,12 @@ _WORST = 90
 def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The error of every test image by configuration and group, with the ratio of the groups' means above.
 
-    The table has a row an image and model.
+    The table has one row per image and model.
 
     :param dataset: an opened aggregated store.
     :param gaps: of `sluguq.analysis.fairness.gaps`.
     """
-    title = "The error of every group, by who was trained on"
+    title = "Error by group and configuration"
     groups = groups_of(dataset)
     frame = per_image(dataset, ["mse"])
     names = [group for group in groups if (frame["group"] == group).any()]
@@ -67,7 +67,9 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
     if is_wide(frame["mse"].to_numpy(float), 8):
         logarithmic(axes)
     axes.set_ylabel("mean squared error" + (", log scale" if axes.get_yscale() == "log" else ""))
-    axes.set_xlabel("configuration: who was trained on")
+    mixes = mixes_of(dataset)
+    axes.set_xticks(range(len(configurations)), [_trained_on(name, mixes.get(name, {})) for name in configurations])
+    axes.set_xlabel("configuration" + (", with its training images" if mixes else ""))
     ratios = gaps[(gaps["variable"] == "mse") & (gaps["measure"] == "log_ratio")]
     for place, configuration in enumerate(configurations):
         lines = [
@@ -80,7 +82,7 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
     handles = [Patch(facecolor=colours[g], edgecolor=EDGE, label=group_label(g, groups)) for g in names]
     counts = frame.groupby(["group", "configuration", "seed"]).size()
     note = (
-        f"n = {span(counts)} images a group and seed, {plural(len(seeds), 'seed')}. Boxes: quartiles and median, "
+        f"n = {span(counts)} images per group and seed, {plural(len(seeds), 'seed')}. Boxes: quartiles and median, "
         "whiskers to the 5th and 95th percentile; white points: the median of each seed."
     )
     if len(ratios):
@@ -92,8 +94,15 @@ def error_by_group(dataset: xr.Dataset, gaps: pd.DataFrame) -> tuple[Figure, pd.
     ]
 
 
+def _trained_on(configuration: str, mix: dict[str, float]) -> str:
+    shares = [f"{100 * share:.0f} % {group}" for group, share in mix.items() if share]
+    if len(shares) == 1:
+        shares = [f"{next(group for group, share in mix.items() if share)} only"]
+    return "\n".join([configuration, ", ".join(shares)]) if shares else configuration
+
+
 def _ratio(row: dict, named: bool) -> str:
-    value, low, high = (number(float(np.exp(row[name])), 2) for name in ("value", "low", "high"))
+    value, low, high = (significant(float(np.exp(row[name]))) for name in ("value", "low", "high"))
     return (f"{row['group']} " if named else "") + f"{value}× [{low}, {high}]"
 
 
@@ -105,20 +114,21 @@ def slug_knows(dataset: xr.Dataset, signals: pd.DataFrame) -> tuple[Figure, pd.D
     :param dataset: an opened aggregated store.
     :param signals: of `sluguq.analysis.signals.compare_signals`.
     """
-    title = "SLUG and the error, and what the highest tenth catches"
+    title = "SLUG against the error, and the worst errors it catches"
     frame = _places(dataset)
     if frame.empty or signals.empty:
         return empty(title, "no image has scores", dataset), frame
     name = str(dataset["configuration"].values[middle_configuration(dataset)])
-    fig = figure(height=3.3)
+    shares = signals[(signals["test"] == "caught") & (signals["among"] == "all")]
+    # Names of two lines stand one below the other.
+    fig = figure(height=max(3.3, 1.4 + 0.34 * shares["signal"].nunique()))
     left, right = fig.subplots(1, 2, width_ratios=(1, 1.15))
     handles = _scatter(left, frame[frame["configuration"] == name], dataset)
     left.set_title(f"under {name}", fontsize=8.5)
-    shares = signals[(signals["test"] == "caught") & (signals["among"] == "all")]
     handles += _caught(right, shares, dataset)
     counts = frame.groupby(["configuration", "seed"]).size()
     note = (
-        f"n = {span(counts)} images a seed, {plural(frame['seed'].nunique(), 'seed')}. Left: percentiles among the "
+        f"n = {span(counts)} images per seed, {plural(frame['seed'].nunique(), 'seed')}. Left: percentiles among the "
         "test images of the same network, so that networks compare; marks: seeds; shaded: the tenth with the highest "
         "SLUG, darker where it is among the worst tenth of errors. Right: the share of the worst tenth of errors that "
         "is among the tenth with the highest signal; dashed: by chance; intervals at 95 % over seeds and patients."

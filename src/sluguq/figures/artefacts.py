@@ -61,7 +61,7 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
                 interval(axes, row, place, _COLOURS[name], marker_of(j), line=1.2, size=3.8)
         axes.axhline(0.5, color=EDGE, lw=0.7)
         count = table.loc[(table["artefact"] == kind), "images"]
-        axes.set_title(f"{kind}\n{span(count)} images a seed", fontsize=7.8)
+        axes.set_title(f"{kind}\n{span(count)} images per seed", fontsize=7.8)
         axes.set_xticks(range(len(configurations)), configurations)
         axes.set_xlim(-0.5, len(configurations) - 0.5)
         axes.grid(axis="x", visible=False)
@@ -70,7 +70,7 @@ def drawn_artefacts(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
     panels[0].set_ylim(min(0.4, float(np.nanmin(table.loc[table["measure"] == "auroc", "low"])) - 0.03), 1.02)
     handles = legend_of(MAPS, _COLOURS, size=3.8, label=MAPS.__getitem__)
     note = (
-        f"n = {span(table['images'])} images of a kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
+        f"n = {span(table['images'])} images per kind and seed, {plural(int(table['seeds'].max()), 'seed')}. Mean "
         "over images of the area under the ROC curve of artefact pixels against the rest of the image; 0.5 is a map "
         "that knows nothing. The bare image's SLUG map, held against the same pixels, shows what comes from the place "
         "alone. Intervals at 95 % over seeds and patients. Image gradient and colour distance are of the photograph "
@@ -190,24 +190,26 @@ def artefact_change(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
             for j, c in enumerate(configurations)
         ]
         axes.set_xticks([place for place, _ in names], [c for _, c in names], minor=True, fontsize=6.5)
+        # The middle one of three configurations stands where its kind does, and is to keep its name.
+        axes.xaxis.remove_overlapping_locs = False
         axes.tick_params(axis="x", which="both", length=0)
         axes.set_xlim(-0.5, len(kinds) - 0.5)
         axes.grid(axis="x", visible=False)
         axes.set_title(heading)
     log = panels[0].get_yscale() == "log"
-    panels[0].set_ylabel("with the artefact over without" + (", log scale" if log else ""))
+    panels[0].set_ylabel("with the artefact over without" + (",\nlog scale" if log else ""))
     # The axis is as wide as the whiskers need: an interval of two seeds may run out of it.
     by = single.groupby(["artefact", "configuration", "variable"])["value"]
     ends = by.quantile(np.array([0.05, 0.95])).to_numpy()
     low, high = min(float(ends.min()), 0.8) / 1.1, max(float(ends.max()), 1.25) * 1.1
     # Intervals may reach somewhat farther than the images do; what lies beyond is marked.
     reach = means[["low", "high"]].to_numpy(float)
-    low = max(min(low, float(np.nanmin(reach, initial=low))), low / 4)
-    high = min(max(high, float(np.nanmax(reach, initial=high))), high * 4)
+    low = max(min(low, float(np.nanmin(reach, initial=low)) / 1.1), low / 4)
+    high = min(max(high, float(np.nanmax(reach, initial=high)) * 1.1), high * 4)
     panels[0].set_ylim(low, high)
     counts = single[single["variable"] == "mse"].groupby(["configuration", "seed", "artefact"]).size()
     note = (
-        f"n = {span(counts)} images a kind and seed, {plural(single['seed'].nunique(), 'seed')}. "
+        f"n = {span(counts)} images per kind and seed, {plural(single['seed'].nunique(), 'seed')}. "
         "Each box is a configuration. Box: quartiles and median; whiskers to the 5th and 95th percentile. Diamond: the "
         "mean ratio (geometric), with its 95 % interval over seeds and patients."
     )

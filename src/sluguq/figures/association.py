@@ -107,7 +107,7 @@ def slug_against_mse(dataset: xr.Dataset, correlations: pd.DataFrame) -> tuple[F
         ]
     counts = frame.groupby(["configuration", "seed"]).size()
     note = (
-        f"n = {span(counts)} images a seed, {plural(frame['seed'].nunique(), 'seed')} in one panel. "
+        f"n = {span(counts)} images per seed, {plural(frame['seed'].nunique(), 'seed')} in one panel. "
         "Each seed is a network of its own, and SLUG's level differs between networks. Correlations: mean over seeds "
         "with 95 % interval over seeds and patients."
     )
@@ -145,7 +145,7 @@ def correlation_by_seed(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figur
         axes.set_title(name)
     panels[0].set_ylabel("correlation with the error")
     note = (
-        f"n = {span(table.loc[table['seed'] >= 0, 'images'])} images a seed, "
+        f"n = {span(table.loc[table['seed'] >= 0, 'images'])} images per seed, "
         f"{plural(int(table['seeds'].max()), 'seed')}. Thin: one seed, interval over its patients. Thick: "
         "mean over seeds, interval over seeds and patients. All at 95 %."
     )

@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -21,6 +22,9 @@ from sluguq.figures.words import group_label, number, plural, span
 
 FEWEST = 10
 """With fewer images than this, points are drawn in place of a box."""
+
+_DARK = 0.5
+"""Boxes of less brightness (of 1) than this are dark."""
 
 PANELS = {
     "mse": "mean squared error",
@@ -37,13 +41,13 @@ def boxes(
 ) -> tuple[Figure, pd.DataFrame]:
     """Error, latent standard deviation and SLUG by configuration, and by group or skin type within.
 
-    Images in no group, or without a skin type, are left out. The table has one row an image and model, or a seed:
+    Images in no group, or without a skin type, are left out. The table has one row per image and model, or a seed:
     configuration, seed, id, group or fst, and the three numbers.
 
     :param dataset: an opened aggregated store.
     :param by: what the boxes of a configuration are told apart by.
-    :param per: `image` has one value an image and model in each box; `seed` one point a seed, the mean over its images,
-        with a line at the mean over seeds.
+    :param per: `image` has one value per image and model in each box; `seed` one point per seed, the mean over its
+        images, with a line at the mean over seeds.
     """
     frame = per_image(dataset, [name for name in PANELS if name in dataset])
     keys, colours, labels = _categories(dataset, frame, by)
@@ -66,12 +70,12 @@ def boxes(
         if not wide or column == columns[-1]:
             axes.set_xlabel("configuration")
     handles = [
-        Patch(facecolor=colours[k], edgecolor=MUTED, label=f"{labels[k]}: {span(counts[k])} images a seed")
+        Patch(facecolor=colours[k], edgecolor=MUTED, label=f"{labels[k]}: {span(counts[k])} images per seed")
         for k in keys
         if k in counts
     ]
     seeds = plural(frame["seed"].nunique(), "seed")
-    images = f"{span(counts)} images a {'group' if by == 'group' else 'skin type'} and seed"
+    images = f"{span(counts)} images per {'group' if by == 'group' else 'skin type'} and seed"
     if per == "seed":
         note = f"n = {images}, {seeds}. Each point is the mean of one seed; the line is the mean over seeds."
     else:
@@ -135,6 +139,14 @@ def _panel(
     axes.set_ylabel(unit, fontsize=7)
 
 
+def _light_medians(axes: Axes) -> None:
+    """The median of a dark box in white: in the colour of its edge it could not be seen."""
+    for container in axes.containers:
+        for box, median in zip(getattr(container, "boxes", ()), getattr(container, "medians", ()), strict=True):
+            if rgb_to_hsv(to_rgb(box.get_facecolor()))[2] < _DARK:
+                median.set_color("white")
+
+
 def box_plots(
     axes: Axes,
     frame: pd.DataFrame,
@@ -147,7 +159,7 @@ def box_plots(
     """Boxes over the quartiles, whiskers to the 5th and 95th percentile; single points where images are too few.
 
     :param axes: to draw on.
-    :param frame: one row an image, or a seed, with the columns configuration, `column` and `by`.
+    :param frame: one row per image, or a seed, with the columns configuration, `column` and `by`.
     :param column: what is drawn.
     :param by: what the boxes of a configuration are told apart by.
     :param keys: values of `by`, in order.
@@ -168,6 +180,7 @@ def box_plots(
                 data=many, **shared, width=0.8, gap=0.12, whis=(5, 95), showfliers=False, saturation=1, linewidth=0.8,
                 linecolor=EDGE,
             )  # fmt: skip
+            _light_medians(axes)
     if len(few):
         # No jitter: Seaborn draws it from the global state, so that no two pictures of the same numbers are the same.
         sns.stripplot(data=few, **shared, dodge=True, size=2.8, linewidth=0.4, edgecolor=EDGE, jitter=False)

@@ -48,7 +48,7 @@ FIGURES: dict[str, Specification] = {
     "fst_distribution": Specification(
         "labels",
         _BOTH,
-        "Images of each Fitzpatrick skin type in the label table, and how many of them were to be had.",
+        "Images of each Fitzpatrick skin type in the label table, and how many of them could be obtained.",
         "fairness paper, figure 2",
     ),
     "boxes_by_group": Specification(
@@ -60,8 +60,8 @@ FIGURES: dict[str, Specification] = {
     "boxes_by_group_seeds": Specification(
         "dataset",
         _BOTH,
-        "Mean squared error, latent standard deviation and SLUG by group and configuration, one point a seed: the mean "
-        "over its test images.",
+        "Mean squared error, latent standard deviation and SLUG by group and configuration, one point per seed: the "
+        "mean over its test images.",
         "fairness paper, figures 3 and 6; SLUG paper, figures 1 and 2",
     ),
     "boxes_by_fst": Specification(
@@ -230,8 +230,8 @@ def names_for(role: str) -> list[str]:
 
 
 TITLES = {
-    "error_by_group": "Error of every group",
-    "slug_knows": "SLUG and the error, and what the highest tenth catches",
+    "error_by_group": "Error by group and configuration",
+    "slug_knows": "SLUG against the error, and the worst errors it catches",
     "fst_distribution": "Images by skin type",
     "boxes_by_group": "Error and uncertainty by group",
     "boxes_by_group_seeds": "Error and uncertainty by group, means of seeds",

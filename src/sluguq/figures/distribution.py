@@ -20,8 +20,8 @@ def fst_distribution(
 
     The table has fst, state, images.
 
-    :param labels: one row an image of the label table, with columns `fst` and `state`, one of `available` (in the image
-        store), `rejected` (acquired but of no use) and `missing` (not acquired), see
+    :param labels: one row per image of the label table, with columns `fst` and `state`, one of `available` (in the
+        image store), `rejected` (acquired but of no use) and `missing` (not acquired), see
         `sluguq.datasets.availability.availability`.
     :param dataset: a store of the same data set, for the mark of synthetic data.
     :param scale: of the skin types; by default what the store says, else Fitzpatrick's.

@@ -85,9 +85,9 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
         for j, g in enumerate(names)
     ]  # fmt: skip
     note = (
-        f"n = {span(table['images'])} images a group and seed, {plural(int(table['seeds'].max()), 'seed')}; intervals "
-        "at 95 % over seeds and patients. Along each panel: the mean, and the value that this share of the group's "
-        "images stays below."
+        f"n = {span(table['images'])} images per group and seed, {plural(int(table['seeds'].max()), 'seed')}; "
+        "intervals at 95 % over seeds and patients. Along each panel: the mean, and the value that this share of the "
+        "group's images stays below."
     )
     if len(names) > 1:
         note += " Ringed: the worst group, the one with the largest value."
@@ -139,7 +139,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     handles = legend_of(configurations, colours)
     note = (
         f"{group_label(group, groups)} against {group_label(reference, groups)}, images with the "
-        f"label: n = {span(gaps.loc[gaps['measure'] == 'all', 'images'])} images a seed, "
+        f"label: n = {span(gaps.loc[gaps['measure'] == 'all', 'images'])} images per seed, "
         f"{plural(int(gaps['seeds'].max()), 'seed')}; intervals at 95 % over seeds and patients. In brackets: "
         f"different images of the smaller group; levels with fewer than {FEWEST} are left out, and the {LEVELS} "
         "largest are shown. All: the plain gap of these images. Adjusted: the mean of the gaps within levels."

@@ -28,7 +28,7 @@ def write_power(
     :param folder: folder of the figure ``power``.
     :param datasets: the pilot's aggregated stores by name.
     :param replicates: of the bootstrap.
-    :param planned: seeds, and test images a group and seed, of the experiment; the pilot's images are as many.
+    :param planned: seeds, and test images per group and seed, of the experiment; the pilot's images are as many.
     """
     run = Run(open_stores(datasets), None, replicates)
     probabilities = power_of_claims(run, planned[1], planned=planned)
@@ -37,7 +37,7 @@ def write_power(
 
 
 def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """The probability that each claim is decided, a row a claim and a column a size.
+    """The probability that each claim is decided, one row per claim and a column per size.
 
     :param table: of `sluguq.claims.power.power`.
     """
@@ -56,7 +56,7 @@ def power(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=5.6, color=colour)
     axes.set_yticks(range(len(claims)), [name.replace("_", " ") for name in claims], fontsize=6.5)
     axes.set_xticks(range(len(sizes)), [f"{n} × {m}" for n, m in sizes], rotation=90, fontsize=6.2)
-    axes.set_xlabel("seeds × test images a group")
+    axes.set_xlabel("seeds × test images per group")
     axes.grid(visible=False)
     planned = sorted(set(zip(*(table.loc[table["planned"], name] for name in ("seeds", "images")), strict=True)))
     note = (

@@ -60,7 +60,7 @@ def retention(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Data
     gains = table[(table["seed"] == -1) & (table["score"] == "slug")]
     seeds = plural(int(gains["seeds"].max()), "seed")
     note = (
-        f"n = {span(gains['images'])} images a seed, {seeds}; thick lines are means over "
+        f"n = {span(gains['images'])} images per seed, {seeds}; thick lines are means over "
         "seeds, thin ones single seeds.\nGain: area between the random curve and SLUG's, over that between the "
         "random curve and the oracle's, with 95 % interval."
     )

@@ -79,7 +79,7 @@ def sensitivity(table: pd.DataFrame, dataset: xr.Dataset | None = None) -> tuple
     handles = legend_of(configurations, colours, size=3)
     seeds = plural(len(set(table["seed"]) - {-1}), "seed")
     note = (
-        f"n = {span(table['images'])} images a seed, {seeds}: thin lines single seeds, markers their mean, with 95 % "
+        f"n = {span(table['images'])} images per seed, {seeds}: thin lines single seeds, markers their mean, with 95 % "
         "intervals over images (and over seeds, where several were varied). One setting changes, the others stay as "
         "the experiment has them; dotted: the experiment's own value, the reference (of seeds, the first). Probes are "
         "drawn anew for each number of them."

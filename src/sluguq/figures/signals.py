@@ -58,7 +58,7 @@ def signals(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.DataFr
     handles = legend_of(configurations, colours, size=3.4)
     all_images, seeds = table[(table["among"] == "all") & (table["signal"] != ENSEMBLE)], int(table["seeds"].max())
     note = (
-        f"n = {span(all_images['images'])} images a seed, {plural(seeds, 'seed')}; intervals at 95 % over seeds and "
+        f"n = {span(all_images['images'])} images per seed, {plural(seeds, 'seed')}; intervals at 95 % over seeds and "
         "patients. The last two panels are rank correlations with the error; in SLUG's own row all other signals"
         f"{' but the ensemble' if ENSEMBLE in names else ''} are held constant."
     )

@@ -55,7 +55,7 @@ def sample_tones(models: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.Da
     samples = spread.loc[spread["of"] == SAMPLES, "n"]
     images = spread.loc[(spread["of"] == TRAINING) & (spread["group"] == ""), "n"]
     note = (
-        f"n = {span(samples)} samples and {span(images)} training images a seed and configuration, "
+        f"n = {span(samples)} samples and {span(images)} training images per seed and configuration, "
         f"{plural(models.sizes['seed'], 'seed')}. Individual typology angle (ITA) of a picture's median colour, lesion "
         "included: high is light. Left: line at the median, box over the quartiles, whiskers to the 5th and 95th "
         "percentile, means over seeds; points: medians of the seeds. Centre: mean of the samples less that of the "

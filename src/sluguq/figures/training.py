@@ -22,7 +22,7 @@ _TITLES = {
 
 
 def training_history(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
-    """Every term of the loss by epoch, a line a seed, coloured by configuration.
+    """Every term of the loss by epoch, one line per seed, coloured by configuration.
 
     The table has configuration, seed, epoch, term, value.
 
@@ -77,13 +77,13 @@ def training_history(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:
 
 
 def _trained_on(models: xr.Dataset) -> str:
-    """`n = 1,668 training images a network`; by the experiment's configuration where their tones were not measured."""
+    """`n = 1,668 training images per network`; by the configuration where their tones were not measured."""
     if "training_ita" in models and models.sizes.get("training_image"):
         counts = np.isfinite(models["training_ita"].values).sum(axis=-1).ravel().tolist()
     else:
         resolved = yaml.safe_load(models.attrs.get("configuration") or "{}") or {}
         counts = [resolved["split"]["train_images"]] if "split" in resolved else []
-    return f"n = {span(counts) if counts else 'unknown'} training images a network"
+    return f"n = {span(counts) if counts else 'unknown'} training images per network"
 
 
 def spectrum(models: xr.Dataset) -> tuple[Figure, pd.DataFrame]:

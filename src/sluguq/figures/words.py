@@ -51,11 +51,11 @@ def listed(words: Sequence[str]) -> str:
 
 
 def images_and_seeds(table: pd.DataFrame) -> str:
-    """What estimates rest on: `512 images a seed, 10 seeds`.
+    """What estimates rest on: `512 images per seed, 10 seeds`.
 
-    :param table: with the columns `images` and `seeds`, a row an estimate.
+    :param table: with the columns `images` and `seeds`, one row per estimate.
     """
-    return f"{span(table['images'])} images a seed, {plural(int(table['seeds'].max()), 'seed')}"
+    return f"{span(table['images'])} images per seed, {plural(int(table['seeds'].max()), 'seed')}"
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -73,6 +73,17 @@ def number(value: Any, digits: int = 3) -> str:
     else:
         text = f"{value:.{digits}g}" if 1e-4 <= abs(value) < 1000 or value == 0 else f"{value:.{digits - 1}e}"
     return text.replace("-", "−")
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """A measured number at this many significant digits, zeros at its end among them: `0.80`, `1.0`, `19`.
+
+    :param value: a finite number.
+    :param digits: significant ones.
+    """
+    if value == 0 or not 1e-3 <= abs(value) < 10 ** (digits - 1):
+        return number(value, digits)
+    return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
 def decimal(value: float, places: int = 2) -> str:

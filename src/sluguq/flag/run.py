@@ -39,7 +39,7 @@ def flag(
 ) -> Flagged:
     """Judge the photographs of a folder and write flagged.csv, flagged.html and flagged.rejected.csv.
 
-    The table has a row a photograph, most suspect first (by percentile of SLUG, then by its ratio to the median):
+    The table has one row per photograph, most suspect first (by percentile of SLUG, then by its ratio to the median):
     file; slug and mse, means over networks; slug_sem, the standard error of the mean over networks (of the probes,
     where there is one network or theirs is larger); slug_percentile and mse_percentile (0 to 100) among the
     reference, of several networks the rank of the mean percentile (`sluguq.flag.table.rank_of_mean`); slug_ratio,

@@ -1,4 +1,4 @@
-"""How far a long loop is: a bar on a terminal, and a line a minute where output goes to a log."""
+"""How far a long loop is: a bar on a terminal, and one line per minute where output goes to a log."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class TrainingSettings:
     :ivar network: its shape.
     :ivar objective: weights and reduction of the loss terms.
     :ivar epochs: passes over the images.
-    :ivar batch_size: images a step.
+    :ivar batch_size: images per step.
     :ivar last_batch: of an epoch whose images are no multiple of the batch size. drop: the images left over, other
         ones in every epoch, are not seen in it. keep: they are one more, smaller step.
     :ivar learning_rate: Adam's.
@@ -294,7 +294,7 @@ def train(
         afresh. The caller deletes the folder once the result is safe.
     :param checkpoint_minutes: a checkpoint is written when so much time has passed since the last one.
     :param checkpoint_steps: also when so many steps have; None looks at time alone.
-    :param progress: show a bar with the time left on a terminal, and a line a minute where there is none.
+    :param progress: show a bar with the time left on a terminal, and one line per minute where there is none.
     :param on_epoch: called after each epoch with its number (from 1), a copy of the network and the history's row.
         Named arrays that it returns are kept in checkpoint and result, since it is not called again for epochs
         that lie before a checkpoint.

@@ -12,7 +12,7 @@ import xarray as xr
 from sluguq.analysis.aggregated import Groups, groups_of, mixes_of
 from sluguq.analysis.tables import SIGNALS
 from sluguq.claims.rules import SMALLEST_CORRELATION, STRONG
-from sluguq.figures.words import bracketed, group_label, listed, number, percentage, plural
+from sluguq.figures.words import bracketed, group_label, listed, percentage, plural, significant
 
 CHEAP = ("latent_std", "kl", "total_variation", "compressed_size")
 """Signals that cost a forward pass or less."""
@@ -59,7 +59,7 @@ def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]
     uncertain = [row for row in rows if row["low"] <= 1 <= row["high"]]
     unknown = [row for row in rows if not _known(row)]
     for cases, reason in (
-        (uncertain, "the interval of the ratio holds 1. More seeds or test images would narrow it."),
+        (uncertain, "the interval of the ratio contains 1. More seeds or test images would narrow it."),
         (unknown, "the ratio is not known in this run."),
     ):
         if cases:
@@ -68,11 +68,11 @@ def unsaid(dataset: xr.Dataset, tables: Mapping[str, pd.DataFrame]) -> list[str]
     seeds = dataset.sizes["seed"]
     if seeds < FEW_SEEDS:
         sentences.append(
-            f"How much other trainings would differ, but roughly: {plural(seeds, 'seed')} "
+            f"How much other trainings would differ, except roughly: {plural(seeds, 'seed')} "
             f"{'is' if seeds == 1 else 'are'} few"
             + ("; intervals are over images alone." if seeds == 1 else ", so intervals are wide.")
         )
-    sentences.append("Why a group fails: how its photographs were taken and chosen counts as much as skin.")
+    sentences.append("Why the model fails a group: how its photographs were taken and chosen counts as much as skin.")
     return sentences
 
 
@@ -93,7 +93,7 @@ def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
     sentences = []
     for row in ratios:
         whom, reference = (_label(row[name], groups) for name in ("group", "reference"))
-        factor = f"{number(row['value'], 2)} times [{number(row['low'], 2)}, {number(row['high'], 2)}]"
+        factor = f"{significant(row['value'])} times [{significant(row['low'])}, {significant(row['high'])}]"
         if not _known(row):
             verdict = f"how the error of {whom} compares with that of {reference} is not known"
         elif row["low"] > 1:
@@ -101,7 +101,7 @@ def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
         elif row["high"] < 1:
             verdict = f"the error of {whom} is smaller than that of {reference}, {factor}"
         else:
-            verdict = f"no difference between {whom} and {reference} is certain: {factor}"
+            verdict = f"a difference between {whom} and {reference} is not certain: {factor}"
         sentences.append(f"{_trained(row['configuration'], mixes)}, {verdict}.")
     certain = [row for row in ratios if row["low"] > 1 or row["high"] < 1]
     if certain:
@@ -110,7 +110,7 @@ def _who(dataset: xr.Dataset, gaps: pd.DataFrame) -> Answer:
         times = max(most["value"], 1 / most["value"])
         lead = (
             f"Most for {_label(worse, groups)}, where training had {_mix(most['configuration'], mixes)}: "
-            f"{number(times, 2)} times the error of {better}."
+            f"{significant(times)} times the error of {better}."
         )
     else:
         lead = "No difference between groups is certain at the size of this run."
@@ -161,7 +161,7 @@ def _share(row: Mapping[Any, Any]) -> str:
 def _verdict(ranks: Mapping[str, tuple[float, float]]) -> str:
     """The answer by the intervals of the rank correlations."""
     if all(low > STRONG for low, _ in ranks.values()):
-        return "Yes: SLUG orders images much as their errors do. By chance a tenth would hold a tenth of the worst."
+        return f"Yes: SLUG orders images much as their errors do. {_CHANCE}"
     names: dict[str, list[str]] = {}
     for name, interval in ranks.items():
         names.setdefault(_direction(*interval), []).append(name)
@@ -173,16 +173,17 @@ def _verdict(ranks: Mapping[str, tuple[float, float]]) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
+_CHANCE = "A tenth picked at random would hold a tenth of the worst errors."
 _EVERYWHERE = {
-    "rises": "In part: SLUG rises with the error. By chance a tenth would hold a tenth of the worst.",
+    "rises": f"In part: SLUG rises with the error. {_CHANCE}",
     "falls": "No: SLUG falls as the error rises.",
-    "hardly": f"No: SLUG hardly goes with the error, with a rank correlation of less than {SMALLEST_CORRELATION:g}.",
+    "hardly": f"No: SLUG hardly follows the error, with a rank correlation of less than {SMALLEST_CORRELATION:g}.",
     "unknown": "This run cannot tell whether SLUG rises with the error.",
 }
 _SOMEWHERE = {
     "rises": "SLUG rises with the error",
     "falls": "SLUG falls as the error rises",
-    "hardly": f"SLUG hardly goes with the error, with a rank correlation of less than {SMALLEST_CORRELATION:g}",
+    "hardly": f"SLUG hardly follows the error, with a rank correlation of less than {SMALLEST_CORRELATION:g}",
 }
 
 

@@ -52,7 +52,7 @@ def _types(found: Iterable[Any]) -> list[int]:
 def availability_by_fst(rows: pd.DataFrame) -> pd.DataFrame:
     """Counts of every skin type and what share of it can be used.
 
-    :param rows: one row an image of the label table with fst and state, from :func:`.availability.availability`.
+    :param rows: one row per image of the label table with fst and state, from :func:`.availability.availability`.
     :returns: columns fst (1 to 6, -1, and ``all``), listed, available, rejected, missing, share (available of listed),
         and low and high, its 95 % Wilson interval. The share of nothing is NaN.
     """
@@ -126,7 +126,7 @@ def dependence_on_fst(rows: pd.DataFrame) -> float:
 
 
 def contact_sheet(store: xr.Dataset, *, per_fst: int = 10, seed: int = 0, scale: Scale = FITZPATRICK) -> Figure:
-    """Random images of every skin type, a line a type.
+    """Random images of every skin type, one line per type.
 
     :param store: an image store.
     :param per_fst: largest number of images of each skin type.
@@ -170,7 +170,7 @@ def write_datasheet(
     entry: Entry | None = None,
     seed: int = 0,
     scale: Scale = FITZPATRICK,
-) -> None:
+) -> str:
     """Write the datasheet of one prepared data set.
 
     :param path: the HTML page to write.
@@ -182,6 +182,7 @@ def write_datasheet(
     :param entry: what the registry says, for a published data set.
     :param seed: seed of the contact sheet.
     :param scale: of the skin types.
+    :returns: what a person at a terminal is told: usable images by skin type, and what was lost and why.
     """
     dataset = open_store(store)
     misses, undecoded = read_missing(missing), read_rejected(rejected)
@@ -210,6 +211,19 @@ def write_datasheet(
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
+    return _counted(name, counts, losses, scale)
+
+
+def _counted(name: str, counts: pd.DataFrame, losses: pd.DataFrame, scale: Scale) -> str:
+    there = counts.set_index("fst")
+    types = ", ".join(f"{fst}: {there['available'][fst]:,}" for fst in there.index if fst not in (-1, "all"))
+    usable, listed = there.loc["all", ["available", "listed"]].astype(int)
+    lines = [
+        f"{name}: {usable:,} of {listed:,} images can be used; by {scale.name}: {types}, "
+        f"without: {there['available'][-1]:,}"
+    ]
+    lines += [f"  {count:,} lost: {reason}" for reason, count in zip(losses["reason"], losses["all"], strict=True)]
+    return "\n".join(lines)
 
 
 def _template() -> jinja2.Template:

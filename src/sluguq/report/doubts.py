@@ -37,7 +37,7 @@ def whose_labels(tables: Tables, masks: Collection[str] = ()) -> list[str]:
     for variable, words in (("mse", "Mean squared error:"), ("slug", "SLUG:")):
         rows = ratios[ratios["variable"] == variable]
         if len(rows):
-            lines += [words, "", *_ratios(rows, "by", ANNOTATIONS, "who says so", "images a seed")]
+            lines += [words, "", *_ratios(rows, "by", ANNOTATIONS, "who says so", "images per seed")]
     shown: dict[str, list[str]] = {}
     for configuration, part in ratios[ratios["variable"] == "mse"].groupby("configuration", sort=False):
         shown.setdefault(_sides(part), []).append(str(configuration))
@@ -132,7 +132,7 @@ def other_ways(tables: Tables) -> list[str]:
 
 
 def _ratios(rows: pd.DataFrame, column: str, words: Mapping[str, str], head: str, count: str) -> list[str]:
-    """A table with a line a value of a column, and a ratio a configuration."""
+    """A table with one line per value of a column, and a ratio per configuration."""
     configurations = list(dict.fromkeys(rows["configuration"]))
     lines = [
         f"| {head} | {count} | " + " | ".join(configurations) + " |",

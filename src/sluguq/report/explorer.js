@@ -199,7 +199,7 @@ const SluguqExplorer = (() => {
     shown = keyed.map(([, view]) => view);
     state.focus = -1;
     const total = networks.reduce((sum, network) => sum + network.rows.length, 0);
-    const several = networks.length > 1 ? ", an image once for each seed that tested it" : "";
+    const several = networks.length > 1 ? ", each image once for every seed that tested it" : "";
     byId("count").textContent = `${shown.length.toLocaleString("en")} of ${total.toLocaleString("en")} images${several}`;
     byId("unbrush").hidden = !brush;
     grid.draw(true);
@@ -304,7 +304,7 @@ const SluguqExplorer = (() => {
 
   // --- scatter --------------------------------------------------------------------------------------------------------
   const scatter = (() => {
-    const margin = { left: 58, right: 12, top: 10, bottom: 42 };
+    const margin = { left: 72, right: 12, top: 10, bottom: 42 };
     let axes = null;
     let drag = null;
     let hovered = null;

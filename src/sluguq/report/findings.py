@@ -246,7 +246,7 @@ def _estimate(row: Any) -> str:
 def _count(row: Any) -> str:
     if not row.seeds:
         return "a count" if row.low == row.high else plural(int(row.distinct_images), "image")
-    images = f"{int(row.images):,} images a seed" if row.images else ""
+    images = f"{int(row.images):,} images per seed" if row.images else ""
     return ", ".join(filter(None, [images, plural(int(row.seeds), "seed")]))
 
 
@@ -284,7 +284,7 @@ def _words_of_tests(signals: pd.DataFrame, everything: pd.DataFrame) -> list[str
     """What the columns are, what was not counted, and SLUG on the images of the ensemble."""
     of_slug = signals[(signals["signal"] == "slug") & (signals["test"] == "spearman")]
     sentences = [
-        f"{int(of_slug['images'].max()):,} images a seed, {plural(int(of_slug['seeds'].max()), 'seed')}, 95 % "
+        f"{int(of_slug['images'].max()):,} images per seed, {plural(int(of_slug['seeds'].max()), 'seed')}, 95 % "
         "intervals. A tenth is a tenth of a seed's test images. Retention gain: 1 where images are removed as the "
         "error itself would remove them, 0 where at random. Held constant: partial rank correlations."
     ]
@@ -336,7 +336,7 @@ def _content(results: Results) -> list[str]:
             lines += [
                 f"{what[:1].upper()}{what[1:]}.",
                 "",
-                "| configuration | images a seed | " + " | ".join(MAPS[key] for key in maps) + " |",
+                "| configuration | images per seed | " + " | ".join(MAPS[key] for key in maps) + " |",
                 "| --- | --- |" + " --- |" * len(maps),
             ]
             for configuration, rows in part.groupby("configuration", sort=False):

@@ -52,7 +52,7 @@ def model_card(
         "**Synthetic images: these models know nothing about people.**\n" if synthetic else "",
         "## Models",
         "",
-        f"- {plural(dataset.sizes['seed'], 'variational autoencoder')} (one a seed), each with its own training "
+        f"- {plural(dataset.sizes['seed'], 'variational autoencoder')} (one per seed), each with its own training "
         "images, test images and initial weights.",
         *_settings(resolved),
         f"- Made by commit {dataset.attrs.get('commit', 'unknown')} on {dataset.attrs.get('device') or 'no device'}.",
@@ -103,7 +103,7 @@ def _training_size(resolved: Mapping[str, Any]) -> list[str]:
     if not isinstance(split, dict) or "train_images" not in split:
         return []
     how = "with" if split.get("replacement") else "without"
-    return [f"- {split['train_images']:,} training images a model, drawn {how} replacement."]
+    return [f"- {split['train_images']:,} training images per model, drawn {how} replacement."]
 
 
 def _table(table: pd.DataFrame, groups: Groups, variable: str) -> str:
@@ -115,7 +115,7 @@ def _table(table: pd.DataFrame, groups: Groups, variable: str) -> str:
     for group in dict.fromkeys(levels["group"]):
         rows = levels[levels["group"] == group].set_index("measure")
         cells = [_cell(rows.loc[measure]) for measure in _LEVELS]
-        count = f"{int(rows['images'].iloc[0])} images a seed, {int(rows['seeds'].iloc[0])} seeds"
+        count = f"{int(rows['images'].iloc[0])} images per seed, {int(rows['seeds'].iloc[0])} seeds"
         lines.append(f"| {group_label(group, groups)} | " + " | ".join(cells) + f" | {count} |")
     return "\n".join(lines)
 
@@ -135,7 +135,7 @@ def _elsewhere(external: Mapping[str, pd.DataFrame], configuration: str, scale: 
         for skin_type in dict.fromkeys(means["fst"]):
             rows = means[means["fst"] == skin_type].set_index("variable")
             cells = [_cell(rows.loc[v]) if v in rows.index else "not scored" for v in ("mse", "slug")]
-            count = f"{int(rows['images'].max())} images a seed, {plural(int(rows['seeds'].max()), 'seed')}"
+            count = f"{int(rows['images'].max())} images per seed, {plural(int(rows['seeds'].max()), 'seed')}"
             words = f"{scale.name} {skin_type}" if skin_type >= 1 else "not known"
             lines.append(f"| {words} | " + " | ".join(cells) + f" | {count} |")
         lines.append("")

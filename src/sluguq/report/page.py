@@ -171,6 +171,7 @@ def write_report(
         kinds=KINDS,
         registered=any(row["registered"] not in ("", UNREGISTERED) for row in rows),
         unregistered=UNREGISTERED,
+        spoken=_spoken,
         tally={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in KINDS},
         sections=_sections(figures, {str(a.get("dataset")): str(a.get("role")) for a in attributes}, Path(path), above),
         cards={name: _html(text) for name, text in (cards or {}).items()},
@@ -219,7 +220,17 @@ def _paper(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """A paper with its verdicts counted in words."""
     verdicts = [row["verdict"] for row in rows if row["paper"] == name and row["asked"]]
     counts = [(verdict, verdicts.count(verdict)) for verdict in KINDS]
-    return {"name": name, "tally": ", ".join(f"{count} {verdict}" for verdict, count in counts if count)}
+    return {
+        "name": name,
+        "tally": ", ".join(f"{count} {_spoken(verdict, count)}" for verdict, count in counts if count),
+    }
+
+
+def _spoken(verdict: str, count: int) -> str:
+    """A verdict after a count: 1 holds, 2 hold."""
+    if KINDS[verdict] == "unasked":
+        return "cannot be asked"
+    return verdict if count == 1 else {"holds": "hold", "does not hold": "do not hold"}.get(verdict, verdict)
 
 
 def _answers(

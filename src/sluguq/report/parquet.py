@@ -1,4 +1,4 @@
-"""A data set as one table, a row an image, with its pictures: for pandas, DuckDB, FiftyOne and their like."""
+"""A data set as one table, one row per image, with its pictures: for pandas, DuckDB, FiftyOne and their like."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Execution:
     :ivar matmul_precision: of products with G, see ``jax.default_matmul_precision``: Lanczos needs a symmetric
         operator, and TensorFloat-32 is not quite one.
     :ivar budget: what share of memory each consumer may take.
-    :ivar progress: show a progress bar on a terminal, and a line a minute where there is none.
+    :ivar progress: show a progress bar on a terminal, and one line per minute where there is none.
     """
 
     devices: Sequence[jax.Device] | None = None

@@ -91,7 +91,7 @@ class Scores(NamedTuple):
             return {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
 
     def to_pandas(self, images: Sequence[Hashable] | None = None) -> Any:
-        """A data frame of a row an image, without maps.
+        """A data frame of one row per image, without maps.
 
         :param images: names of the images, 0 to n - 1 by default.
         :raises ModuleNotFoundError: where pandas is not installed.

@@ -10,7 +10,7 @@ class ModelFiles(NamedTuple):
     """The files of one network.
 
     :ivar weights: safetensors.
-    :ivar history: csv, a row an epoch.
+    :ivar history: csv, one row per epoch.
     :ivar configuration: YAML, what it depends on.
     :ivar samples: store of its pictures.
     """

@@ -116,10 +116,10 @@ def prepare(
     :param source: where the photographs come from, for the store's attributes.
     :param configuration: the resolved configuration as YAML.
     :param synthetic: whether the pictures are drawn.
-    :param workers: threads; by default one a core that this process may use.
+    :param workers: threads; by default one per core that this process may use.
     :param max_pixels: most pixels decoded of one picture; a JPEG of which a part is decoded may be larger.
     :param near_duplicate_bits: largest distance of the 256-bit hashes of near-duplicates; negative: only exact ones.
-    :param progress: show a bar on a terminal, and a line a minute where there is none.
+    :param progress: show a bar on a terminal, and one line per minute where there is none.
     :returns: the table of rejected files.
     :raises PreparationError: where not one photograph could be decoded.
     """

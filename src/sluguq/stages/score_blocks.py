@@ -50,7 +50,7 @@ class FinishedBlocks:
         """Keep a finished block.
 
         :param start: of the block.
-        :param values: by variable, a row an image.
+        :param values: by variable, one row per image.
         """
         if self.folder is None:
             return

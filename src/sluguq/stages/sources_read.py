@@ -53,7 +53,7 @@ def local_paths(options: Source) -> dict[str, Path]:
 
 
 def _listing(path: Path) -> Iterator[str]:
-    """A line a file: its name, and what tells a changed one from an unchanged one."""
+    """One line per file: its name, and what tells a changed one from an unchanged one."""
     if not path.is_dir():
         yield f"{path.name} {_state(path)}"
         return

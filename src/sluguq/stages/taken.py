@@ -94,7 +94,7 @@ def planned_jobs(configfile: str | os.PathLike[str]) -> dict[str, int]:
 
 
 def left(cost: Cost, planned: Mapping[str, int]) -> list[str]:
-    """What planned jobs will take, a line a rule, dearest first.
+    """What planned jobs will take, one line per rule, dearest first.
 
     :param cost: of the experiment.
     :param planned: from :func:`planned_jobs`.

@@ -1,6 +1,6 @@
 """DDI: biopsied lesions in three bands of FST; by request, hence from a folder.
 
-`ddi_metadata.csv` has a row an image: DDI_file, skin_tone (12, 34 or 56: FST 1-2, 3-4 or 5-6), malignant, disease.
+`ddi_metadata.csv` has one row per image: DDI_file, skin_tone (12, 34 or 56: FST 1-2, 3-4 or 5-6), malignant, disease.
 A band is no single skin type. `fst` takes the band's lighter type (1, 3, 5), which is right for every group that is
 made of whole bands, and `label_fst_band` keeps the band; a group that parts a band has no meaning on this data set.
 """

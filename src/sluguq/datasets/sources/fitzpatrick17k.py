@@ -1,6 +1,6 @@
 """Fitzpatrick17k: clinical photographs of two atlases, FST by two annotation services.
 
-The label table has a row an image: `md5hash` (MD5 of the image's bytes, and its name), `fitzpatrick_scale` (Scale
+The label table has one row per image: `md5hash` (MD5 of the image's bytes, and its name), `fitzpatrick_scale` (Scale
 AI: the labels of the papers), `fitzpatrick_centaur` (Centaur Labs), `label` (114 conditions), `nine_partition_label`,
 `three_partition_label`, `qc` (a dermatologist's remark on 504 images) and `url` (missing in 41 rows). There are no
 patients: two photographs of one person cannot be told, except as near-duplicates.

@@ -1,10 +1,10 @@
 """MILK10k (ISIC 2025): pairs of a clinical close-up and a dermoscopic image, with a class of skin tone and scores of
 what is not skin.
 
-`MILK10k_Training_Metadata.csv` has a row an image. `skin_tone_class` goes from 0 (very dark) to 5 (very light) and is
-no Fitzpatrick type; it is kept as a label, and 6 less the class stands where other sets have the FST, so that 1 is the
-lightest and 6 the darkest here too. `MONET_*` are scores from 0 to 1 that a model gave (Kim et al. 2024), among them
-for hair, gel and pen marks. They are in the metadata or in a supplement of the same images.
+`MILK10k_Training_Metadata.csv` has one row per image. `skin_tone_class` goes from 0 (very dark) to 5 (very light) and
+is no Fitzpatrick type; it is kept as a label, and 6 less the class stands where other sets have the FST, so that 1 is
+the lightest and 6 the darkest here too. `MONET_*` are scores from 0 to 1 that a model gave (Kim et al. 2024), among
+them for hair, gel and pen marks. They are in the metadata or in a supplement of the same images.
 """
 
 from __future__ import annotations

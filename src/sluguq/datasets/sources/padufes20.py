@@ -1,6 +1,6 @@
 """PAD-UFES-20: smartphone photographs of six kinds of lesion, with FST, patients and lesions.
 
-`metadata.csv` has a row an image. The FST is in the column `fitspatrick` (the data set's own spelling), empty for
+`metadata.csv` has one row per image. The FST is in the column `fitspatrick` (the data set's own spelling), empty for
 about a third of the images. The published record has no lesion masks; masks of the same names are used where a
 folder has them.
 """

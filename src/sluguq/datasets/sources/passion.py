@@ -1,6 +1,6 @@
 """PASSION: children's skin conditions in Sub-Saharan Africa, FST 3 to 6; by request, hence from a folder.
 
-`label.csv` has a row a subject (subject_id, country, age, sex, fitzpatrick, body_loc, impetig, conditions_PASSION);
+`label.csv` has one row per subject (subject_id, country, age, sex, fitzpatrick, body_loc, impetig, conditions_PASSION);
 images are named `<subject_id>_<n>.jpg`, several a subject. `PASSION_split.csv` (subject_id, Split) is the official
 split.
 """

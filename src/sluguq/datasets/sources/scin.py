@@ -1,8 +1,8 @@
 """SCIN: photographs that people in the United States gave of their own skin, up to three a case.
 
-`scin_cases.csv` has a row a case with `fitzpatrick_skin_type` (self-reported, about half of the cases) and
+`scin_cases.csv` has one row per case with `fitzpatrick_skin_type` (self-reported, about half of the cases) and
 `image_1_path` to `image_3_path`; `scin_labels.csv` adds up to three dermatologists' estimates
-(`dermatologist_fitzpatrick_skin_type_label_1` to `_3`: one a dermatologist, not one an image) and conditions. The
+(`dermatologist_fitzpatrick_skin_type_label_1` to `_3`: one per dermatologist, not one per image) and conditions. The
 estimate used is the median of those given, the lower one of two in the middle. A case stands for a patient, so its
 images never part.
 """

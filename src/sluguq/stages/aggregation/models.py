@@ -31,7 +31,7 @@ def aggregate_models(
 ) -> None:
     """Gather training histories, eigenvalues, prior samples and skin tones into ``results/<experiment>/models.zarr``.
 
-    :param histories: history.csv of each (configuration, seed), a row an epoch.
+    :param histories: history.csv of each (configuration, seed), one row per epoch.
     :param eigenbases: summary (json: eigenvalues, residuals, ...) of each eigenbasis.
     :param samples: store of prior samples (sample, y, x, channel) of each model.
     :param images: prepared images of the training data set.
