@@ -36,6 +36,17 @@ def experiment(**changed):
     return Experiment(**{**made, **changed})
 
 
+def test_classes_of_milk10k_are_no_fitzpatrick_types():
+    made = {"datasets": {"milk": {"source": "milk10k", "folder": "m"}}, "training_dataset": "milk"}
+    made |= {"groups": {"light": [1, 2], "dark": [5, 6]}}
+    with pytest.raises(
+        ValueError, match=r"datasets\.milk has classes of skin tone and no Fitzpatrick skin types: name"
+    ):
+        experiment(**made, scale={})
+    named = {"name": "MILK", "title": "MILK10k's class of skin tone", "levels": 6}
+    assert experiment(**made, scale=named).scale.name == "MILK"
+
+
 def test_a_scale_of_ten_levels_is_configured():
     assert experiment().scale.levels == 10
     with pytest.raises(ValueError, match=r"groups.dark has 8, but scale.levels is 6"):

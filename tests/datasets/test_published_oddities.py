@@ -165,6 +165,20 @@ def test_links_of_a_store_are_losses_with_the_way_out(tmp_path):
     assert len(images) == 2
 
 
+def test_a_linked_folder_that_is_not_followed_is_told_where_its_images_are_missing(tmp_path):
+    put(tmp_path / "store", "a.jpg")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "images").symlink_to(tmp_path / "store")
+    table = tmp_path / "table.csv"
+    table.write_text("md5hash,fitzpatrick_scale,fitzpatrick_centaur,label,nine_partition_label,three_partition_label,qc,"
+                     "url,url_alphanum\na,1,1,acne,x,y,,http://x/a.jpg,a.jpg\n")  # fmt: skip
+    with pytest.raises(
+        AcquisitionError, match=r"1 x not among the files given; 1 x a link that leads out of the folder"
+    ):
+        acquired(tmp_path / "raw", source="fitzpatrick17k", folder=folder, table=table)
+
+
 def test_a_row_whose_picture_could_not_be_unpacked_says_so(tmp_path):
     folder = tmp_path / "pad"
     folder.mkdir()

@@ -264,7 +264,12 @@ def milk(server: Server) -> None:
     server.files["/milk10k/metadata"] = table(MILK_ROWS)
     server.files["/milk10k/supplement"] = table([{"isic_id": "ISIC_3", "MONET_gel": 0.5, "diagnosis_full": "x"}])
     server.files["/milk10k/diagnoses"] = table(
-        [{"lesion_id": "IL_1", "MEL": 0, "NV": 1}, {"lesion_id": "IL_2", "MEL": 1, "NV": 1}]
+        [
+            {"lesion_id": "IL_1", "MEL": 0, "NV": 1},
+            {"lesion_id": "IL_2", "MEL": 1, "NV": 1},
+            {"lesion_id": "IL_3", "MEL": 1, "NV": 0},
+            {"lesion_id": "IL_3", "MEL": 0, "NV": 1},
+        ]
     )
 
 

@@ -211,6 +211,21 @@ def test_networks_that_share_no_test_images_are_averaged_and_the_page_says_so():
     np.testing.assert_allclose(table["slug_percentile"], single.mean(axis=1))
 
 
+def test_no_p_value_of_all_groups_where_a_network_has_none_of_one():
+    rng = np.random.default_rng(0)
+    scores, judges = drawn_networks(rng, 0.8)
+    new = [{"slug": s, "slug_sem": s, "mse": s} for s in scores(np.repeat(["light", "dark"], 10))]
+    groups = {"light": [1, 2], "dark": [5, 6]}
+    whole = judged_table([str(i) for i in range(20)], judges, new, groups)
+    np.testing.assert_array_equal(whole["slug_p"], whole[["slug_p_light", "slug_p_dark"]].max(axis=1))
+    first = judges[0].reference
+    judges[0] = replace(judges[0], reference=first[first["group"] == "light"])
+    table = judged_table([str(i) for i in range(20)], judges, new, groups)
+    assert "slug_p_light" in table
+    assert "slug_p_dark" not in table
+    assert "slug_p" not in table
+
+
 def test_order_beyond_the_reference_is_by_the_ratio(experiment):
     networks = find_judges(experiment).networks
     far = [{"slug": np.array([1e6, 3e6, 2e6]), "slug_sem": np.ones(3), "mse": np.ones(3)} for _ in networks]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sluguq.config.scale import Scale, SkinType
-from sluguq.config.sources import FolderSource, Source
+from sluguq.config.sources import FolderSource, Milk10kSource, Source
 from sluguq.machine import extensions
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
@@ -469,6 +469,16 @@ class Experiment(Section):
             raise ValueError(
                 f"{beyond[0]}, but scale.levels is {levels}: name the scale, as in "
                 "scale: {name: MST, title: Monk skin tone, levels: 10}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scale_is_of_the_data_set(self) -> Experiment:
+        training = self.datasets.get(self.training_dataset)
+        if isinstance(training, Milk10kSource) and self.scale.name == Scale().name:
+            raise ValueError(
+                f"datasets.{self.training_dataset} has classes of skin tone and no {self.scale.title}s: name the "
+                "scale, as in scale: {name: MILK, title: MILK10k's class of skin tone, levels: 6}"
             )
         return self
 

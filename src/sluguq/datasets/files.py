@@ -13,6 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+LEADS_OUT = "a link that leads out of the folder"
+"""With this begins why such a link is not followed."""
+
 _PICTURES = "jpg jpeg jpe jfif jfi png apng webp tif tiff bmp dib gif avif jp2 j2k jpc jpx jpf ppm pgm pbm pnm mpo"
 _SPECIAL = "heic heif hif jxl dcm dicom cr2 cr3 nef arw dng raf orf rw2 pef srw jpg_original"
 IMAGE_SUFFIXES = frozenset(f".{ending}" for ending in f"{_PICTURES} {_SPECIAL}".split())
@@ -207,7 +210,7 @@ class FileIndex:
 
 def _leading_out(path: Path) -> str:
     target = printable(path.resolve().parent)
-    return f"a link that leads out of the folder, to {target}: name that folder under `links` to follow it"
+    return f"{LEADS_OUT}, to {target}: name that folder under `links` to follow it"
 
 
 def _is_text(name: str) -> bool:

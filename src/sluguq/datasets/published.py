@@ -10,7 +10,7 @@ from sluguq.config.sources import PublishedSource
 from sluguq.datasets.archives import Limits, opened, passed_over, unpack, with_inner
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.download import Downloader, DownloadError, Request
-from sluguq.datasets.files import FileIndex
+from sluguq.datasets.files import LEADS_OUT, FileIndex
 from sluguq.datasets.registry import Entry, RegisteredFile, Registry, load_registry
 
 
@@ -60,7 +60,10 @@ class Published:
         :param all_are_wanted: list the other files that were passed over too, as no table says which are wanted.
         """
         rest = acquired.explain_losses(self._passed_over)
-        for name, reason in rest.items() if all_are_wanted else ():
+        for name, reason in rest.items():
+            # Behind a folder that is not followed there may be all that the tables name.
+            if not (all_are_wanted or reason.startswith(LEADS_OUT)):
+                continue
             acquired.lose(reason, id=PurePosixPath(name).stem, file=name)
 
     def file(self, key: str) -> Path:

@@ -45,7 +45,7 @@ def flag(
     reference, of several networks the rank of the mean percentile (`sluguq.flag.table.rank_of_mean`); slug_ratio,
     SLUG over the reference's median; slug_percentile_<group> among that group's images alone; slug_p_<group>, the
     conformal p-value in that group (of images like its own at most a share α has one of α or less,
-    `sluguq.analysis.conformal`), and slug_p, the largest of them; and for each network
+    `sluguq.analysis.conformal`), and slug_p, the largest of them, where every group has one; and for each network
     slug, slug_sem, slug_percentile, mse and mse_percentile, ending in _seed-<seed>.
 
     :param folder: photographs, also in folders below; hidden files are passed over.

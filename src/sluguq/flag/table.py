@@ -71,8 +71,10 @@ def judged_table(
             columns[f"slug_p_{group}"] = joined_p(
                 [conformal_p(s, part["slug"]) for s, part in zip(slug, parts, strict=True)]
             )
-    if in_groups := [values for name, values in columns.items() if name.startswith("slug_p_")]:
-        # The group of a new photograph is not known: unusual is what would be unusual in each.
+    in_groups = [columns[name] for group in groups if (name := f"slug_p_{group}") in columns]
+    if in_groups and len(in_groups) == len(groups):
+        # The group of a new photograph is not known: unusual is what would be unusual in each. A group that some
+        # network has no test images of is promised nothing, so nothing is said of all groups then.
         columns["slug_p"] = np.max(in_groups, axis=0)
     order = ["file", "slug", "slug_sem", "slug_percentile", "slug_ratio", "mse", "mse_percentile"]
     table = pd.DataFrame({**{name: columns.pop(name) for name in order}, **columns, **single})

@@ -95,10 +95,12 @@ def _diagnoses(path: Path | None) -> dict[str, str]:
     """The diagnosis of each lesion; the table has a column of 0 and 1 for each."""
     if path is None:
         return {}
-    by_lesion = {}
+    by_lesion: dict[str, str] = {}
     for row in read_labels(path, columns=("lesion_id",)).rows:
         yes = [column for column, value in row.items() if column != "lesion_id" and value.strip() in ("1", "1.0")]
-        by_lesion[row["lesion_id"].strip()] = yes[0] if len(yes) == 1 else ""
+        lesion, diagnosis = row["lesion_id"].strip(), yes[0] if len(yes) == 1 else ""
+        # Of rows that contradict each other none is believed.
+        by_lesion[lesion] = diagnosis if by_lesion.get(lesion, diagnosis) == diagnosis else ""
     return by_lesion
 
 
