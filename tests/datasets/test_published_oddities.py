@@ -243,3 +243,48 @@ def test_two_files_of_one_prefix_are_told(tmp_path):
     assert images["id"].tolist() == [HASHES[1]]
     assert missing["id"].tolist() == [HASHES[0]]
     assert "2 files are called so" in missing["reason"][0]
+
+
+def test_ids_of_isic_in_any_spelling(tmp_path):
+    folder = put(tmp_path / "isic", "isic_0000001.jpg", "ISIC_0000002_downsampled.jpg", "ISIC_0000003.jpg")
+    put(folder, "isic_0000001_Segmentation.png")
+    (folder / "labels.csv").write_text(
+        "isic_id,hair\nISIC_0000001,1\nisic_0000002,1\nISIC_0000003,0\nISIC_0000003,1\nISIC_0000001,1\n"
+    )
+    (tmp_path / "asked.txt").write_text("isic_0000001\nISIC_0000002\nISIC_0000003_downsampled\nISIC_0000004\n")
+    keys = {"source": "isic", "edition": 2017, "folder": folder, "images": tmp_path / "asked.txt"}
+    images, missing = acquired(tmp_path / "raw", **keys)
+    assert images["id"].tolist() == ["ISIC_0000001", "ISIC_0000002_downsampled", "ISIC_0000003"]
+    assert images["label_hair"].tolist() == ["1", "1", "0"]
+    assert images["mask"].map(lambda name: Path(name).name).tolist() == ["isic_0000001_Segmentation.png", "", ""]
+    assert missing.set_index("id")["reason"].to_dict() == {
+        "ISIC_0000003": "row 5 of labels.csv: other labels than in an earlier row, which was kept",
+        "ISIC_0000004": "asked for, but not among the files",
+    }
+
+
+FITZPATRICK = "md5hash,fitzpatrick_scale,fitzpatrick_centaur,label,nine_partition_label,three_partition_label,qc,url\n"
+TABLES = {
+    "ddi": {"ddi_metadata.csv": "DDI_file,skin_tone\none.png,12\ntwo.png,56\n"},
+    "padufes20": {"metadata.csv": "img_id,patient_id,lesion_id,fitspatrick\none.png,P1,1,1\ntwo.png,P2,2,6\n"},
+    "scin": {
+        "scin_cases.csv": "case_id,fitzpatrick_skin_type,image_1_path\n1,FST1,images/one.png\n2,FST6,images/two.png\n",
+        "scin_labels.csv": "case_id,dermatologist_fitzpatrick_skin_type_label_1\n1,FST1\n2,FST6\n",
+    },
+    "fitzpatrick17k": {"fitzpatrick17k.csv": f"{FITZPATRICK}one,1,1,a,b,c,,http://x\ntwo,6,6,a,b,c,,http://x\n"},
+    "milk10k": {
+        "MILK10k_Training_Metadata.csv": "lesion_id,isic_id,image_type,skin_tone_class\n"
+        "a,one,clinical: close-up,5\nb,two,clinical: close-up,0\n"
+    },
+}
+
+
+@pytest.mark.parametrize("source", TABLES)
+def test_pictures_without_a_row_are_listed_and_those_not_wanted_are_not(tmp_path, source):
+    folder = put(tmp_path / source, "one.png", "two.png", "more/three.png", "lesion_masks/one.png")
+    for name, text in TABLES[source].items():
+        (folder / name).write_text(text)
+    images, missing = acquired(tmp_path / "raw", source=source, folder=folder, fst=[1])
+    assert images["id"].map(lambda name: Path(name).stem).tolist() == ["one"]
+    assert missing["id"].tolist() == ["more/three.png"]
+    assert "the file has no row in " in missing["reason"][0]

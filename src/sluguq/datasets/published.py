@@ -161,6 +161,25 @@ def the_one(files: Mapping[str, list[Path]], stem: str) -> Path:
     return paths[0]
 
 
+def photographs(index: FileIndex) -> list[Path]:
+    """The pictures of a folder but those that are called masks, or lie among them: they often have the same names."""
+    return [path for path, relative in index.relative.items() if "mask" not in relative.as_posix().lower()]
+
+
+def list_without_row(acquired: Acquired, index: FileIndex, table: str, names: Iterable[str]) -> None:
+    """List the pictures of a folder that no row of the table names; masks beside them pass.
+
+    :param acquired: what was collected.
+    :param index: the pictures.
+    :param table: name of the table.
+    :param names: of the photographs, as all its rows have them, those that are not wanted too.
+    """
+    known = {PurePosixPath(name.strip().replace("\\", "/")).stem.casefold() for name in names}
+    for path in photographs(index):
+        if path.stem.casefold() not in known:
+            acquired.lose(f"the file has no row in {table}", id=index.relative[path].as_posix(), file=str(path))
+
+
 def find_table(folders: Sequence[Path], *names: str) -> Path | None:
     """The first of the named tables that one of the folders holds, at any depth."""
     for name in names:

@@ -13,7 +13,7 @@ from sluguq.config.sources import DdiSource
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.label_tables import read_labels
 from sluguq.datasets.nothing import said
-from sluguq.datasets.published import Published, find_table
+from sluguq.datasets.published import Published, find_table, list_without_row
 from sluguq.datasets.registry import Registry
 
 BANDS = {"12": 1, "34": 3, "56": 5}
@@ -58,4 +58,6 @@ def collect(options: DdiSource, raw_folder: Path, registry: Registry | None = No
                 "label_condition": said(row.get("disease", "")),
             }
         )
+    list_without_row(acquired, index, table.path.name, (row["DDI_file"] for row in table.rows))
+    published.explain_losses(acquired)
     return acquired

@@ -9,7 +9,7 @@ patients: two photographs of one person cannot be told, except as near-duplicate
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from sluguq.datasets.download import Request
 from sluguq.datasets.files import FileIndex
 from sluguq.datasets.label_tables import LabelTable, read_labels
 from sluguq.datasets.nothing import said
-from sluguq.datasets.published import Published, by_stem, find_table, the_one
+from sluguq.datasets.published import Published, by_stem, find_table, list_without_row, photographs, the_one
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
@@ -52,7 +52,9 @@ def collect_rows(
     acquired.lose_unread_rows(table.path.name, table.refused)
     rows = [row for row in chosen(_with_skin_types(table, options, acquired), acquired) if _is_wanted(row, options)]
     if options.folder or options.images == "record":
-        _from_files(rows, published.index(*(folders or published.unpacked("images"))), acquired)
+        index = published.index(*(folders or published.unpacked("images")))
+        _from_files(rows, index, acquired)
+        list_without_row(acquired, index, table.path.name, _names(table, index))
         published.explain_losses(acquired)
     else:
         _from_addresses(rows, options, published, acquired)
@@ -96,13 +98,20 @@ def _is_wanted(row: Row, options: Fitzpatrick17kSource) -> bool:
     return not (options.exclude_quality and row["qc"].startswith(tuple(options.exclude_quality)))
 
 
+def _names(table: LabelTable, index: FileIndex) -> Iterator[str]:
+    """What the photographs of all rows may be called: by MD5, by address, or by what ends in an MD5's beginning."""
+    beginnings = {row["md5hash"][:8].lower() for row in table.rows}
+    for row in table.rows:
+        yield from (row["md5hash"], row.get("url_alphanum", ""))
+    yield from (path.stem for path in index.files if path.stem.rsplit("_", 1)[-1].lower() in beginnings)
+
+
 def _from_files(rows: list[Row], index: FileIndex, acquired: Acquired) -> None:
     """Find the images in folders, by their MD5, its first eight digits (Fitzpatrick17k-C's names), or their address."""
-    # A mask that is named after its photograph is no photograph.
-    photographs = [path for path, relative in index.relative.items() if "mask" not in relative.as_posix().lower()]
-    by_name = by_stem(photographs)
+    pictures = photographs(index)
+    by_name = by_stem(pictures)
     by_prefix: dict[str, list[Path]] = {}
-    for path in photographs:
+    for path in pictures:
         if "_" in path.stem:
             by_prefix.setdefault(path.stem.rsplit("_", 1)[-1].lower(), []).append(path)
     for row in rows:

@@ -31,6 +31,8 @@ DIAGNOSES = {"diagnosis": "label_diagnosis", "diagnosis_1": "label_diagnosis", "
 """Columns that isic-cli writes a diagnosis in; the most particular last."""
 
 _IMAGE = re.compile(r"ISIC_\d{7}(_downsampled)?$", re.IGNORECASE)
+_ASKED = re.compile(r"\bISIC_\d{7}(?:_downsampled)?(?!\d)", re.IGNORECASE)
+_ID_LENGTH = len("ISIC_0000000")
 _MASK_FOLDERS = re.compile(r"mask|ground.?truth|part1", re.IGNORECASE)
 _MASK_SUFFIX = "_segmentation"
 _BESIDE = re.compile(r"^ISIC_\d{7}_(superpixels|attribute_\w+)$", re.IGNORECASE)
@@ -51,14 +53,16 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
         folders = published.unpacked("images")
     else:
         assert ids is not None
+        ids = list(dict.fromkeys(map(_bare, ids)))
         folders = [_from_archive(ids, published, acquired)]
+    absent = {row["id"] for row in acquired.missing}
     images, masks, others = _images_and_masks(published.index(*folders))
     masks |= _more_masks(options, published)
-    labels = _labels(options, published, folders)
+    labels = _labels(options, published, folders, acquired)
 
-    absent = {row["id"] for row in acquired.missing}
     for name in sorted(ids if ids is not None else images):
-        there = name if name in images else f"{name}_downsampled"
+        spellings = (name, _bare(name), f"{name}_downsampled")
+        there = next((spelling for spelling in spellings if spelling in images), name)
         if there not in images:
             if name not in absent:
                 acquired.lose("asked for, but not among the files", id=name)
@@ -68,13 +72,18 @@ def collect(options: IsicSource, raw_folder: Path, registry: Registry | None = N
         except LookupError as error:
             acquired.lose(str(error), id=name)
             continue
-        row_labels = {**labels.get(_bare(path.stem), {}), **labels.get(path.stem, {})}
-        mask = masks.get(path.stem) or masks.get(_bare(path.stem)) or ""
-        acquired.images.append({"id": path.stem, "file": str(path), "fst": -1, "mask": str(mask), **row_labels})
+        row_labels = {**labels.get(_bare(there), {}), **labels.get(there, {})}
+        mask = masks.get(there) or masks.get(_bare(there)) or ""
+        acquired.images.append({"id": there, "file": str(path), "fst": -1, "mask": str(mask), **row_labels})
     for name in others if ids is None else ():
         acquired.lose("the name is none of ISIC's, such as ISIC_0000000", id=Path(name).stem, file=name)
     published.explain_losses(acquired, all_are_wanted=ids is None)
     return acquired
+
+
+def _canonical(name: str) -> str:
+    """A name as the archive and the challenges write it, however it is spelt: ISIC_0000000_downsampled."""
+    return name[:_ID_LENGTH].upper() + name[_ID_LENGTH:].lower()
 
 
 def _bare(name: str) -> str:
@@ -86,10 +95,11 @@ def _asked_ids(path: Path) -> list[str]:
     """Ids in a csv (column isic_id or image) or in a text file with one id a line."""
     if not path.is_file():
         raise AcquisitionError(f"there is no list of images {path}; correct the key `images`")
-    ids = re.findall(r"\bISIC_\d{7}\b", path.read_text(encoding="utf-8", errors="replace"))
-    if not ids:
+    ids = map(_canonical, _ASKED.findall(path.read_text(encoding="utf-8", errors="replace")))
+    asked = list(dict.fromkeys(ids))
+    if not asked:
         raise AcquisitionError(f"{path} names no image; ids look like ISIC_0000000")
-    return list(dict.fromkeys(ids))
+    return asked
 
 
 def _images_and_masks(index: FileIndex) -> tuple[dict[str, list[Path]], dict[str, Path], list[str]]:
@@ -99,16 +109,19 @@ def _images_and_masks(index: FileIndex) -> tuple[dict[str, list[Path]], dict[str
     others: list[str] = []
     for path, relative in index.relative.items():
         stem = path.stem
-        if stem.endswith(_MASK_SUFFIX):
-            masks[stem.removesuffix(_MASK_SUFFIX)] = path
+        if stem.lower().endswith(_MASK_SUFFIX):
+            masks[_canonical(stem[: -len(_MASK_SUFFIX)])] = path
         elif _IMAGE.match(stem):
             if any(_MASK_FOLDERS.search(part) for part in relative.parts[:-1]):
-                masks[stem] = path
+                masks[_canonical(stem)] = path
             else:
                 images.append(path)
         elif not _BESIDE.search(stem):
             others.append(relative.as_posix())
-    return by_stem(images), masks, others
+    found: dict[str, list[Path]] = {}
+    for stem, paths in by_stem(images).items():
+        found.setdefault(_canonical(stem), []).extend(paths)
+    return found, masks, others
 
 
 def _more_masks(options: IsicSource, published: Published) -> dict[str, Path]:
@@ -116,10 +129,12 @@ def _more_masks(options: IsicSource, published: Published) -> dict[str, Path]:
     if options.masks is None:
         return {}
     folders = published.unpacked("masks") if options.masks == "download" else [opened(options.masks, published.raw)]
-    return {path.stem.removesuffix(_MASK_SUFFIX): path for path in published.index(*folders).files}
+    return {_canonical(path.stem).removesuffix(_MASK_SUFFIX): path for path in published.index(*folders).files}
 
 
-def _labels(options: IsicSource, published: Published, folders: list[Path]) -> dict[str, dict[str, str]]:
+def _labels(
+    options: IsicSource, published: Published, folders: list[Path], acquired: Acquired
+) -> dict[str, dict[str, str]]:
     """Labels and lesion of each image, by name, from all tables there are."""
     labels: dict[str, dict[str, str]] = {}
 
@@ -130,9 +145,14 @@ def _labels(options: IsicSource, published: Published, folders: list[Path]) -> d
         key = next((name for name in ("isic_id", "image", "image_id", "image_name") if name in table.columns), None)
         if key is None:
             raise AcquisitionError(f"{path} has no column isic_id or image; it has {list(table.columns)}")
-        for row in table.rows:
+        of_table: dict[str, dict[str, str]] = {}
+        for number, row in enumerate(table.rows):
             values = {new: said(row[old]) for old, new in columns.items() if said(row.get(old, ""))}
-            labels.setdefault(Path(row[key].strip()).stem, {}).update(values)
+            name = _canonical(Path(row[key].strip()).stem)
+            if of_table.setdefault(name, values) != values:
+                acquired.lose(f"{table.place(number)}: other labels than in an earlier row, which was kept", id=name)
+        for name, values in of_table.items():
+            labels.setdefault(name, {}).update(values)
 
     artefacts = {name: f"label_{name}" for name in ARTEFACTS}
     metadata = {
@@ -184,7 +204,7 @@ def _add_diagnoses(path: Path, labels: dict[str, dict[str, str]]) -> None:
     """Diagnoses of 2019's ground truth: one column a diagnosis, 1.0 where it holds."""
     for row in read_labels(path, columns=("image",)).rows:
         holds = [name for name, cell in row.items() if name != "image" and _is_one(cell)]
-        labels.setdefault(row["image"].strip(), {})["label_diagnosis"] = holds[0] if holds else ""
+        labels.setdefault(_canonical(row["image"].strip()), {})["label_diagnosis"] = holds[0] if holds else ""
 
 
 def _is_one(cell: str) -> bool:

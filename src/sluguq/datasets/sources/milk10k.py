@@ -15,7 +15,7 @@ from sluguq.config.sources import Milk10kSource
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.label_tables import LabelTable, read_labels
 from sluguq.datasets.nothing import said
-from sluguq.datasets.published import Published, by_stem, find_table, the_one
+from sluguq.datasets.published import Published, by_stem, find_table, list_without_row, photographs, the_one
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import UNLABELLED
 
@@ -40,7 +40,8 @@ def collect(options: Milk10kSource, raw_folder: Path, registry: Registry | None 
     table = read_labels(metadata, columns=("lesion_id", "isic_id", "image_type", "skin_tone_class"))
     supplement = _by_image(_table(published, options, folders, SUPPLEMENT, "supplement"))
     diagnoses = _diagnoses(_table(published, options, folders, DIAGNOSES, "diagnoses"))
-    images = by_stem(published.index(*folders).files)
+    index = published.index(*folders)
+    images = by_stem(photographs(index))
 
     acquired = Acquired()
     acquired.lose_unread_rows(table.path.name, table.refused)
@@ -74,6 +75,7 @@ def collect(options: Milk10kSource, raw_folder: Path, registry: Registry | None 
                 **{f"label_{key.lower()}": said(value) for key, value in scores.items()},
             }
         )
+    list_without_row(acquired, index, table.path.name, (row["isic_id"] for row in table.rows))
     published.explain_losses(acquired)
     return acquired
 

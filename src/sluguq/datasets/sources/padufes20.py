@@ -14,7 +14,7 @@ from sluguq.datasets.archives import opened
 from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.label_tables import read_labels
 from sluguq.datasets.nothing import said
-from sluguq.datasets.published import Published, by_stem, find_table, the_one
+from sluguq.datasets.published import Published, by_stem, find_table, list_without_row, the_one
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import parse_fst
 
@@ -33,7 +33,8 @@ def collect(options: PadUfes20Source, raw_folder: Path, registry: Registry | Non
     if table_path is None:
         raise AcquisitionError(f"{folders[0]} holds no metadata.csv. {published.entry.obtain}")
     table = read_labels(table_path, columns=("img_id", "patient_id", "lesion_id", "fitspatrick"))
-    files = published.index(*folders).relative
+    index = published.index(*folders)
+    files = index.relative
     images = by_stem(path for path, relative in files.items() if MASKS not in relative.parts)
     if options.masks:
         masks = by_stem(published.index(opened(options.masks, raw_folder)).files)
@@ -69,5 +70,6 @@ def collect(options: PadUfes20Source, raw_folder: Path, registry: Registry | Non
                 **{f"label_{label}": said(row[column]) for column, label in LABELS.items() if column in row},
             }
         )
+    list_without_row(acquired, index, table.path.name, (row["img_id"] for row in table.rows))
     published.explain_losses(acquired)
     return acquired

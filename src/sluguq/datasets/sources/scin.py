@@ -17,7 +17,7 @@ from sluguq.datasets.base import Acquired, AcquisitionError
 from sluguq.datasets.download import Request
 from sluguq.datasets.label_tables import LabelTable, read_labels, rounded_by_spreadsheet
 from sluguq.datasets.nothing import said
-from sluguq.datasets.published import Published, find_table
+from sluguq.datasets.published import Published, find_table, list_without_row
 from sluguq.datasets.registry import Registry
 from sluguq.datasets.skin_types import UNLABELLED, parse_fst
 
@@ -33,7 +33,7 @@ def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = N
     published = Published("scin", options, raw_folder, registry)
     acquired = Acquired()
     folders = published.local(options.folder) if options.folder else []
-    rows = _rows(options, published, folders, acquired)
+    cases, rows = _cases_and_rows(options, published, folders, acquired)
     if options.folder:
         index = published.index(*folders)
         for row, path in rows:
@@ -41,6 +41,9 @@ def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = N
                 acquired.images.append({**row, "file": str(index.find(PurePosixPath(path).name))})
             except LookupError as error:
                 acquired.lose(str(error), id=row["id"], file=path, fst=row["fst"])
+        named = (case.get(f"image_{number}_path", "") for case in cases.rows for number in (1, 2, 3))
+        list_without_row(acquired, index, cases.path.name, named)
+        published.explain_losses(acquired)
         return acquired
     root = published.registered("images").url
     requests = {
@@ -58,8 +61,10 @@ def collect(options: ScinSource, raw_folder: Path, registry: Registry | None = N
     return acquired
 
 
-def _rows(options: ScinSource, published: Published, folders: list[Path], acquired: Acquired) -> list[tuple[dict, str]]:
-    """One row an image, without its file, and the image's path in the bucket."""
+def _cases_and_rows(
+    options: ScinSource, published: Published, folders: list[Path], acquired: Acquired
+) -> tuple[LabelTable, list[tuple[dict, str]]]:
+    """The table of cases, and one row an image, without its file, with the image's path in the bucket."""
     tables: list[LabelTable] = []
     without_labels: list[str] = []
     by_dermatologists = options.fst_column == "dermatologist"
@@ -111,7 +116,7 @@ def _rows(options: ScinSource, published: Published, folders: list[Path], acquir
             f"no case_id of {tables[0].path} is in {tables[1].path}, for example {without_labels[0]!r}: the tables are "
             "of two releases, or a spreadsheet changed the numbers"
         )
-    return rows
+    return tables[0], rows
 
 
 def _row(path: str, fst: int, case: dict, estimates: dict, number: int) -> dict:
