@@ -30,14 +30,25 @@ class Published:
         """Another registered data set that this one is made from, under the same options."""
         return Published(name, self._options, self.raw, self._registry)
 
-    def only_from_folder(self) -> AcquisitionError:
-        """The error for a data set that cannot be downloaded by a program."""
-        return AcquisitionError(
-            f"{self.entry.title} cannot be downloaded by a program.\n"
-            f"  {self.entry.obtain}\n"
-            f"  Licence: {self.entry.licence.name} ({self.entry.licence.url})\n"
-            f"  Then set the key `folder` of this data set to the folder or zip."
-        )
+    def by_request(self, folder: Path | None, table: str) -> tuple[list[Path], Path]:
+        """The folders and the table of a data set that no program can download.
+
+        :param folder: where the user has put it, or None.
+        :param table: name of the table.
+        :raises AcquisitionError: where there is no folder, saying how to obtain one, or no such table in it.
+        """
+        if folder is None:
+            raise AcquisitionError(
+                f"{self.entry.title} cannot be downloaded by a program.\n"
+                f"  {self.entry.obtain}\n"
+                f"  Licence: {self.entry.licence.name} ({self.entry.licence.url})\n"
+                f"  Then set the key `folder` of this data set to the folder or zip."
+            )
+        folders = self.local(folder)
+        path = find_table(folders, table)
+        if path is None:
+            raise AcquisitionError(f"{folder} holds no {table}. {self.entry.obtain}")
+        return folders, path
 
     def local(self, folder: Path) -> list[Path]:
         """The user's folder, or archive unpacked, and what the zip files in it hold, each as a folder.

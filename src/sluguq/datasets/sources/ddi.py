@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from sluguq.config.sources import DdiSource
-from sluguq.datasets.base import Acquired, AcquisitionError
+from sluguq.datasets.base import Acquired
 from sluguq.datasets.label_tables import read_labels
 from sluguq.datasets.nothing import said
-from sluguq.datasets.published import Published, find_table, list_without_row
+from sluguq.datasets.published import Published, list_without_row
 from sluguq.datasets.registry import Registry
 
 BANDS = {"12": 1, "34": 3, "56": 5}
@@ -25,12 +25,7 @@ def collect(options: DdiSource, raw_folder: Path, registry: Registry | None = No
     :raises AcquisitionError: where no folder is given, or it lacks ddi_metadata.csv.
     """
     published = Published("ddi", options, raw_folder, registry)
-    if options.folder is None:
-        raise published.only_from_folder()
-    folders = published.local(options.folder)
-    table_path = find_table(folders, "ddi_metadata.csv")
-    if table_path is None:
-        raise AcquisitionError(f"{options.folder} holds no ddi_metadata.csv. {published.entry.obtain}")
+    folders, table_path = published.by_request(options.folder, "ddi_metadata.csv")
     table = read_labels(table_path, columns=("DDI_file", "skin_tone"))
     index = published.index(*folders)
     acquired = Acquired()

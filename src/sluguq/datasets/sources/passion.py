@@ -36,12 +36,7 @@ def collect(options: PassionSource, raw_folder: Path, registry: Registry | None 
     :raises AcquisitionError: where no folder is given, or it lacks label.csv or the split that is asked for.
     """
     published = Published("passion", options, raw_folder, registry)
-    if options.folder is None:
-        raise published.only_from_folder()
-    folders = published.local(options.folder)
-    table_path = find_table(folders, "label.csv")
-    if table_path is None:
-        raise AcquisitionError(f"{options.folder} holds no label.csv. {published.entry.obtain}")
+    folders, table_path = published.by_request(options.folder, "label.csv")
     table = read_labels(table_path, columns=("subject_id", "fitzpatrick"))
     splits = _splits(options, folders)
 
