@@ -14,6 +14,7 @@ from sluguq.claims import CLAIMS, Run
 from sluguq.claims.power import COLUMNS, components, of_claim, power
 from sluguq.claims.rules import HOLDS, above, together
 from sluguq.figures.planning import power as draw_power
+from tests.figures.stand_in import aggregated, with_artefacts
 from tests.places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -51,6 +52,22 @@ def test_what_is_promised_of_every_claim_is_what_comes_out():
         seen = np.mean([together(claim.parts(run), claim.fewest_seeds)[0] == HOLDS for run in runs])
         assert promised[claim.key] == pytest.approx(seen, abs=0.3), claim.key
         assert promised[claim.key] > 0.05, claim.key
+
+
+def test_larger_test_sets_bring_no_external_images():
+    """External data are as many as they are, and artefacts are drawn on as many images as the configuration says."""
+    options = {"seeds": 3, "size": 8, "noise": 0.6}
+    stores = {
+        "home": aggregated(tested=30, pool=60, maps=False, **options),
+        "abroad": aggregated(role="external", pool=60, maps=False, key=1, **options),
+        "drawn": with_artefacts(seeds=3, images=40, slug_signal=0.8),
+    }
+    table = power(Run(stores, None, 30), 30, seeds=(3,), images=(10, 1000))
+    varied = table.groupby("claim")["decided"].agg(np.ptp)
+    fixed = varied[varied.index.str.contains("external|abroad|artefact")]
+    assert len(fixed) >= 8
+    assert (fixed == 0).all()
+    assert (varied.drop(fixed.index) > 0.05).mean() > 0.5
 
 
 def test_images_help_where_images_vary_and_seeds_where_trainings_do():

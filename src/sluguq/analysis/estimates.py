@@ -36,6 +36,7 @@ class Estimate(NamedTuple):
     its images, for planning. transform: the scale on which the interval is made.
     side: how many patients of as many images each would say as much (Kish's number), of the smaller side where the
     statistic compares two; infinite where no images are resampled.
+    tested: whether the images are a seed's test images, of which a larger experiment has more.
     units: how many independent units a share is of, at the least. most: the largest value that can be. undefined: seeds
     whose value is not known. distinct: different images over all seeds; patients: different people
     in them; both None where that was not counted or, of patients, where an image does not name its own.
@@ -57,6 +58,7 @@ class Estimate(NamedTuple):
     distinct: int | None = None
     patients: int | None = None
     side: float = np.inf
+    tested: bool = True
 
     def at(self, level: float) -> Estimate:
         """The same estimate with its interval at another level, 0 to 1.

@@ -38,8 +38,9 @@ def power(
 ) -> pd.DataFrame:
     """The probability that each claim holds, does not, or is decided either way, by seeds and images.
 
-    Columns: claim, paper, seeds, images (test images per group and seed), planned (whether that is this experiment's
-    own size), holds, fails, decided. Claims that rest on a count, that this run cannot be asked, or whose pilot has a
+    Columns: claim, paper, seeds, images (test images per group and seed), planned (whether that is this experiment's own
+    size), holds, fails, decided. What rests on external data or drawn artefacts has the pilot's images at every size.
+    Claims that rest on a count, that this run cannot be asked, or whose pilot has a
     single seed, are left out.
 
     :param run: the pilot.
@@ -84,6 +85,8 @@ def _probability(condition: Condition, seeds: int, factor: float, level: float) 
 def _of_one(inside: Inside, seeds: int, factor: float, level: float) -> float:
     """The probability that the interval of a run of this size lies inside."""
     estimate = inside.estimate
+    # External data, and images that artefacts are drawn on, do not grow with the test sets.
+    factor = factor if estimate.tested else 1.0
     between, shared = components(estimate, seeds, factor)
     error = math.sqrt(between + shared)
     if error == 0 or not math.isfinite(error):

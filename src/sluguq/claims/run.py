@@ -222,7 +222,8 @@ class Run:
         estimate = over_seeds(
             statistic, seeds, clusters, transform=transform, replicates=self.replicates, blocks=blocks
         )
-        return _less(estimate, lost, store)._replace(distinct=int(used.sum()), patients=_people(store, used))
+        estimate = _less(estimate, lost, store)._replace(tested=store is self.training)
+        return estimate._replace(distinct=int(used.sum()), patients=_people(store, used))
 
     def _tested(self, store: xr.Dataset) -> np.ndarray:
         """(seed, image) whether a seed's models were to score an image: as the store says, else by the errors.
@@ -362,7 +363,8 @@ class Run:
         blocks = None if self.blocks is None else [self._block(part) for part in parts]
         estimate = over_seeds(auroc, seeds, clusters, transform="share", replicates=self.replicates, blocks=blocks)
         estimate = _less(estimate, self._unscored(store, self.for_artefacts), store)
-        return estimate._replace(distinct=len(used), patients=_people(store, used))
+        own = store.attrs.get("role") == "training"
+        return estimate._replace(distinct=len(used), patients=_people(store, used), tested=own)
 
     def _block(self, part: pd.DataFrame) -> int:
         """The block of the one seed that these rows are of."""
@@ -466,7 +468,8 @@ class Run:
         )
         used = np.isin(self.artefacts["clean_image"].values.astype(str), names)
         people = _people(self.artefacts, np.flatnonzero(used))
-        return _less(estimate, lost, self.artefacts)._replace(distinct=len(set(names)), patients=people)
+        estimate = _less(estimate, lost, self.artefacts)._replace(tested=False)
+        return estimate._replace(distinct=len(set(names)), patients=people)
 
 
 def _less(estimate: Estimate, lost: int, store: xr.Dataset) -> Estimate:
