@@ -38,10 +38,9 @@ def power(
 ) -> pd.DataFrame:
     """The probability that each claim holds, does not, or is decided either way, by seeds and images.
 
-    Columns: claim, paper, seeds, images (test images per group and seed), planned (whether that is this experiment's own
-    size), holds, fails, decided. What rests on external data or drawn artefacts has the pilot's images at every size.
-    Claims that rest on a count, that this run cannot be asked, or whose pilot has a
-    single seed, are left out.
+    Columns: claim, paper, seeds, images (test images per group and seed), planned (whether that is this experiment's
+    own size), holds, fails, decided. What rests on external data or drawn artefacts has the pilot's images at every
+    size. Claims that rest on a count, that this run cannot be asked, or whose pilot has a single seed, are left out.
 
     :param run: the pilot.
     :param tested: its test images per group and seed.
