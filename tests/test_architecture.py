@@ -27,3 +27,10 @@ def test_no_files_import_each_other_in_a_circle():
         for module in free:
             del left[module]
     assert not left, f"in circles, or above them: {sorted(left)}"
+
+
+def test_random_numbers_come_from_one_module():
+    made = re.compile(r"default_rng|RandomState|np\.random\.(seed|normal|uniform|choice|permutation)\b")
+    source = ROOT / "src" / "sluguq"
+    makers = {path.relative_to(source).as_posix() for path in source.rglob("*.py") if made.search(path.read_text())}
+    assert makers == {"machine/streams.py"}

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from sluguq.analysis.statistics import Array
+from sluguq.machine.streams import plain_stream
 
 Statistic = Callable[..., Array]
 
@@ -147,7 +148,7 @@ def over_seeds(
     if not kept:
         raise ValueError("no seed has an image for which the statistic's columns are all finite")
     distinct, codes = np.unique(np.concatenate([c for _, c in kept]), return_inverse=True)
-    counts = resample(np.arange(len(distinct)), replicates, np.random.default_rng(key))
+    counts = resample(np.arange(len(distinct)), replicates, plain_stream(key))
     values, draws, start = [], [], 0
     for columns, c in kept:
         code = codes[start : start + len(c)]

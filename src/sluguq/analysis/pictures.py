@@ -28,6 +28,7 @@ from sluguq.analysis.tables import (
     with_blocks,
 )
 from sluguq.images.skin_colour import ita, ita_class
+from sluguq.machine.streams import plain_stream
 from sluguq.stores.selection import read_rows
 
 BLOCK = 256
@@ -255,7 +256,7 @@ def variability_estimates(dataset: xr.Dataset, replicates: int, groups: tuple[st
     """
     tested = np.isfinite(dataset["mse"].transpose("configuration", "seed", "image").values).any(axis=(0, 1))
     names = dataset["group"].values.astype(str)
-    rng = np.random.default_rng(0)
+    rng = plain_stream()
     clusters = clusters_of(dataset)
     places = [_one_of_each(np.flatnonzero(tested & (names == group)), clusters, rng) for group in groups]
     count = min(MOST, *map(len, places))
