@@ -35,6 +35,7 @@ from sluguq.figures.style import (
     group_colours,
     is_wide,
     legend_of,
+    logarithmic,
     ratio_axis,
 )
 from sluguq.figures.words import decimal, group_label, images_and_seeds, number, percentage, significant, span, times
@@ -440,6 +441,14 @@ def test_what_lies_off_an_axis_is_marked_with_an_arrow_and_its_number():
     assert arrows == ["<", "<", ">"]
     finish(fig, "title", "note")
     assert len(axes.texts) == 3, "marked once"
+
+
+def test_numbers_along_a_logarithmic_axis_do_not_run_together():
+    for width, expected in ((1e3, 1), (50, 2), (8, 3)):
+        axes = figure().subplots()
+        axes.plot([1e-3, 1e-3 * width], [1, 1])
+        logarithmic(axes, "x")
+        assert len(axes.xaxis.get_major_locator()._subs) == expected
 
 
 def test_a_legend_reads_line_by_line():

@@ -172,6 +172,13 @@ def test_a_terminal_is_told_what_can_be_used_and_what_was_lost(prepared):
     ]
 
 
+def test_no_table_or_figure_makes_a_narrow_page_move_sideways(prepared):
+    write(prepared, "d.html")
+    page = (prepared / "d.html").read_text()
+    assert page.count("<table") == page.count('<div class="wide"><table') >= 3
+    assert "svg { max-width: 100%; height: auto; }" in page
+
+
 def test_a_published_set_shows_its_licence(prepared):
     page = write(prepared, "d.html", entry=load_registry()["passion"])
     assert "Data Use Public License" in page.text

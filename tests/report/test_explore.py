@@ -196,6 +196,8 @@ def test_images_are_sorted_filtered_opened_and_linked(tab, page, stores, width):
     assert text(tab, "#count").startswith("200 of 200 images")
     tab.choose("#sort", "mse")
     assert shown(tab) == expected(store, "mse")
+    labels = tab.run("[...document.querySelectorAll('.cell')].map(c => c.getAttribute('aria-label'))")
+    assert all(re.search(r" 0\.0*[1-9]\d\d$", label) for label in labels), "three digits everywhere, zeros among them"
     tab.click("#order")
     assert shown(tab) == expected(store, "mse", descending=False)
     assert text(tab, "#order") == "lowest first"

@@ -153,7 +153,7 @@ def _explain(item: Any) -> str:
     location = [str(part) for part in item["loc"]]
     # A data set's location carries its source's name as the union's tag, which is no key of the file.
     parts = location[:2] + location[3:] if location[0:1] == ["datasets"] else location
-    path = ".".join(parts) or "(top level)"
+    path = ".".join(parts)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         keys = _known_keys(location[:-1])
@@ -165,7 +165,7 @@ def _explain(item: Any) -> str:
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _of_source(path, item)
     message = _in_words(item) or message
-    return f"{path}: {message} (got {_shown(item['input'])})" if item["loc"] else f"{path}: {message}"
+    return f"{path}: {message} (got {_shown(item['input'])})" if item["loc"] else message
 
 
 _EXPECTED = {

@@ -317,7 +317,7 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     decades = np.log10(high / low) if low > 0 else 3
     if decades < 3.2:
         # Fewer labels along x, where they stand side by side.
-        few = (1.0, 3.0) if which == "x" and decades > 1 else (1.0, 2.0, 5.0)
+        few = (1.0, 2.0, 5.0) if which == "y" or decades <= 1 else (1.0, 3.0) if decades <= 2 else (1.0,)
         axis.set_major_locator(LogLocator(subs=few))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.set_minor_formatter(NullFormatter())

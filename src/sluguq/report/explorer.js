@@ -23,6 +23,11 @@ const SluguqExplorer = (() => {
     else text = value.toExponential(2);
     return text.replace("-", "−");
   };
+  // Under photographs side by side one quantity has one number of digits: 0.700 beside 0.713.
+  const measured = (value) => {
+    const text = Math.abs(value) >= 1e-4 && Math.abs(value) < 1000 ? value.toPrecision(3) : "e";
+    return text.includes("e") ? digits(value) : text.replace("-", "−");
+  };
   const percent = (value) => (value === null || value === undefined ? "–"
     : value > 99.5 && value < 100 ? "> 99" : value < 0.5 && value > 0 ? "< 1" : value.toFixed(0));
 
@@ -57,7 +62,7 @@ const SluguqExplorer = (() => {
   let turn = 0; // counts changes of what is shown, so that what loads late is dropped
 
   const signalOf = (key) => collection.signals.find((signal) => signal.key === key);
-  const formatted = (key, value) => (signalOf(key)?.percentile ? percent(value) : digits(value));
+  const formatted = (key, value) => (signalOf(key)?.percentile ? percent(value) : measured(value));
   const valueOf = ([network, place], key) => network.signals[key]?.[place] ?? null;
   const imageOf = ([network, place]) => network.rows[place];
   const columnOf = (image, key) => {
