@@ -566,3 +566,11 @@ def test_the_answers_figures_say_what_their_tables_say():
 def test_the_catalogue_needs_no_plotting_library():
     code = "import sys, sluguq.figures; assert not {'matplotlib', 'pandas', 'xarray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_note_on_patients_says_where_none_is_known():
+    known, unknown = (aggregated(tested=4, pool=6, size=4, patients=patients, maps=False) for patients in (True, False))
+    assert "over seeds and patients" in draw_of("group_gaps", known)[0].get_label()
+    assert "Patients are not known here" not in draw_of("group_gaps", known)[0].get_label()
+    label = draw_of("group_gaps", unknown)[0].get_label()
+    assert "Patients are not known here: images stand in their place" in label

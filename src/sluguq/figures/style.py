@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sluguq.analysis.aggregated import FITZPATRICK, Groups, Scale
+from sluguq.datasets.units import named
 from sluguq.figures.marks import mark_clipped
 from sluguq.figures.words import number, times
 
@@ -156,6 +157,10 @@ def legend_of(
     ]
 
 
+def _names_no_patient(dataset: xr.Dataset) -> bool:
+    return "patient" in dataset.variables and not named(dataset["patient"].values).any()
+
+
 def finish(
     fig: Figure,
     title: str,
@@ -183,7 +188,9 @@ def finish(
     """
     for axes in fig.axes:
         mark_clipped(axes)
-    fig.set_label(" ".join(f"{title}. {note}".split()))
+    if "patients" in note and dataset is not None and _names_no_patient(dataset):
+        note += " Patients are not known here: images stand in their place, near duplicates together."
+    fig.set_label(" ".join(f"{title}{'' if title.endswith('?') else '.'} {note}".split()))
     height = fig.get_figheight()
     synthetic = dataset is not None and bool(int(dataset.attrs.get("synthetic", 0)))
     room = fig.get_figwidth() - (1.35 if synthetic else 0.1)
