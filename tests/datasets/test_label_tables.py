@@ -306,12 +306,12 @@ def test_a_column_twice_in_parquet_is_refused(tmp_path):
         cells(tmp_path / "labels.parquet", "file", "fst")
 
 
-@pytest.mark.parametrize("name", ["2024-01-02", "2-Jan", "02. Mrz", "Jan-02", "2024-01-02 00:00:00"])
+@pytest.mark.parametrize("name", ["2024-01-02", "2-Jan", "02. Mrz", "2024-01-02 00:00:00"])
 def test_names_that_a_spreadsheet_made_dates(name):
     assert dated_by_spreadsheet(name)
 
 
-@pytest.mark.parametrize("name", ["1-2", "12-ABC", "P-2024", "Jana-1", "2024-1", "003"])
+@pytest.mark.parametrize("name", ["1-2", "12-ABC", "P-2024", "Jan-1", "may-12", "2024-1", "003"])
 def test_names_that_are_no_dates(name):
     assert not dated_by_spreadsheet(name)
 

@@ -39,10 +39,9 @@ _FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 
 _ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{2,}")
 
-_MONTH = "(?:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)"
-_DATED = re.compile(
-    rf"\d{{4}}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?|\d{{1,2}}[.-] ?{_MONTH}\.?|{_MONTH}\.?[ -]\d{{1,2}}", re.IGNORECASE
-)
+_MONTH = "(?:Jan|Feb|Mar|Mär|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez)"
+# Those that begin with the month are left alone: people call patients May-12.
+_DATED = re.compile(rf"\d{{4}}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?|\d{{1,2}}[.-] ?{_MONTH}\.?")
 
 
 class LabelTableError(AcquisitionError):
@@ -130,7 +129,7 @@ def rounded_by_spreadsheet(name: str) -> bool:
 
 
 def dated_by_spreadsheet(name: str) -> bool:
-    """Whether a name is a date, as spreadsheets make of names such as 1-2 or MAR-1."""
+    """Whether a name is a date, as spreadsheets make of names such as 1-2: 2-Jan, 02. Jan or 2024-01-02."""
     return bool(_DATED.fullmatch(name.strip()))
 
 
