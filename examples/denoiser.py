@@ -1,7 +1,7 @@
 """SLUG on one step of a flow-matching network: which images does a diffusion-like model not know how to denoise?
 
 A generative model of this kind has no reconstruction, but each of its steps is a network from images to images. Here
-one step, from half noise, is asked how far its output hangs on what training left open, image by image and pixel by
+one step, from half noise, is asked how far its output depends on what training left open, image by image and pixel by
 pixel. Run it with ``python examples/denoiser.py``; half a minute on a laptop.
 """
 

@@ -110,7 +110,7 @@ def test_whose_labels_tells_where_the_direction_hangs_on_them():
     assert "Under A all of them say the same of the error. The darkest fare worse." in text
     apart = pd.DataFrame([ratios("labels", 2, 1.5, 3), ratios("measured tone", 0.8, 0.7, 0.9)])
     text = "\n".join(whose_labels({"gaps_by_annotation": apart}))
-    assert "Under A the gap of the error hangs on who says so. The darkest fare worse: skin types as the groups" in text
+    assert "Under A the gap of the error depends on who says so. The darkest fare worse: skin types as the" in text
     assert "The lightest fare worse: skin tone measured" in text
     assert "all pixels, lesion and background among them" in text
     outside = "\n".join(whose_labels({"gaps_by_annotation": apart}, {"lesion_mask", "artefact_mask"}))

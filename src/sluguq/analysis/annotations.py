@@ -1,4 +1,4 @@
-"""Does a gap hang on who labelled? Groups by one annotation, by another, and by measured skin tone."""
+"""Does a gap depend on who labelled? Groups by one annotation, by another, and by measured skin tone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the gap hang on who labelled?"""
+"""Does the gap depend on who labelled?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def whose_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, pd.D
     :param dataset: an opened aggregated store.
     :param table: of `sluguq.analysis.annotations.gaps_by_annotation`.
     """
-    title = "Does the gap hang on who labelled?"
+    title = "Does the gap depend on who labelled?"
     groups = groups_of(dataset)
     if table.empty or len(set(table["by"])) < 2:
         return empty(title, "there is one annotation alone, and no pixels to measure", dataset), table

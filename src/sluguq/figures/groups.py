@@ -40,7 +40,7 @@ def levels_by_group(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure, p
     :param dataset: an opened aggregated store.
     :param table: of `sluguq.analysis.fairness.levels`.
     """
-    title = "The mean, and the worst off of each group"
+    title = "Mean and worst cases of each group"
     if table.empty:
         return empty(title, "no image of a group has scores", dataset), table
     groups = groups_of(dataset)
@@ -100,7 +100,7 @@ def gaps_within_labels(dataset: xr.Dataset, table: pd.DataFrame) -> tuple[Figure
     :param dataset: an opened aggregated store.
     :param table: of `sluguq.analysis.fairness.gaps_within`, which has SLUG and the other groups too.
     """
-    title = "Gaps within one condition, or body site"
+    title = "Gaps within one condition or body site"
     if table.empty:
         reason = f"no label has a level with {FEWEST} images of each of two groups"
         return empty(title, reason, dataset), table

@@ -27,7 +27,7 @@ def whose_labels(tables: Tables, masks: Collection[str] = ()) -> list[str]:
         return []
     ratios = table[table["measure"] == "log_ratio"]
     lines = [
-        "## Does it hang on who labelled?",
+        "## Does it depend on who labelled?",
         "",
         "The darkest group over the lightest, ratios of means with 95 % intervals. Measured tone takes the darkest "
         "third of a seed's test images against the lightest, by the individual typology angle (ITA) of the median "
@@ -164,4 +164,4 @@ def _sides(rows: pd.DataFrame) -> str:
     if len(whose) == 1:
         return f"all of them say the same of the error. {next(iter(whose))}."
     said = " ".join(f"{side}: {'; '.join(names)}." for side, names in whose.items())
-    return f"the gap of the error hangs on who says so. {said}"
+    return f"the gap of the error depends on who says so. {said}"
