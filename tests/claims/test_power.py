@@ -12,7 +12,7 @@ from sluguq.analysis.estimates import over_seeds
 from sluguq.analysis.statistics import mean
 from sluguq.claims import CLAIMS, Run
 from sluguq.claims.power import COLUMNS, components, of_claim, power
-from sluguq.claims.rules import HOLDS, above, together
+from sluguq.claims.rules import HOLDS, OPEN, above, together
 from sluguq.figures.planning import power as draw_power
 from tests.figures.stand_in import aggregated, with_artefacts
 from tests.places import ROOT
@@ -68,6 +68,18 @@ def test_larger_test_sets_bring_no_external_images():
     assert len(fixed) >= 8
     assert (fixed == 0).all()
     assert (varied.drop(fixed.index) > 0.05).mean() > 0.5
+
+
+def test_a_run_too_small_for_any_verdict_is_promised_none():
+    """Two seeds of eight images per group have sixteen patients of a group at most; twenty are needed."""
+    store = simulated(WORLDS["true"], 4, 24, np.random.default_rng(0))
+    run = Run({"home": store}, None, 40)
+    decided = power(run, 24, seeds=(2,), images=(8, 400)).set_index(["claim", "images"])["decided"]
+    assert decided["light_best_under_A", 8] == 0
+    assert decided["light_best_under_A", 400] > 0
+    tiny = Run({"home": simulated(WORLDS["true"], 2, 8, np.random.default_rng(0))}, None, 40)
+    claim = next(claim for claim in CLAIMS if claim.key == "light_best_under_A")
+    assert together(claim.parts(tiny), claim.fewest_seeds)[0] == OPEN
 
 
 def test_images_help_where_images_vary_and_seeds_where_trainings_do():

@@ -18,7 +18,7 @@ from scipy.stats import t as student
 
 from sluguq.analysis.estimates import Estimate, interval_within
 from sluguq.claims.catalogue import CLAIMS, added_claims
-from sluguq.claims.rules import LEVEL, Condition, Inside, Part, failing_level
+from sluguq.claims.rules import FEWEST_PATIENTS, LEVEL, Condition, Inside, Part, failing_level
 from sluguq.claims.run import NotInRun, Run
 
 SEEDS = (2, 3, 5, 10, 20)
@@ -70,10 +70,17 @@ def of_claim(parts: Sequence[Part], seeds: int, factor: float) -> tuple[float, f
     :param seeds: of the run that is planned.
     :param factor: its images over the pilot's.
     """
+    if not all(_enough(part.estimate, seeds, factor) for part in parts):
+        return 0.0, 0.0
     level = failing_level(len(parts))
     holds = math.prod(_probability(part.shown, seeds, factor, LEVEL) for part in parts)
     spared = math.prod(1 - _probability(part.refuted, seeds, factor, level) for part in parts)
     return holds, min(1 - spared, 1 - holds)
+
+
+def _enough(estimate: Estimate, seeds: int, factor: float) -> bool:
+    """Whether a run of this size can have as many patients as a verdict needs: one in every image, at most."""
+    return not estimate.tested or round(seeds * estimate.images * factor) >= FEWEST_PATIENTS
 
 
 def _probability(condition: Condition, seeds: int, factor: float, level: float) -> float:
