@@ -244,3 +244,17 @@ def test_masks_of_which_exif_leaves_open_how_they_lie_are_told(tmp_path, capsys)
 def test_labels_are_numbers_only_where_they_are_written_as_such(cells, expected):
     values, _ = preparation._numbers_if_any(pd.Series(cells))
     assert values.tolist() == expected
+
+
+def test_files_of_several_pictures_are_told(tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
+    first, second = map(Image.fromarray, noise)
+    behind = {"two": [second], "thumbnail": [second.resize((16, 16))], "one": []}
+    for name, others in behind.items():
+        first.save(tmp_path / f"{name}.tif", save_all=True, append_images=others)
+    acquired = Acquired(images=[{"id": name, "file": f"{name}.tif", "fst": 1} for name in behind])
+    write_tables(acquired, tmp_path)
+    prepare(tmp_path / "images.csv", tmp_path / "s.zarr", tmp_path / "r.csv", size=64, progress=False)
+    assert "1 TIFF files (two) hold several pictures, of which the first is taken" in capsys.readouterr().out
+    pixels = open_store(tmp_path / "s.zarr")["pixels"].values
+    assert all(np.array_equal(found, noise[0]) for found in pixels)

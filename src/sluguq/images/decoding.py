@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from sluguq.images.checksums import DamagedPicture, check_pixels, ends_in_zeros
 from sluguq.images.jpeg import CorruptJpeg, decoded_jpeg, is_plain
@@ -61,6 +61,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM
 _SILENT = ("WEBP", "AVIF", "JPEG2000")
 """Formats whose decoders show what there is of a file, and say nothing."""
 
+_FRAMES = 8
+"""Pictures of a file that are looked at."""
+
 DRAFT_MARGIN = 2
 """A JPEG is never decoded to less than this multiple of the size asked for."""
 
@@ -86,10 +89,12 @@ class Picture:
 
     :ivar pixels: uint8 (size, size, 3), sRGB.
     :ivar shape: width and height of the photograph itself, upright.
+    :ivar is_first: whether its file holds further pictures of its size or larger.
     """
 
     pixels: np.ndarray
     shape: Shape
+    is_first: bool = False
 
 
 def decode(content: bytes, size: int, *, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -113,14 +118,32 @@ def decode_picture(
     :param room: asked for the bytes that decoding takes, which are known before.
     """
     with _reasons(), _opened(content, max_pixels) as image:
-        stored = image.size
+        stored, is_first = image.size, _is_first_of_several(image)
         _draft(image, size, fit)
         with _room_for(image, content, max_pixels, room):
             shape, profile = Shape.of(image, stored), profile_of(image)
             square = _squared(_plain_colours(_loaded(image, content)), size, fit)
             # The pixels go before the room that they took is given back.
             image.close()
-        return Picture(np.asarray(_srgb(square, profile)), shape)
+        return Picture(np.asarray(_srgb(square, profile)), shape, is_first)
+
+
+def _is_first_of_several(image: Image.Image) -> bool:
+    """Whether a TIFF file goes on with pictures no smaller than its first, which thumbnails behind it would be."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    first = image.width * image.height
+    try:
+        for frame in range(1, min(image.n_frames, _FRAMES)):
+            image.seek(frame)
+            if image.width * image.height >= first:
+                return True
+    except Exception:
+        # What is broken behind the first picture is not taken.
+        pass
+    finally:
+        image.seek(0)
+    return False
 
 
 def check_brightness(pixels: np.ndarray) -> None:

@@ -82,6 +82,7 @@ class _Picture:
     key: bytes
     hash: np.ndarray
     unsure: bool
+    is_first: bool
 
 
 def prepare(
@@ -138,6 +139,7 @@ def prepare(
     rejected: list[dict[str, Any]] = []
     identities: list[tuple[str, bytes, np.ndarray]] = []
     unsure: list[str] = []
+    first_of_several: list[str] = []
     has_mask: dict[str, list[bool]] = {name: [] for name in masks}
     Path(store).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=Path(store).parent) as scratch, _own_bounds(), warnings.catch_warnings():
@@ -154,6 +156,8 @@ def prepare(
             identities.append((result.sha256, result.key, result.hash))
             if result.unsure:
                 unsure.append(table["id"].iloc[index])
+            if result.is_first:
+                first_of_several.append(table["id"].iloc[index])
             scratch.write(result.pixels.tobytes())
             for name, mask in result.masks.items():
                 has_mask[name].append(mask is not None)
@@ -177,15 +181,24 @@ def prepare(
         )
         if unsure:
             print(
-                f"{len(unsure)} masks ({', '.join(unsure[:5])}{' ...' if len(unsure) > 5 else ''}) may be drawn on the "
+                f"{len(unsure)} masks ({_some(unsure)}) may be drawn on the "
                 "pixels as they are stored or as EXIF turns them, which proportions do not tell: look at their "
                 "outlines in the datasheet, or save photograph and mask without EXIF"
+            )
+        if first_of_several:
+            print(
+                f"{len(first_of_several)} TIFF files ({_some(first_of_several)}) hold several pictures, of which the "
+                "first is taken: save others that are meant as files of their own"
             )
         _tell_contradictions(table.iloc[rows], [sha for sha, *_ in identities], groups)
         with StoreWriter(store, attributes=attributes) as writer:
             _write_labels(writer, table.iloc[rows], [sha for sha, *_ in identities], groups, near_duplicate_bits)
             _write_pictures(writer, scratch, len(rows), size, has_mask)
     return rejections
+
+
+def _some(ids: list[str]) -> str:
+    return f"{', '.join(ids[:5])}{' ...' if len(ids) > 5 else ''}"
 
 
 def _mask_files(table: pd.DataFrame, folder: Path) -> dict[str, list[Path | None]]:
@@ -244,6 +257,7 @@ def _load(
         hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(),
         perceptual_hash(hashed),
         bool(unsure),
+        picture.is_first,
     )
 
 
