@@ -302,7 +302,8 @@ def test_a_state_of_another_matrix_is_refused(other):
         images = images[::-1] * 0.9
     else:
         options["likelihood"] = "bernoulli"
-    with pytest.raises(ValueError, match="other weights, images or likelihood"):
+    message = "other weights of the same architecture" if other == "weights" else "other images or another likelihood"
+    with pytest.raises(ValueError, match=message):
         sluguq.eigenbasis(mlp, params, images, **options, checkpoint=Checkpoint(states[0]))
 
 

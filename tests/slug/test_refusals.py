@@ -128,3 +128,97 @@ def test_a_softmax_needs_classes(images):
         sluguq.eigenbasis(logits, one, images, **options)
     with pytest.raises(ValueError, match=r"no axis of classes of logits of shape \(n,\)"):
         sluguq.eigenbasis(lambda p, x: logits(p, x).sum((1, 2, 3)), one, images, **options)
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        (lambda output: output / len(output), "another output alone"),
+        (lambda output: output * (1 + (len(output) != 3)), "another output alone"),
+        (lambda output: output.squeeze(), "another output alone"),
+        (lambda output: output.reshape(3, *output.shape[1:]), "takes three images, but not one alone"),
+    ],
+)
+def test_an_output_that_hangs_on_the_number_of_images_is_refused(images, counted, words):
+    with pytest.raises(ValueError, match=words):
+        sluguq.eigenbasis(lambda p, x: counted(mlp(p, x)), PARAMS, images, rank=2, key=KEY)
+
+
+def rooted(params, x):
+    """An image with a pixel above 5 has a root of zero in its derivative, not in its output."""
+    return mlp(params, x) * jnp.sqrt(jnp.where(x[:, :1, :1, :1] > 5, params["bias"][0] - params["bias"][0], 1.0))
+
+
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_an_image_whose_derivative_is_nan_is_named(images, place):
+    images = images.copy()
+    images[place, 0, 0, 0] = 9
+    calls = (
+        lambda: sluguq.eigenbasis(rooted, PARAMS, images, rank=2, batch_size=2, key=KEY),
+        lambda: sluguq.score(rooted, PARAMS, None, images, probes=4, key=KEY),
+        lambda: sluguq.score_exact(rooted, PARAMS, None, images),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=rf"image {place}\b.*derivative|derivative.*image {place}\b"):
+            call()
+
+
+@pytest.mark.parametrize("scale", [1e12, 1e17])
+def test_large_outputs_have_the_eigenbasis_of_small_ones(images, basis, scale):
+    """The square of their eigenvalues is beyond float32."""
+    large = sluguq.eigenbasis(lambda p, x: scale * mlp(p, x), PARAMS, images, rank=4, key=KEY)
+    np.testing.assert_allclose(large.eigenvalues / scale**2, basis.eigenvalues, rtol=1e-4)
+
+
+def test_outputs_too_large_to_square_are_told_so(images):
+    with pytest.raises(ValueError, match="scale the outputs down"):
+        sluguq.eigenbasis(lambda p, x: 1e20 * mlp(p, x), PARAMS, images, rank=2, key=KEY)
+
+
+@pytest.mark.parametrize("convert", [lambda x: (x * 1e12).astype(np.int64), lambda x: x.astype(np.float64) * 1e300])
+def test_numbers_that_32_bits_cannot_hold_are_not_wrapped(images, convert):
+    with pytest.raises(ValueError, match="JAX computes in 32 bits"):
+        sluguq.eigenbasis(lambda p, x: mlp(p, x / 1e12), PARAMS, convert(images), rank=2, key=KEY)
+
+
+def test_images_of_objects_are_no_numbers(images):
+    with pytest.raises(ValueError, match="dtype object, no numbers"):
+        sluguq.eigenbasis(mlp, PARAMS, images.astype(object), rank=2, key=KEY)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"probes": 2.5}, {"prior_precision": "1"}, {"probes": 4, "probing": sluguq.Probing(directions=2.5)}],
+)
+def test_numbers_of_scores_are_numbers(basis, images, options):
+    with pytest.raises(ValueError, match=r"is 2\.5|is '1'"):
+        sluguq.score(mlp, PARAMS, basis, images, key=KEY, **options)
+
+
+def test_scores_that_are_rounding_have_no_accuracy(recwarn):
+    """All directions are determined: what is left of each score is rounding, which no other pilot would mend."""
+    images = np.asarray(pictures(12, 4, 3, 2), np.float32)
+    params = {"kernel": jax.random.normal(KEY, (2, 2)), "bias": jnp.zeros(2)}
+
+    def linear(params, x):
+        return x @ params["kernel"] + params["bias"]
+
+    whole = sluguq.eigenbasis(linear, params, images, rank=6, key=KEY)
+    scores = sluguq.score(linear, params, whole, images, accuracy="2 %", key=KEY)
+    assert (scores.slug < 1e-5 * scores.jacobian_norm).all()
+    assert not [warning for warning in recwarn if "accurate to" in str(warning.message)]
+
+
+def test_a_sketched_basis_has_a_likelihood_too(images):
+    options = {"rank": 3, "likelihood": "categorical", "key": KEY}
+    params = {"kernel": jax.random.normal(KEY, (2, 3))}
+    exact = sluguq.eigenbasis(logits, params, images, **options)
+    sketched = sluguq.sketched_eigenbasis(logits, params, images, **options, sketch_size=6)
+    np.testing.assert_allclose(sketched.eigenvalues, exact.eigenvalues, rtol=1e-3)
+
+
+def test_a_matrix_that_vanishes_has_no_sketched_basis():
+    black = np.zeros((4, 4, 3, 2), np.float32)
+    params = {"kernel": jax.random.normal(KEY, (2, 3))}
+    with pytest.raises(ValueError, match="vanishes"):
+        sluguq.sketched_eigenbasis(logits, params, black, rank=2, sketch_size=6, key=KEY)

@@ -3,6 +3,7 @@
 import re
 import warnings
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import jax
@@ -17,6 +18,9 @@ from sluguq.slug.fingerprint import difference, fingerprint
 from sluguq.slug.masks import weighed
 from sluguq.slug.network import Apply, as_partial, channels_last, is_image, parameter_count, widened
 
+ROOTS = "look for a root, a norm or a logarithm at zero, also in the branch that a where does not take"
+"""What makes a derivative NaN where the output is a number."""
+
 
 def check_finite_images(images: Any, first: int = 0) -> None:
     """Refuse images, a tree of arrays in memory, with NaN or infinite values.
@@ -24,6 +28,7 @@ def check_finite_images(images: Any, first: int = 0) -> None:
     :raises ValueError: naming the first such image, counted from ``first``.
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(images):
+        _check_range(path, leaf)
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
         axes = tuple(range(1, leaf.ndim))
@@ -35,6 +40,25 @@ def check_finite_images(images: Any, first: int = 0) -> None:
                 f"image {first + int(bad.argmax())} holds NaN or infinite values{where} ({int(bad.sum())} such "
                 f"images): leave them out or repair them"
             )
+
+
+def _check_range(path: Any, leaf: Any) -> None:
+    """Refuse numbers of 64 bits that JAX would wrap around, or make infinite, in the 32 bits that it uses."""
+    dtype = np.dtype(leaf.dtype) if isinstance(leaf, np.ndarray) else None
+    if dtype is None or dtype.kind not in "iuf" or dtype.itemsize < 8 or not leaf.size:
+        return
+    narrow = np.dtype(jax.dtypes.canonicalize_dtype(dtype))
+    if narrow == dtype:
+        return
+    limits: Any = np.finfo(narrow) if dtype.kind == "f" else np.iinfo(narrow)
+    beyond = (leaf < limits.min) | (leaf > limits.max)
+    beyond &= np.isfinite(leaf)
+    if beyond.any():
+        where = f" in {jax.tree_util.keystr(path)}" if path else ""
+        raise ValueError(
+            f"images hold {leaf[beyond].ravel()[0]:g}{where}, which {narrow} cannot: JAX computes in 32 bits. Scale "
+            f"them, or set jax.config.update('jax_enable_x64', True)"
+        )
 
 
 @jax.jit
@@ -144,6 +168,11 @@ def _forward_and_tangent(apply, params, images, tangent):
     return jax.jvp(lambda weights: apply(weights, images), (params,), (tangent,))
 
 
+@jax.jit
+def _output(apply, params, images):
+    return apply(params, images)
+
+
 def _trace(apply: Apply, params: Any, images: jax.Array) -> tuple[str, list[np.ndarray]]:
     # A new function every time, or JAX would answer from its cache of traces.
     closed = jax.make_jaxpr(lambda weights, batch: apply(weights, batch))(params, images)
@@ -201,6 +230,7 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
             f"apply(params, images) cannot be traced by JAX on images of shape {shapes}, so it cannot be "
             f"differentiated ({type(error).__name__}: {str(error).splitlines()[0]}): write it with jax.numpy"
         ) from error
+    first = jax.tree.map(lambda leaf: leaf[:1], some)
     if not isinstance(shape, tuple) or not shape or shape[0] != 3:
         raise ValueError(
             f"apply(params, images) must return one array (n, height, width, channels), or (n, …), n as it came; for "
@@ -222,7 +252,7 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
         ) from error
     output, second, beside, turned_output, slope = map(np.asarray, (output, second, beside, turned_output, slope))
     if not np.isfinite(output[:2]).all():
-        raise ValueError("apply(params, images) returned NaN or infinite values on the first or the last image")
+        raise ValueError(f"apply(params, images) returned NaN or infinite values for image {_bad(output, images.n)}")
     # Runs may differ by rounding: some GPU kernels add in an order of their own.
     close = partial(np.allclose, rtol=1e-3, atol=1e-3 * np.abs(output[:2]).max())
     if not same or not close(output[:2], second[:2]):
@@ -245,13 +275,42 @@ def check_network(apply: Apply, params: Any, images: Examples) -> None:
             "apply(params, images) depends on the place of an image in its batch: keep whatever counts or orders "
             "images out of apply"
         )
+    alone = _output_alone(apply, params, first)
+    if alone.shape != (1, *output.shape[1:]) or not close(output[:1], alone):
+        raise ValueError(
+            "apply(params, images) gives an image another output alone than among three: it hangs on the number of "
+            "images. Keep divisions by that number, squeezes of an axis of 1, and reshapes to a fixed number out of "
+            "apply"
+        )
     if not np.isfinite(slope[:2]).all():
-        raise ValueError("the derivative of apply with respect to params is NaN or infinite on the first images")
+        raise ValueError(
+            f"the derivative of apply with respect to params is NaN or infinite for image {_bad(slope, images.n)}, "
+            f"though its output is not: {ROOTS}"
+        )
     if not slope.any():
         raise ValueError(
             "the derivative of apply with respect to params is zero on the first images, and on a random one: is a "
             "stop_gradient, a rounding or an argmax in the way, or are other weights used than those in params?"
         )
+
+
+def _output_alone(apply: Partial, params: Any, image: Any) -> np.ndarray:
+    """The output for one image, (1, …).
+
+    :raises ValueError: where ``apply`` takes no batch of one.
+    """
+    try:
+        return np.asarray(_output(apply, params, image))
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"apply(params, images) takes three images, but not one alone ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}): let it take any number of images"
+        ) from error
+
+
+def _bad(values: np.ndarray, count: int) -> int:
+    """Which of the first and the last of ``count`` images is not finite."""
+    return 0 if not np.isfinite(values[0]).all() else count - 1
 
 
 def _check_output_dtype(dtype: Any) -> None:
@@ -294,6 +353,15 @@ def check_has_maps(apply: Apply, params: Any, images: Examples) -> None:
         )
 
 
+def check_probes(probes: Any) -> None:
+    """Refuse a number of probes that gives no standard error; None says nothing of it.
+
+    :raises ValueError: naming it.
+    """
+    if probes is not None and (not _is_count(probes) or probes < 2):
+        raise ValueError(f"probes is {probes!r}: it is a whole number, and a standard error needs at least 2")
+
+
 def check_score_arguments(
     basis: Any,
     params: Any,
@@ -307,18 +375,17 @@ def check_score_arguments(
 
     :raises ValueError: naming the argument and what is allowed.
     """
-    if probes is not None and probes < 2:
-        raise ValueError(f"probes is {probes}: a standard error needs at least 2")
+    check_probes(probes)
     if accuracy is not None:
         as_number(accuracy)
         if probes is not None or tolerance is not None or directions is not None:
             raise ValueError("accuracy chooses probes and directions itself: give it alone, or leave it out")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}: it is a relative standard error, between 0 and 1")
-    if not 0 <= prior_precision < float("inf"):
-        raise ValueError(f"prior_precision is {prior_precision}: it is a number of at least 0")
-    if directions is not None and directions < 0:
-        raise ValueError(f"directions is {directions}: none is 0")
+    if not isinstance(prior_precision, Real) or not 0 <= prior_precision < float("inf"):
+        raise ValueError(f"prior_precision is {prior_precision!r}: it is a number of at least 0")
+    if directions is not None and directions != 0 and not _is_count(directions):
+        raise ValueError(f"directions is {directions!r}: it is a whole number, and none is 0")
     if basis is None:
         if prior_precision:
             raise ValueError("prior_precision has no meaning without a basis: pass one, or leave it at 0")
@@ -351,8 +418,8 @@ def check_channel_axis(apply: Apply, params: Any, images: Examples, axis: int) -
     :raises ValueError: with the axes that there are.
     """
     shape = jax.eval_shape(apply, params, images[:1]).shape
-    if axis == 0 or not -len(shape) < axis < len(shape):
-        raise ValueError(f"channel_axis {axis} is no axis of an output (n, …) of shape {('n', *shape[1:])}")
+    if not isinstance(axis, int | np.integer) or axis == 0 or not -len(shape) < axis < len(shape):
+        raise ValueError(f"channel_axis {axis!r} is no axis of an output (n, …) of shape {('n', *shape[1:])}")
     if axis == -1 and len(shape) == 4 and shape[1] <= 4 < shape[3]:
         warnings.warn(
             f"maps sum over the last axis of an output of shape {('n', *shape[1:])}, which looks like channels first: "
@@ -386,6 +453,19 @@ def check_sketched_basis(basis: Any, params: Any) -> None:
     check_fingerprint(basis, params)
 
 
+def check_does_not_vanish(largest: float, dtype: Any) -> None:
+    """Refuse a Gauss-Newton matrix whose largest eigenvalue is zero, or whose square would be.
+
+    :raises ValueError: saying why that may be.
+    """
+    if not largest > float(jnp.finfo(dtype).tiny) ** 0.5:
+        raise ValueError(
+            f"the Gauss-Newton matrix of these images vanishes (largest eigenvalue {largest:g}): their outputs "
+            "hardly change with any weight, as of black images in a network without biases, masks of zeros, or outputs "
+            "of a scale that the arithmetic cannot square. Use other images, or scale the outputs"
+        )
+
+
 def check_finite_scores(scores: np.ndarray, first: int = 0) -> None:
     """Refuse to hand out scores that are no numbers.
 
@@ -395,7 +475,7 @@ def check_finite_scores(scores: np.ndarray, first: int = 0) -> None:
     if bad.any():
         raise ValueError(
             f"image {first + int(bad.argmax())} has a NaN or infinite score ({int(bad.sum())} such images): look for "
-            f"NaN in these images, or an overflow of apply on them"
+            f"NaN in these images, an overflow of apply on them, or a derivative that is NaN; {ROOTS}"
         )
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from sluguq.machine.disk import free_bytes, gigabytes, occupied_bytes
 from sluguq.slug.basis_files import write_basis
 from sluguq.slug.budget import Budget
-from sluguq.slug.checks import check_key, check_rank, checked
+from sluguq.slug.checks import check_does_not_vanish, check_key, check_rank, checked
 from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution, in_plain_modes
-from sluguq.slug.fingerprint import fingerprint
+from sluguq.slug.fingerprint import difference, fingerprint
 from sluguq.slug.ggn import GGN
 from sluguq.slug.lanczos_state import Checkpoint, LanczosState
 from sluguq.slug.leading import Leading, Solver, Stop
@@ -33,6 +33,7 @@ from sluguq.slug.room import HALVED, scratch_bytes, subspace_of
 from sluguq.slug.rows import PARTIAL, DeviceRows, HostRows, Rows
 
 _SAME = 1e-3  # relative difference of a curvature that is computed twice, far above the rounding of float32
+_SPREAD = 16  # times what a network's own rounding makes of one curvature: bfloat16 sums hang on the batch too
 
 
 class Eigenbasis(NamedTuple):
@@ -241,12 +242,7 @@ def _determined(pairs: Leading, ggn: GGN, rows: Rows) -> Leading:
     Those near it are looked at by forward passes: ‖J u‖² of a direction that the data leave open is smaller by far
     than what rounding makes of its eigenvalue among much larger ones.
     """
-    if not pairs.values[0] > float(jnp.finfo(ggn.dtype).tiny) ** 0.5:  # its square, in norms, would be 0
-        raise ValueError(
-            f"the Gauss-Newton matrix of these images vanishes (largest eigenvalue {pairs.values[0]:g}): their outputs "
-            "hardly change with any weight, as of black images in a network without biases, masks of zeros, or outputs "
-            "of a scale that the arithmetic cannot square. Use other images, or scale the outputs"
-        )
+    check_does_not_vanish(float(pairs.values[0]), ggn.dtype)
     share = pairs.values / pairs.values[0]
     inside = share > rounding(ggn.dtype)
     for index in np.flatnonzero(inside & (share < 16 * float(jnp.finfo(ggn.dtype).eps))):
@@ -287,15 +283,25 @@ def _tell(pairs: Leading, determined: Leading, rank: int, recurrence: Recurrence
 
 
 def _check_state(state: LanczosState | None, subspace: int, ggn: GGN) -> None:
-    if state is not None and (
-        state.projected.shape != (subspace, subspace)
-        or state.vectors.shape[1:] != (ggn.size,)
-        or len(state.vectors) < state.step
-        or state.vectors.dtype != ggn.dtype
-    ):
+    """Refuse what is no state, one that is damaged, or one of another size or of other weights."""
+    if state is None:
+        return
+    if not isinstance(state, LanczosState):
+        raise ValueError(f"the state is a {type(state).__name__}: load_state reads what save_state wrote")
+    change = difference(state.fingerprint, fingerprint(ggn.params))
+    if change is not None:
+        raise ValueError(f"the state belongs to other params than these: {change}. Start without the state")
+    count, size = state.projected.shape[0], state.vectors.shape[-1]
+    whole = state.vectors.ndim == 2 and state.projected.shape == (count, count) and state.lost.shape == (count,)
+    if not whole or not 0 <= state.step < len(state.vectors) or not np.isfinite(state.projected).all():
         raise ValueError(
-            f"the state belongs to another run: subspace and weights are {state.projected.shape[0]} and "
-            f"{state.vectors.shape[1]} ({state.vectors.dtype}) there, {subspace} and {ggn.size} ({ggn.dtype}) here"
+            f"the state is damaged: {state.vectors.shape} of vectors, {state.projected.shape} of the matrix and "
+            f"{state.lost.shape} of what was lost do not go together after {state.step} steps. Start without the state"
+        )
+    if count != subspace or size != ggn.size or state.vectors.dtype != ggn.dtype:
+        raise ValueError(
+            f"the state belongs to another run: subspace and weights are {count} and "
+            f"{size} ({state.vectors.dtype}) there, {subspace} and {ggn.size} ({ggn.dtype}) here"
         )
 
 
@@ -308,11 +314,18 @@ def _check_operator(recurrence: Recurrence) -> None:
     mixed = np.zeros(recurrence.subspace)
     mixed[:step] = step**-0.5
     vector = -rows.less(jnp.zeros(ggn.size, ggn.dtype), mixed)
+    if not jnp.isfinite(vector).all():
+        raise ValueError("the state is damaged: its vectors hold NaN or infinite values. Start without the state")
     before = (recurrence.projected @ mixed)[:step]
-    computed = rows.dots(ggn.product(vector))[:step]
-    if np.linalg.norm(before - computed) > _SAME * np.linalg.norm(before):
+    # A network that computes in half precision is no linear map to better than that: a shorter vector tells how good.
+    shorter = 0.7
+    images = ggn.products(jnp.stack([vector, shorter * vector]))
+    computed, again = (rows.dots(image)[:step] for image in images)
+    size = np.linalg.norm(before)
+    rounded = np.linalg.norm(computed - again / shorter)
+    if not np.linalg.norm(before - computed) <= max(_SAME * size, min(_SPREAD * rounded, 0.1 * size)):
         raise ValueError(
-            f"the state belongs to another run, of other weights, images or likelihood: the curvature along its "
+            f"the state belongs to another run, of other images or another likelihood: the curvature along its "
             f"vectors is {before.sum() / step**0.5:.6g} there and {computed.sum() / step**0.5:.6g} here. "
             "Start without the state"
         )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sluguq.slug.budget import Budget
-from sluguq.slug.checks import check_score_arguments, checked, mapped_apply
+from sluguq.slug.checks import check_finite_scores, check_score_arguments, checked, mapped_apply
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.examples import Examples, examples_of
 from sluguq.slug.execution import in_plain_modes
@@ -110,6 +110,7 @@ def score_exact(
             diagonal = jnp.square(rows).sum(axis=1)
         maps.append(np.asarray(diagonal).reshape(shape).sum(axis=-1))
         slug.append(float(maps[-1].sum()))
+    check_finite_scores(np.array(slug))
     zeros = np.zeros(len(slug))
     return Scores(
         slug=np.array(slug),

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+_NO_NUMBERS = "OSUMm"  # NumPy's letters for objects, texts and dates
+
 
 class Examples:
     """n examples in arrays that share their leading axis.
@@ -232,6 +234,8 @@ def _array(leaf: Any) -> Any:
     if not hasattr(leaf, "detach"):
         if not _is_array(leaf):
             raise ValueError(f"images holds a {type(leaf).__name__}, which is no array: leave it out or make it one")
+        if getattr(leaf.dtype, "kind", "") in _NO_NUMBERS:
+            raise ValueError(f"images are of dtype {leaf.dtype}, no numbers: convert them, images.astype('float32')")
         return leaf
     tensor = leaf.detach().cpu()
     return np.asarray(tensor.float() if "bfloat16" in str(tensor.dtype) else tensor)

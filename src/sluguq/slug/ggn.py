@@ -13,15 +13,17 @@ from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.batches import Batches
-from sluguq.slug.examples import examples_of
+from sluguq.slug.checks import ROOTS
+from sluguq.slug.examples import examples_of, one_of
 from sluguq.slug.execution import Execution
 from sluguq.slug.network import Apply, as_partial, linearised, parameter_count, parameter_dtype, transposed
 from sluguq.slug.placement import Placement, platform
 
+_TOO_LARGE = "its square is beyond the range of the arithmetic: scale the outputs down; scores go with their square"
+_NEAR = 1e-6  # below the root of the largest number: sums over outputs and weights come on top
 _TOGETHER = 4  # vectors that share a linearisation where they are unrolled: more only compiles longer
 
 
@@ -75,8 +77,12 @@ def _scan(apply, params, images, weights, vectors):
 
 
 @jax.jit
-def _output(apply, params, images):
-    return apply(params, images)
+def _pieces(apply, params, image, vectors):
+    """f(x), J V and JᵀJ V of one image."""
+    product = linearised(apply, params, image)
+    transpose = transposed(product, params)
+    slopes = [product(vector) for vector in vectors]
+    return apply(params, image), jnp.stack(slopes), jnp.stack([transpose(slope) for slope in slopes])
 
 
 class GGN:
@@ -121,7 +127,7 @@ class GGN:
         vectors = self.placement.copied(jnp.asarray(vectors, self.dtype))
         products = until_it_fits(lambda: self._products(vectors).block_until_ready(), self.batches.halve)
         if not jnp.isfinite(products).all():
-            self._blame()
+            self._blame(vectors)
         return products
 
     def _products(self, vectors: jax.Array) -> jax.Array:
@@ -134,14 +140,25 @@ class GGN:
                 sums[index] = _step(self.apply, self.params, images, weights, block, *sums[index])
         return jnp.concatenate([total + compensation for total, compensation in sums])
 
-    def _blame(self) -> NoReturn:
-        """Say which image makes a product NaN or infinite."""
+    def _blame(self, vectors: jax.Array) -> NoReturn:
+        """Say which image makes a product NaN or infinite, and whether its output or its derivative does."""
+        told = "a product with the Gauss-Newton matrix is NaN or infinite"
         for index, (images, _) in enumerate(self.batches):
-            finite = jnp.isfinite(_output(self.apply, self.params, images))
-            bad = np.flatnonzero(~np.asarray(finite.all(tuple(range(1, finite.ndim)))))
-            if len(bad):
-                where = f"apply returns NaN or infinite values for image {self.batches.part(index).start + bad[0]}"
-                break
-        else:
-            where = "the derivative of apply overflows, though its output does not"
-        raise ValueError(f"a product with the Gauss-Newton matrix is NaN or infinite: {where}")
+            part = self.batches.part(index)
+            for place in range(part.stop - part.start):
+                what = self._fault(one_of(images, place), vectors)
+                if what is not None:
+                    raise ValueError(f"{told}: {what.format(image=f'image {part.start + place}')}")
+        raise ValueError(f"{told}: {_TOO_LARGE}")
+
+    def _fault(self, image: Any, vectors: jax.Array) -> str | None:
+        """What of one image is not finite, in words around ``{image}``; None where nothing is."""
+        output, slopes, products = _pieces(self.apply, self.params, image, vectors)
+        if not jnp.isfinite(output).all():
+            return "apply returns NaN or infinite values for {image}"
+        if not jnp.isfinite(slopes).all():
+            return f"the derivative of apply is NaN or infinite for {{image}}, though its output is not: {ROOTS}"
+        if not jnp.isfinite(products).all():
+            large = float(jnp.abs(slopes).max()) > float(jnp.finfo(slopes.dtype).max) ** 0.5 * _NEAR
+            return _TOO_LARGE if large else f"the derivative of apply is NaN in reverse mode for {{image}}: {ROOTS}"
+        return None

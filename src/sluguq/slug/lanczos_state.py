@@ -1,10 +1,12 @@
 """Where a Lanczos run stands, in memory and on disk."""
 
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,6 +22,7 @@ class LanczosState(NamedTuple):
     :ivar passes: how many passes over the images.
     :ivar lost: (m,) norms of what was given up of each vector's image.
     :ivar stricter: how many times tolerance and accuracy have become ten times stricter.
+    :ivar fingerprint: of the weights, see :mod:`sluguq.slug.fingerprint`; empty in states of earlier versions.
     """
 
     vectors: np.ndarray
@@ -29,6 +32,7 @@ class LanczosState(NamedTuple):
     passes: int
     lost: np.ndarray
     stricter: tuple[int, int] = (0, 0)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def save_state(state: LanczosState, path: str | Path) -> None:
             passes=state.passes,
             lost=state.lost,
             stricter=state.stricter,
+            fingerprint=state.fingerprint,
         )
         file.flush()
         os.fsync(file.fileno())
@@ -80,15 +85,30 @@ def load_state(path: str | Path) -> LanczosState:
     """Read what :func:`save_state` wrote.
 
     :raises FileNotFoundError: where the file, or the file of vectors that it names, is gone.
+    :raises ValueError: where either is cut off or damaged, or the file is another.
     """
-    with np.load(path) as archive:
-        vectors = archive["vectors"]
-        if str(archive["mapped_file"]):
-            vectors = np.memmap(
-                str(archive["mapped_file"]), str(archive["dtype"]), mode="r", shape=tuple(archive["shape"].tolist())
-            )
-        step, products, passes = (int(archive[name]) for name in ("step", "products", "passes"))
-        tolerance, accuracy = archive["stricter"].tolist()
-        return LanczosState(
-            vectors, archive["projected"], step, products, passes, archive["lost"], (int(tolerance), int(accuracy))
+    try:
+        with Path(path).open("rb") as file, np.load(file) as archive:
+            return _state_of(archive)
+    except (EOFError, BadZipFile, KeyError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path} holds no whole state ({error}): remove it and start without the state") from error
+
+
+def _state_of(archive: Any) -> LanczosState:
+    vectors = archive["vectors"]
+    if str(archive["mapped_file"]):
+        vectors = np.memmap(
+            str(archive["mapped_file"]), str(archive["dtype"]), mode="r", shape=tuple(archive["shape"].tolist())
         )
+    step, products, passes = (int(archive[name]) for name in ("step", "products", "passes"))
+    tolerance, accuracy = archive["stricter"].tolist()
+    return LanczosState(
+        vectors,
+        archive["projected"],
+        step,
+        products,
+        passes,
+        archive["lost"],
+        (int(tolerance), int(accuracy)),
+        str(archive["fingerprint"]) if "fingerprint" in archive else "",
+    )

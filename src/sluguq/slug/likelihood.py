@@ -47,9 +47,9 @@ class _Metric:
 def _check_classes(shape: tuple[int, ...], axis: int) -> None:
     """Refuse logits without an axis of two classes or more: a softmax over one is constant, over images a mixture."""
     told = f"logits of shape (n, {', '.join(map(str, shape[1:]))})" if len(shape) > 1 else "logits of shape (n,)"
-    if not -len(shape) < axis < len(shape) or axis == 0:
+    if not isinstance(axis, int) or not -len(shape) < axis < len(shape) or axis == 0:
         raise ValueError(
-            f"channel_axis {axis} is no axis of classes of {told}: for two classes by one logit take bernoulli"
+            f"channel_axis {axis!r} is no axis of classes of {told}: for two classes by one logit take bernoulli"
         )
     if shape[axis] < 2:
         raise ValueError(f"{told} have one class along axis {axis}: for two classes by one logit take bernoulli")

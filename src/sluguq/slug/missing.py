@@ -22,6 +22,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.norms import norm
 from sluguq.slug.recurrence import Recurrence
 
 DOUBT = 1e-3
@@ -48,9 +49,9 @@ def search(recurrence: Recurrence, threshold: float, level: float) -> Search:
     """
     outside = recurrence.ggn.size - recurrence.step  # dimensions of where A does not vanish
     vector = recurrence.random(1)[0]
-    norm = float(jnp.linalg.norm(vector))
-    vector, before, beta = vector / norm, jnp.zeros_like(vector), 0.0
-    value, value_before = 1 / norm, 0.0
+    length = norm(vector)
+    vector, before, beta = vector / length, jnp.zeros_like(vector), 0.0
+    value, value_before = 1 / length, 0.0
     total = value**2
     alphas: list[float] = []
     betas: list[float] = []
@@ -61,7 +62,7 @@ def search(recurrence: Recurrence, threshold: float, level: float) -> Search:
         alphas.append(alpha)
         if np.linalg.eigvalsh(np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1))[-1] > threshold:
             return Search(True, len(alphas))
-        fresh = float(jnp.linalg.norm(image))
+        fresh = norm(image)
         if fresh == 0:
             break
         value, value_before = ((level - alpha) * value - beta * value_before) / fresh, value

@@ -15,13 +15,14 @@ scale needs α and σ: σ² is the mean squared error of an output on held-out d
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from sluguq.slug.backoff import until_it_fits
-from sluguq.slug.checks import check_fingerprint, checked
+from sluguq.slug.checks import check_fingerprint, check_probes, checked
 from sluguq.slug.eigenbasis import Eigenbasis
 from sluguq.slug.evidence import Evidence, best_precision, effective_parameters, log_determinant
 from sluguq.slug.examples import count_of, examples_of
@@ -123,8 +124,7 @@ class Posterior:
         :param execution: where and how it runs.
         :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
         """
-        if probes < 2:
-            raise ValueError(f"probes is {probes}: a standard error needs at least 2")
+        check_probes(probes)
         run = _Run(self, apply, params, images, batch_size, execution or Execution())
         total: Any = 0.0
         squares: Any = 0.0
@@ -240,8 +240,8 @@ def posterior(basis: Eigenbasis, *, prior_precision: float, noise: float = 1.0) 
     :raises ValueError: for a number that is not positive, or a basis without vectors.
     """
     for name, value in (("prior_precision", prior_precision), ("noise", noise)):
-        if not value > 0 or not np.isfinite(value):
-            raise ValueError(f"{name} is {value}: it must be positive")
+        if not isinstance(value, Real) or not 0 < value < float("inf"):
+            raise ValueError(f"{name} is {value!r}: it must be a positive number")
     if not hasattr(basis, "vectors"):
         raise ValueError(f"basis is a {type(basis).__name__}: posterior takes what eigenbasis returned")
     return Posterior(basis, float(prior_precision), float(noise))

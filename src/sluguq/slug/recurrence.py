@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sluguq.slug.fingerprint import fingerprint
 from sluguq.slug.ggn import GGN
 from sluguq.slug.lanczos_state import LanczosState
+from sluguq.slug.norms import norm
 from sluguq.slug.probes import draw
 from sluguq.slug.rows import Rows
 
@@ -53,6 +55,7 @@ class Recurrence:
         self.lost = np.zeros(subspace)
         self.step = self.products = self.passes = 0
         start = draw(key, 0, 1, ggn.size, ggn.dtype)
+        self._fingerprint = fingerprint(ggn.params)
         self.next = start / jnp.linalg.norm(start)
         self.coupling = np.zeros((1, 0))
 
@@ -72,7 +75,15 @@ class Recurrence:
         """All that is needed to go on."""
         self._write_next()  # where the next step would put it anyway
         vectors = self.rows.view(self.step + len(self.next))
-        return LanczosState(vectors, self.projected.copy(), self.step, self.products, self.passes, self.lost.copy())
+        return LanczosState(
+            vectors,
+            self.projected.copy(),
+            self.step,
+            self.products,
+            self.passes,
+            self.lost.copy(),
+            fingerprint=self._fingerprint,
+        )
 
     def _write_next(self) -> None:
         for index, vector in enumerate(self.next):
@@ -107,14 +118,14 @@ class Recurrence:
         for index, vector in enumerate(rests):
             rest, parts = _outside(vector, units)
             coupling[: len(units), index] = parts
-            norm = float(jnp.linalg.norm(rest))
-            if norm <= rounding(self.ggn.dtype) * self.scale:
+            length = norm(rest)
+            if length <= rounding(self.ggn.dtype) * self.scale:
                 continue
-            unit: jax.Array | None = rest / norm
-            if norm < eps**0.5 * self.scale:
-                unit = self._clean(rest / norm, units)
+            unit: jax.Array | None = rest / length
+            if length < eps**0.5 * self.scale:
+                unit = self._clean(rest / length, units)
             if unit is not None:
-                coupling[len(units), index] = norm
+                coupling[len(units), index] = length
                 units.append(unit)
         room = max(0, self.ggn.size - self.step)
         units = units[:room]
@@ -125,8 +136,8 @@ class Recurrence:
     def _clean(self, unit: jax.Array, block: list[jax.Array]) -> jax.Array | None:
         """A unit vector that was nearly rounding, orthogonal to everything again; None where that leaves too little."""
         rest, _ = _outside(self.orthogonalised(unit)[0], block)
-        norm = float(jnp.linalg.norm(rest))
-        return rest / norm if norm > 0.5 else None
+        length = norm(rest)
+        return rest / length if length > 0.5 else None
 
     def _couple(self) -> None:
         """The coupling's place in T, where there is room for the next block at all."""

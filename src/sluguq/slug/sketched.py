@@ -24,12 +24,23 @@ import numpy as np
 from sluguq.machine.progress import Progress
 from sluguq.slug.backoff import until_it_fits
 from sluguq.slug.basis_files import write_basis
-from sluguq.slug.checks import check_finite_scores, check_key, check_rank, check_sketch, check_sketched_basis, checked
+from sluguq.slug.checks import (
+    check_does_not_vanish,
+    check_finite_scores,
+    check_key,
+    check_probes,
+    check_rank,
+    check_sketch,
+    check_sketched_basis,
+    checked,
+)
 from sluguq.slug.examples import examples_of
 from sluguq.slug.execution import Execution, in_plain_modes
 from sluguq.slug.fingerprint import fingerprint
 from sluguq.slug.ggn import GGN
+from sluguq.slug.likelihood import measured
 from sluguq.slug.network import Apply, parameter_count
+from sluguq.slug.norms import norm
 from sluguq.slug.passes import backward
 from sluguq.slug.probes import draw
 from sluguq.slug.recurrence import rounding
@@ -89,6 +100,8 @@ def sketched_eigenbasis(
     key: jax.Array,
     iterations: int | None = None,
     subset: Sequence[int] | np.ndarray | slice | None = None,
+    likelihood: str = "gaussian",
+    channel_axis: int = -1,
     tolerance: float = 0.05,
     execution: Execution | None = None,
 ) -> SketchedBasis:
@@ -108,6 +121,8 @@ def sketched_eigenbasis(
     :param key: ``jax.random.key``.
     :param iterations: products with G of each run; 2 · rank + 10 by default. There are at least two runs.
     :param subset: indices of the images to use, a mask or a slice; all by default.
+    :param likelihood: whose Hessian in the outputs is in G, as for ``eigenbasis``.
+    :param channel_axis: of the output, along which the classes of a categorical likelihood lie.
     :param tolerance: a pair has converged when its residual is at most tolerance · λ.
     :param execution: where and how it runs.
     :raises ValueError: for bad input, see :mod:`sluguq.slug.checks`.
@@ -115,7 +130,7 @@ def sketched_eigenbasis(
     execution = execution or Execution()
     check_key(key)
     images = examples_of(images, subset)
-    apply, params = checked(apply, params, images)
+    apply, params = checked(measured(apply, likelihood, channel_axis), params, images)
     check_rank(rank, params)
     ggn = GGN(apply, params, images, batch_size=batch_size, execution=execution)
     iterations = iterations_of(rank, ggn.size) if iterations is None else min(ggn.size, max(rank, iterations))
@@ -132,13 +147,15 @@ def sketched_eigenbasis(
             directions, added = _joined(directions, again, rank)
             complete = not added
     count = len(directions.values)
+    check_does_not_vanish(first.largest, ggn.dtype)
     if not count:
         raise ValueError(f"no Ritz pair has converged to {tolerance:g} in {first.steps} iterations: raise iterations")
     if count < min(rank, first.steps) or first.negative or not complete:
         warnings.warn(
             f"{count} of {rank} directions are kept: {first.unconverged} Ritz pairs have not converged, {first.ghosts} "
             f"are ghosts, {first.negative} are negative, and the last run "
-            f"{'brought no more' if complete else 'still brought more'}. More iterations, or a lower rank, keep all",
+            f"{'brought no more' if complete else 'still brought more'}. Raise iterations, or lower rank to {count}: "
+            f"the data may determine no more directions",
             stacklevel=3,
         )
     return SketchedBasis(
@@ -160,6 +177,7 @@ class _Directions(NamedTuple):
     :ivar values: (k,) Ritz values kept, descending.
     :ivar residuals: (k,) their residuals.
     :ivar rows: (k, s) sketches of their vectors.
+    :ivar largest: the largest Ritz value, kept or not.
     """
 
     values: np.ndarray
@@ -169,6 +187,7 @@ class _Directions(NamedTuple):
     unconverged: int
     negative: int
     steps: int
+    largest: float
 
 
 def _run(
@@ -183,7 +202,8 @@ def _run(
     ritz, least = coefficients.T @ sketches, rounding(ggn.dtype)
     places, ghosts, unconverged, rows = _selected(values, residuals, ritz, rank, tolerance, least)
     negative = int((values < -1e-6 * values[0]).sum())
-    return _Directions(values[places], residuals[places], rows, ghosts, unconverged, negative, steps)
+    kept = values[places], residuals[places], rows
+    return _Directions(*kept, ghosts, unconverged, negative, steps, float(values[0]))
 
 
 def _joined(found: _Directions, again: _Directions, rank: int) -> tuple[_Directions, int]:
@@ -223,7 +243,7 @@ def _three_term(
         image = ggn.product(vector) - beta * before
         alpha = float(jnp.vdot(vector, image))
         image = image - alpha * vector
-        beta = float(jnp.linalg.norm(image))
+        beta = norm(image)
         alphas.append(alpha)
         betas.append(beta)
         if beta <= 4 * float(jnp.finfo(ggn.dtype).eps) * max(alphas):
@@ -302,8 +322,7 @@ def score_sketched(
     images = examples_of(images)
     apply, params = checked(apply, params, images)
     check_sketched_basis(basis, params)
-    if probes < 2:
-        raise ValueError(f"probes is {probes}: a standard error needs at least 2")
+    check_probes(probes)
     shape = jax.eval_shape(apply, params, images[:1]).shape[1:]
     axes = len(shape)
     indices = np.zeros((0, axes), int) if coordinates is None else np.asarray(coordinates).reshape(-1, axes)
@@ -313,15 +332,15 @@ def score_sketched(
     room = execution.budget.count("probes", 8 * parameter_count(params) * 4)
     meter = _Meter(apply, params, basis, max(1, min(batch_size, room)))
     positions = np.ravel_multi_index(tuple(indices.T), shape)
-    slug, sem, norm, norm_sem, slu = [], [], [], [], []
+    slug, sem, energy, energy_sem, slu = [], [], [], [], []
     for index in Progress(range(images.n), desc="score_sketched", unit="image", shown=execution.progress):
         image = images[index : index + 1]
         total, inside = meter(image, probes, lambda first, count: draw(key, first, count, size, jnp.float32))
         score = total - inside
         slug.append(score.mean())
         sem.append(score.std(ddof=1) / np.sqrt(probes))
-        norm.append(total.mean())
-        norm_sem.append(total.std(ddof=1) / np.sqrt(probes))
+        energy.append(total.mean())
+        energy_sem.append(total.std(ddof=1) / np.sqrt(probes))
         if len(positions):
             total, inside = meter(
                 image,
@@ -334,8 +353,8 @@ def score_sketched(
         slug=np.array(slug),
         slug_sem=np.array(sem),
         maps=None,
-        jacobian_norm=np.array(norm),
-        jacobian_norm_sem=np.array(norm_sem),
+        jacobian_norm=np.array(energy),
+        jacobian_norm_sem=np.array(energy_sem),
         probes=np.full(len(slug), probes),
         converged=np.ones(len(slug), bool),
         slu=np.stack(slu) if slu else None,
