@@ -317,6 +317,15 @@ def test_the_keyboard_suffices_and_a_hover_previews(tab, page):
 
 
 @in_a_browser
+def test_a_run_of_one_seed_shows_its_images_at_once(tab, tmp_path):
+    store = aggregated(seeds=1, tested=6, pool=8, size=16).load()
+    write_explore_page(tmp_path / "explore.html", {"phantom": store}, tmp_path / "explore")
+    visit(tab, tmp_path / "explore.html", 1400)
+    assert text(tab, "#count").startswith("12 of 12 images")
+    assert len(shown(tab)) == 12
+
+
+@in_a_browser
 def test_another_data_set_and_a_missing_folder(tab, page, tmp_path):
     visit(tab, page, 1400)
     tab.choose("#collection", "artefacts")

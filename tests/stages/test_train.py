@@ -1,5 +1,7 @@
 """A network is trained, or taken up, with all its files; what has not changed is put back."""
 
+import re
+
 import pandas as pd
 import pytest
 import yaml
@@ -57,7 +59,9 @@ def test_training_leaves_its_files_and_puts_them_back_unchanged(world, tmp_path,
     assert load_network(files.weights).settings.width == 2
     weights = files.weights.read_bytes()
     files.weights.unlink()
-    capsys.readouterr()
+    told = capsys.readouterr().out
+    terms = r"epoch 2, loss [\d.]{1,7}, mse [\d.]{1,7}, "
+    assert re.search(rf"steps in [\d.]+ s; last epoch: {terms}", told), "no sixteen digits"
     trained(world, files)
     assert "nothing that this result depends on has changed" in capsys.readouterr().out
     assert files.weights.read_bytes() == weights

@@ -129,7 +129,8 @@ const SluguqExplorer = (() => {
     const wanted = configurations.includes(configuration) ? configuration : collection.first;
     fill(byId("configuration"), configurations.map((c) => [c, meta.mixes[c] ? `${c}: ${meta.mixes[c]}` : c]), wanted);
     const seeds = [...new Set(collection.networks.map((n) => n.seed))];
-    const of = collection.all_seeds ? "all" : seeds[0];
+    // With a single one there is no choice of all: the page of new photographs has their mean over the seeds alone.
+    const of = collection.all_seeds && seeds.length > 1 ? "all" : seeds[0];
     fill(byId("seed"), [...(seeds.length > 1 ? [["all", "all"]] : []), ...seeds.map((s) => [s, s])],
       seed !== undefined && seeds.includes(seed) ? seed : of);
     const signals = collection.signals.map((s) => [s.key, s.label]);

@@ -291,7 +291,7 @@ def _tell_contradictions(table: pd.DataFrame, sha256: list[str], groups: np.ndar
     columns = {name: table[name].to_numpy(object) for name in ("id", "fst", "patient")}
     rows = contradictions({**columns, "sha256": np.array(sha256, object), "duplicate_group": groups})
     for kind, count in rows["kind"].value_counts().items():
-        print(f"{count} times contradictory skin types ({kind}); the datasheet lists them")
+        print(f"{count:,} cases of contradictory skin types ({kind}); the datasheet lists them")
 
 
 def _write_labels(

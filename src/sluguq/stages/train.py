@@ -145,7 +145,8 @@ def train_model(
     )
     if result.resumed_at:
         print(f"resumed at step {result.resumed_at} of a checkpoint")
-    print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch {result.history[-1]}")
+    last = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in result.history[-1].items())
+    print(f"{result.steps} steps in {result.seconds:.1f} s; last epoch: {last}")
     write_table(files.history, pd.DataFrame(result.history), sealed=False)
     write_pictures(
         files.samples,
