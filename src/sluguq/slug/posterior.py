@@ -241,7 +241,7 @@ def posterior(basis: Eigenbasis, *, prior_precision: float, noise: float = 1.0) 
     """
     for name, value in (("prior_precision", prior_precision), ("noise", noise)):
         if not isinstance(value, Real) or not 0 < value < float("inf"):
-            raise ValueError(f"{name} is {value!r}: it must be a positive number")
+            raise ValueError(f"{name} is {value!r}: it must be positive, and a finite number")
     if not hasattr(basis, "vectors"):
         raise ValueError(f"basis is a {type(basis).__name__}: posterior takes what eigenbasis returned")
     return Posterior(basis, float(prior_precision), float(noise))
