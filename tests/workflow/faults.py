@@ -122,6 +122,46 @@ def killed_in_every_rule(
     return {script: names for script, names in given.items() if names}
 
 
+_FULL_DISK = r"""
+import os, re, resource, sys
+script = re.search(r"/\.snakemake/scripts/tmp[^/]*\.([a-z_]+)\.py", " ".join(sys.orig_argv))
+if script and os.path.basename(sys.orig_argv[0]).startswith("python"):
+    try:
+        os.close(os.open(os.path.join(os.path.dirname(__file__), "met", script[1]), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+"""
+"""What Python runs at its start: the first job of every script can write no more than so much of a file."""
+
+
+def met_by_a_full_disk(checkout: Checkout, folder: Path) -> dict[str, str]:
+    """Run everything while the first job of every script finds no room; Snakemake tries again.
+
+    A limit on the size of files stands in for the full disk: both refuse the write, of logs too.
+
+    :param folder: a new folder for what this needs.
+    :returns: what the first job said, by rule; a job that has next to nothing to write says nothing.
+    """
+    (folder / "met").mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(_FULL_DISK)
+    run = subprocess.run(
+        checkout.command("all", *SIDE_BY_SIDE, "--retries", "1", "--keep-going"),
+        cwd=checkout.folder,
+        env={**environment(), "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-8000:]
+    told = {}
+    for before, rule in re.findall(r"((?:(?!^Error in rule ).)*?)^Error in rule (\w+):", run.stderr, flags=re.M | re.S):
+        reasons = [line for line in before.splitlines() if "too large" in line]
+        told[rule] = reasons[-1].strip() if reasons else ""
+    return told
+
+
 def table(reference: dict[str, str], checkout: Checkout, given: dict[str, list[str]]) -> str:
     """Rows for docs/reliability.md: which signals reached a job of which script, and what came of it."""
     same = digests(checkout) == reference
@@ -209,8 +249,15 @@ def main() -> None:
         reference.snakemake("all", *SIDE_BY_SIDE)
         tried = copy_checkout(folder / "tried")
         given = killed_in_every_rule(tried, reference)
-        write_page(kills=table(digests(reference), tried, given), damage=damage_table(reference, folder / "damage"))
-        print("left behind:", leftovers(tried) or "nothing")
+        filled = copy_checkout(folder / "filled")
+        told = met_by_a_full_disk(filled, folder / "full")
+        assert digests(filled) == digests(reference)
+        write_page(
+            kills=table(digests(reference), tried, given),
+            damage=damage_table(reference, folder / "damage"),
+            full=", ".join(f"`{rule}`" for rule in sorted(told)) + ".",
+        )
+        print("left behind:", leftovers(tried) + leftovers(filled) or "nothing")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -11,7 +11,15 @@ import pytest
 
 from tests.places import ROOT
 from tests.workflow.conftest import SIDE_BY_SIDE, copy_checkout, environment
-from tests.workflow.faults import DAMAGES, READERS, digests, killed_in_every_rule, leftovers, message_of_damage
+from tests.workflow.faults import (
+    DAMAGES,
+    READERS,
+    digests,
+    killed_in_every_rule,
+    leftovers,
+    message_of_damage,
+    met_by_a_full_disk,
+)
 
 pytestmark = pytest.mark.workflow
 
@@ -25,6 +33,18 @@ def test_a_job_of_every_rule_killed_in_every_way_changes_nothing(finished, tmp_p
     found = digests(checkout)
     assert found
     assert [name for name, digest in found.items() if reference[name] != digest] == []
+    assert leftovers(checkout) == []
+
+
+def test_a_full_disk_in_every_rule_is_told_and_changes_nothing(finished, tmp_path):
+    checkout = copy_checkout(tmp_path / "tried")
+    told = met_by_a_full_disk(checkout, tmp_path / "full")
+    assert {"acquire", "prepare", "split", "artefacts", "train", "eigenbasis", "score", "aggregate", "claims"} <= set(
+        told
+    )
+    assert {"figures", "tables", "parquet", "report_page"} & set(told)
+    assert [rule for rule, words in told.items() if "too large" not in words] == []
+    assert digests(checkout) == digests(finished)
     assert leftovers(checkout) == []
 
 

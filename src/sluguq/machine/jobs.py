@@ -34,7 +34,7 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[None]:
     for variable in ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with Path(log).open("w", encoding="utf-8") as file:
+    with contextlib.closing(_Log(log)) as file:
         out, err = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = _Tee(out, file), _Tee(err, file)
         start = time.monotonic()
@@ -78,17 +78,32 @@ def _in_words_for(
     return hook
 
 
-class _Tee:
-    """A stream that writes to a terminal and to a file; progress bars reach the terminal alone."""
+class _Log:
+    """A log. Where it cannot be written, as on a full disk, the job goes on: the terminal shows why it ends."""
 
-    def __init__(self, stream: TextIO, file: TextIO):
+    def __init__(self, path: str | os.PathLike[str]):
+        self._file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - close() does
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+            self._file.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+class _Tee:
+    """A stream that writes to a terminal and to a log; progress bars reach the terminal alone."""
+
+    def __init__(self, stream: TextIO, log: _Log):
         self._stream = stream
-        self._file = file
+        self._log = log
 
     def write(self, text: str) -> int:
         if "\r" not in text:
-            self._file.write(text)
-            self._file.flush()
+            self._log.write(text)
         return self._stream.write(text)
 
     def flush(self) -> None:
