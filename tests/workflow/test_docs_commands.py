@@ -95,7 +95,7 @@ def test_commands_are_understood(checkout, command, request, tmp_path):
         if "crate" in words and importlib.util.find_spec("rocrate") is None:
             pytest.skip("no rocrate: make plugins")
         folder, variables["PYTHONPATH"] = tmp_path, str(ROOT / "src")
-        for name in ("data", "results"):
+        for name in ("config", "data", "results"):
             shutil.copytree(request.getfixturevalue("finished").folder / name, tmp_path / name)
         stand_ins = {".venv/bin/python": sys.executable, "FOLDER": "data/raw/other", "results/demo": "results/tiny"}
         words = [stand_ins.get(word, word) for word in words]
