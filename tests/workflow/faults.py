@@ -136,7 +136,7 @@ if script and os.path.basename(sys.orig_argv[0]).startswith("python"):
 """What Python runs at its start: the first job of every script can write no more than so much of a file."""
 
 
-def met_by_a_full_disk(checkout: Checkout, folder: Path) -> dict[str, str]:
+def met_by_a_full_disk(checkout: Checkout, folder: Path, target: str = "all") -> dict[str, str]:
     """Run everything while the first job of every script finds no room; Snakemake tries again.
 
     A limit on the size of files stands in for the full disk: both refuse the write, of logs too.
@@ -147,7 +147,7 @@ def met_by_a_full_disk(checkout: Checkout, folder: Path) -> dict[str, str]:
     (folder / "met").mkdir(parents=True)
     (folder / "sitecustomize.py").write_text(_FULL_DISK)
     run = subprocess.run(
-        checkout.command("all", *SIDE_BY_SIDE, "--retries", "1", "--keep-going"),
+        checkout.command(target, *SIDE_BY_SIDE, "--retries", "1", "--keep-going"),
         cwd=checkout.folder,
         env={**environment(), "PYTHONPATH": str(folder)},
         capture_output=True,
