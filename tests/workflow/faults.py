@@ -136,13 +136,13 @@ if script and os.path.basename(sys.orig_argv[0]).startswith("python"):
 """What Python runs at its start: the first job of every script can write no more than so much of a file."""
 
 
-def met_by_a_full_disk(checkout: Checkout, folder: Path, target: str = "all") -> dict[str, str]:
+def met_by_a_full_disk(checkout: Checkout, folder: Path, target: str = "all") -> set[str]:
     """Run everything while the first job of every script finds no room; Snakemake tries again.
 
     A limit on the size of files stands in for the full disk: both refuse the write, of logs too.
 
     :param folder: a new folder for what this needs.
-    :returns: what the first job said, by rule; a job that has next to nothing to write says nothing.
+    :returns: the rules that met it and said so; a job that has next to nothing to write does not.
     """
     (folder / "met").mkdir(parents=True)
     (folder / "sitecustomize.py").write_text(_FULL_DISK)
@@ -155,11 +155,11 @@ def met_by_a_full_disk(checkout: Checkout, folder: Path, target: str = "all") ->
         check=False,
     )
     assert run.returncode == 0, run.stderr[-8000:]
-    told = {}
-    for before, rule in re.findall(r"((?:(?!^Error in rule ).)*?)^Error in rule (\w+):", run.stderr, flags=re.M | re.S):
-        reasons = [line for line in before.splitlines() if "too large" in line]
-        told[rule] = reasons[-1].strip() if reasons else ""
-    return told
+    rules = re.findall(r"^Error in rule (\w+):", run.stderr, flags=re.M)
+    # Two jobs at a time: whose words are whose cannot be told, but each has some.
+    words = [line for line in run.stderr.splitlines() if "too large" in line]
+    assert len(words) >= len(rules), run.stderr[-8000:]
+    return set(rules)
 
 
 def table(reference: dict[str, str], checkout: Checkout, given: dict[str, list[str]]) -> str:
@@ -250,12 +250,12 @@ def main() -> None:
         tried = copy_checkout(folder / "tried")
         given = killed_in_every_rule(tried, reference)
         filled = copy_checkout(folder / "filled")
-        told = met_by_a_full_disk(filled, folder / "full")
+        rules = met_by_a_full_disk(filled, folder / "full")
         assert digests(filled) == digests(reference)
         write_page(
             kills=table(digests(reference), tried, given),
             damage=damage_table(reference, folder / "damage"),
-            full=", ".join(f"`{rule}`" for rule in sorted(told)) + ".",
+            full=", ".join(f"`{rule}`" for rule in sorted(rules)) + ".",
         )
         print("left behind:", leftovers(tried) + leftovers(filled) or "nothing")
     finally:
